@@ -1,5 +1,6 @@
 /* A bump allocator with a hard cap: one per request, one reset. Not thread-safe.
- * Overflow is sticky: once an allocation failed all later ones fail, and ac_arena_failed says so. */
+ * Overflow is sticky: once an allocation failed all later ones fail, and ac_arena_failed says so.
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -11,10 +11,10 @@
 #define AC_ASSERT(cond) ((cond) ? (void)0 : ac_assert_fail(#cond, __FILE__, __LINE__, __func__))
 _Noreturn void ac_assert_fail(const char *cond, const char *file, int line, const char *func);
 
-#define AC_ARRAY_LEN(a)        (sizeof(a) / sizeof((a)[0]))
-#define AC_CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
-#define AC_MIN(a, b)           ((a) < (b) ? (a) : (b))
-#define AC_MAX(a, b)           ((a) > (b) ? (a) : (b))
+#define AC_ARRAY_LEN(a)                  (sizeof(a) / sizeof((a)[0]))
+#define AC_CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+#define AC_MIN(a, b)                     ((a) < (b) ? (a) : (b))
+#define AC_MAX(a, b)                     ((a) > (b) ? (a) : (b))
 
 /* Typed objects that pass through void *: struct ac_x { uint32_t magic; ... }. */
 #define AC_CHECK_OBJ(p, m) AC_ASSERT((p) != NULL && (p)->magic == (m))

@@ -14,7 +14,7 @@ struct ac_buf {
 };
 
 void ac_buf_init(struct ac_buf *b, size_t max_bytes);
-void ac_buf_fini(struct ac_buf *b); /* frees; the struct may be initialised again */
+void ac_buf_fini(struct ac_buf *b);  /* frees; the struct may be initialised again */
 void ac_buf_reset(struct ac_buf *b); /* len = 0, keeps the memory, clears failure */
 bool ac_buf_append(struct ac_buf *b, const void *p, size_t n);
 bool ac_buf_puts(struct ac_buf *b, const char *s);

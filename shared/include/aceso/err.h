@@ -1,5 +1,6 @@
 /* Error codes and error texts. One table gives names, texts, gRPC status and retryability.
- * Functions return 0 or a negative AC_E*; text goes to a caller-owned struct ac_err (NULL allowed). */
+ * Functions return 0 or a negative AC_E*; text goes to a caller-owned struct ac_err (NULL allowed).
+ */
 #pragma once
 
 #include <stdarg.h>
@@ -31,7 +32,7 @@ enum ac_err_ordinal {
 #define X(name, text, grpc, retry) AC_ORD_##name,
     AC_ERR_MAP(X)
 #undef X
-        AC_ORD_END
+    AC_ORD_END
 };
 
 enum ac_err_code {
@@ -48,7 +49,10 @@ struct ac_err {
     char msg[AC_ERR_MSG_MAX];
 };
 
-#define AC_ERR_INIT {0}
+#define AC_ERR_INIT                                                                                \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 #define AC_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define AC_MUST_USE          __attribute__((warn_unused_result))
@@ -57,14 +61,15 @@ struct ac_err {
 int ac_err_set(struct ac_err *err, int code, const char *fmt, ...) AC_PRINTF(3, 4);
 int ac_err_vset(struct ac_err *err, int code, const char *fmt, va_list ap) AC_PRINTF(3, 0);
 
-/** Puts "prefix: " before the text that err holds. Returns err->code (AC_EINTERNAL when err is NULL). */
+/** Puts "prefix: " before the text that err holds. Returns err->code (AC_EINTERNAL when err is
+ * NULL). */
 int ac_err_wrap(struct ac_err *err, const char *fmt, ...) AC_PRINTF(2, 3);
 
 /** As ac_err_set, with ": strerror(errno_value)" appended and the code chosen from errno_value. */
 int ac_err_errno(struct ac_err *err, int errno_value, const char *fmt, ...) AC_PRINTF(3, 4);
 
-const char *ac_err_name(int code);  /* "EINVAL"; "OK" for 0; "?" for unknown */
-const char *ac_err_text(int code);  /* "invalid argument" */
-int ac_err_grpc_status(int code);   /* 0 for AC_OK, 13 for unknown */
+const char *ac_err_name(int code); /* "EINVAL"; "OK" for 0; "?" for unknown */
+const char *ac_err_text(int code); /* "invalid argument" */
+int ac_err_grpc_status(int code);  /* 0 for AC_OK, 13 for unknown */
 int ac_err_from_grpc_status(int status);
 bool ac_err_retryable(int code);

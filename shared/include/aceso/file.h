@@ -21,5 +21,6 @@ int ac_dir_remove(const char *path, struct ac_err *err) AC_MUST_USE;
 bool ac_path_exists(const char *path);
 /** Directory of the running executable (no trailing slash); "" if unknown. */
 const char *ac_exe_dir(void);
-/** Finds an executable: absolute path, $PATH, then the extra directories (NULL-ended). Caller frees. */
+/** Finds an executable: absolute path, $PATH, then the extra directories (NULL-ended). Caller
+ * frees. */
 char *ac_find_program(const char *name, const char *const *extra_dirs);

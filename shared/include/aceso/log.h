@@ -8,11 +8,22 @@
 
 #include <aceso/err.h>
 
-enum ac_log_level { AC_LOG_TRACE, AC_LOG_DEBUG, AC_LOG_INFO, AC_LOG_WARN, AC_LOG_ERROR };
+enum ac_log_level {
+    AC_LOG_TRACE,
+    AC_LOG_DEBUG,
+    AC_LOG_INFO,
+    AC_LOG_WARN,
+    AC_LOG_ERROR
+};
 
 struct ac_log_kv {
     const char *key;
-    enum { AC_KV_STR, AC_KV_INT, AC_KV_F64, AC_KV_BOOL } kind;
+    enum {
+        AC_KV_STR,
+        AC_KV_INT,
+        AC_KV_F64,
+        AC_KV_BOOL
+    } kind;
     union {
         const char *s;
         int64_t i;

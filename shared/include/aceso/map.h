@@ -17,5 +17,6 @@ void ac_map_set(struct ac_map *m, const char *key, void *value);
 void *ac_map_take(struct ac_map *m, const char *key);
 bool ac_map_remove(struct ac_map *m, const char *key);
 void ac_map_clear(struct ac_map *m);
-/** for (size_t it = 0; ac_map_next(m, &it, &key, &value);). Removing the current entry is allowed. */
+/** for (size_t it = 0; ac_map_next(m, &it, &key, &value);). Removing the current entry is allowed.
+ */
 bool ac_map_next(const struct ac_map *m, size_t *it, const char **ret_key, void **ret_value);
