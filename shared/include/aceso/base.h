@@ -1,6 +1,7 @@
 /* Checks, cleanup, memory and small conveniences that every file may use. Any thread. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -43,6 +44,8 @@ char *ac_xasprintf(const char *fmt, ...) AC_PRINTF(1, 2);
 void *ac_try_malloc(size_t n);
 void *ac_try_calloc(size_t n, size_t size);
 void *ac_try_realloc(void *p, size_t n);
+/* Asked before each ac_try_*: false makes it fail. NULL (always, outside tests) grants all. */
+extern bool (*ac_try_gate)(size_t n);
 
 /** a * b, or SIZE_MAX when it does not fit (which no allocation grants). */
 size_t ac_mul_size(size_t a, size_t b);

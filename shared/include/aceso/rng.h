@@ -19,8 +19,9 @@ double ac_rng_normal(struct ac_rng *r);              /* mean 0, deviation 1 */
 double ac_rng_exponential(struct ac_rng *r);         /* mean 1 */
 double ac_rng_gamma(struct ac_rng *r, double shape); /* scale 1, shape > 0 */
 void ac_rng_shuffle(struct ac_rng *r, void *base, size_t n, size_t elem);
-/** A generator for an independent stream, e.g. one per component. */
-struct ac_rng ac_rng_split(struct ac_rng *r, uint64_t stream);
+/** A generator for an independent stream, e.g. one per component. r is not advanced: the same state
+ * and stream give the same generator. */
+struct ac_rng ac_rng_split(const struct ac_rng *r, uint64_t stream);
 
 /** From the kernel; aborts when the kernel gives none. */
 void ac_random_bytes(void *p, size_t n);
