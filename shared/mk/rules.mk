@@ -55,7 +55,7 @@ program = $(eval $(call program_,$(1),$(2),$(3),$(4)))
 
 define service_
 $(1)_core_src := $(call rwildcard,services/$(1)/core,%.c)
-$(1)_shell_src := $(call rwildcard,services/$(1)/adapters,%.c) $(wildcard services/$(1)/config.c)
+$(1)_shell_src := $(call rwildcard,services/$(1)/adapters,%.c) $(wildcard services/$(1)/config.c) $($(1)_EXTRA_SRC)
 $(1)_fakes_src := $(wildcard services/$(1)/tests/fakes/*.c)
 $(1)_core_a := $(BUILD)/lib/lib$(1)_core.a
 $(1)_bin := $(BUILD)/bin/$(if $($(1)_BIN),$($(1)_BIN),aceso-$(1))
