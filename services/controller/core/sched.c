@@ -1,0 +1,573 @@
+/* The scheduler's doors: set-up, arrivals, results, wake-ups, and the loss of devices. */
+#include "sched.h"
+
+#include "sched_int.h"
+
+#include <math.h>
+#include <string.h>
+
+const char *policy_outcome_text(enum policy_outcome o)
+{
+    static const char *const text[] = {
+#define X(name, t) t,
+        POLICY_OUTCOMES(X)
+#undef X
+    };
+    return o < POLICY_OUTCOME_END ? text[o] : "?";
+}
+
+double decayed_get(const struct decayed *d, int64_t now, double tau_ns)
+{
+    if (now <= d->at || d->value <= 0)
+        return d->value;
+    return d->value * exp(-(double)(now - d->at) / tau_ns);
+}
+
+void decayed_add(struct decayed *d, int64_t now, double tau_ns, double v)
+{
+    d->value = decayed_get(d, now, tau_ns) + v;
+    d->at = now;
+}
+
+struct sched *sched_create(const struct sched_config *cfg, const struct policy_ports *ports)
+{
+    struct sched *s = ac_xcalloc(1, sizeof(*s));
+    s->cfg = *cfg;
+    s->ports = *ports;
+    s->cfg.cells = AC_MAX(s->cfg.cells, 1u);
+    s->cells = ac_xcalloc(s->cfg.cells, sizeof(*s->cells));
+    s->requests = ac_xcalloc(s->cfg.max_requests, sizeof(*s->requests));
+    s->free_request = NIL;
+    for (uint32_t i = s->cfg.max_requests; i-- > 0;) {
+        s->requests[i].next = s->free_request;
+        s->free_request = i;
+    }
+    s->free_action = NIL;
+    s->tick_at = POLICY_NEVER;
+    s->learnt = (struct sched_learnt){
+        .net_ns = cfg->net_ns,
+        .horizon_ns = cfg->horizon_ns ? cfg->horizon_ns : 2 * cfg->net_ns + 100000,
+        .answer_margin_ns = cfg->answer_margin_ns,
+        .exec_margin = cfg->exec_margin,
+    };
+    ac_rng_seed(&s->rng, cfg->seed);
+    return s;
+}
+
+void sched_destroy(struct sched *s)
+{
+    if (!s)
+        return;
+    for (uint32_t i = 0; i < s->cfg.cells; i++) {
+        free(s->cells[i].records);
+        free(s->cells[i].models);
+        free(s->cells[i].cold);
+    }
+    for (size_t i = 0; i < s->n_devices; i++)
+        free(s->devices[i].resident);
+    free(s->cells);
+    free(s->devices);
+    free(s->models);
+    free(s->requests);
+    free(s->actions);
+    free(s->heap);
+    free(s);
+}
+
+uint32_t sched_device_add(struct sched *s)
+{
+    uint32_t id = (uint32_t)s->n_devices, best = 0;
+    for (uint32_t i = 1; i < s->cfg.cells; i++)
+        if (s->cells[i].n_devices < s->cells[best].n_devices)
+            best = i;
+    struct cell *c = &s->cells[best];
+    AC_ASSERT(c->n_devices < SCHED_CELL_DEVICES);
+    ac_grow(&s->devices, &s->cap_devices, s->n_devices + 1, sizeof(*s->devices));
+    s->devices[id] = (struct device){.cell = best, .bit = c->n_devices, .timer.heap_at = NIL};
+    s->n_devices++;
+    ac_grow(&s->heap, &s->cap_heap, s->n_models + s->n_devices, sizeof(*s->heap));
+    c->devices[c->n_devices++] = id;
+    /* Room for every action that the device can have in flight, so that none is allocated later. */
+    uint32_t old = s->n_actions;
+    s->n_actions += 2 * SCHED_OUTSTANDING;
+    s->actions = ac_xrealloc(s->actions, s->n_actions * sizeof(*s->actions));
+    memset(s->actions + old, 0, (s->n_actions - old) * sizeof(*s->actions));
+    for (uint32_t i = s->n_actions; i-- > old;) {
+        s->actions[i].next_free = s->free_action;
+        s->free_action = i;
+    }
+    return id;
+}
+
+uint32_t sched_model_add(struct sched *s)
+{
+    uint32_t id = (uint32_t)s->n_models;
+    struct cell *c = &s->cells[id % s->cfg.cells];
+    size_t old_cell = c->cap_models;
+    ac_grow(&s->models, &s->cap_models, s->n_models + 1, sizeof(*s->models));
+    s->n_models++;
+    ac_grow(&s->heap, &s->cap_heap, s->n_models + s->n_devices, sizeof(*s->heap));
+    s->models[id] = (struct model){.head = NIL,
+                                   .tail = NIL,
+                                   .record = NIL,
+                                   .timer.heap_at = NIL,
+                                   .cell = id % s->cfg.cells,
+                                   .smallest = POLICY_BATCHES};
+    ac_grow(&c->models, &c->cap_models, c->n_models + 1u, sizeof(*c->models));
+    c->models[c->n_models++] = id;
+    if (c->cap_models != old_cell) {
+        c->cold = ac_xrealloc(c->cold, c->cap_models * sizeof(*c->cold));
+        c->records = ac_xrealloc(c->records, c->cap_models * sizeof(*c->records));
+    }
+    return id;
+}
+
+void sched_device_up(struct sched *s, int64_t now, uint32_t device, uint32_t pages)
+{
+    struct device *d = &s->devices[device];
+    if (d->up)
+        sched_device_down(s, now, device);
+    d->up = true;
+    d->pages = d->pages_free = pages;
+    d->free_at = d->pipe_free = d->last_sent = now;
+    d->outstanding = 0;
+    d->n_resident = 0;
+    /* A model takes a page at least, so there are never more of them than pages. */
+    d->cap_resident = pages;
+    d->resident = ac_xrealloc(d->resident, AC_MAX(pages, 1u) * sizeof(*d->resident));
+    s->cells[d->cell].up |= 1ull << d->bit;
+}
+
+void sched_model_able(struct sched *s, int64_t now, uint32_t model, uint32_t device,
+                      const struct policy_cost *cost)
+{
+    struct model *m = &s->models[model];
+    struct device *d = &s->devices[device];
+    if (m->retired || d->cell != m->cell)
+        return;
+    if (m->able == 0) {
+        m->cost = *cost;
+    } else {
+        /* Devices of one kind differ by noise: plan with the slower figure. */
+        if (!(m->loaded | m->loading)) /* what is charged to a device stays what it was */
+            m->cost.pages = AC_MAX(m->cost.pages, cost->pages);
+        m->cost.load_ns = AC_MAX(m->cost.load_ns, cost->load_ns);
+        for (uint32_t b = 0; b < POLICY_BATCHES; b++)
+            m->cost.exec_ns[b] = cost->exec_ns[b] && m->cost.exec_ns[b]
+                                     ? AC_MAX(m->cost.exec_ns[b], cost->exec_ns[b])
+                                     : 0;
+    }
+    m->cost.pages = AC_MAX(m->cost.pages, 1u);
+    m->able |= 1ull << d->bit;
+    m->load_failures = 0;
+    model_plan(s, m);
+    queue_expire(s, now, model);
+    if (m->queued) {
+        cold_add(s, model, false);
+        loads_run(s, now, m->cell);
+    }
+}
+
+void sched_model_retire(struct sched *s, int64_t now, uint32_t model)
+{
+    struct model *m = &s->models[model];
+    m->retired = true;
+    m->able = 0;
+    while (m->head != NIL) {
+        uint32_t req = m->head;
+        queue_remove(s, req);
+        request_refuse(s, now, req, POLICY_NO_DEVICE, 0);
+    }
+    model_touch(s, model);
+}
+
+/* Earliest time at which some device could begin one row of the model; POLICY_NEVER without any. */
+static int64_t best_start(const struct sched *s, const struct model *m, int64_t now)
+{
+    const struct cell *c = &s->cells[m->cell];
+    int64_t best = POLICY_NEVER, net = s->learnt.net_ns;
+    for (uint64_t k = m->loaded & c->up; k; k &= k - 1) {
+        const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
+        int64_t t = device_free(s, d, now);
+        t = AC_MAX(now + net, t + (int64_t)((double)d->outstanding * s->learnt.exec_margin));
+        best = AC_MIN(best, t);
+    }
+    if (m->loading & c->up)
+        best = AC_MIN(best, AC_MAX(m->eta, now + net));
+    if (best != POLICY_NEVER)
+        return best;
+    int64_t load = m->cost.load_ns + (int64_t)((double)m->cost.load_ns * s->cfg.load_margin);
+    for (uint64_t k = m->able & c->up; k; k &= k - 1) {
+        const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
+        best = AC_MIN(best, AC_MAX(now + net, d->pipe_free) + load);
+    }
+    return best;
+}
+
+static bool too_late(struct sched *s, int64_t now, uint32_t req)
+{
+    struct request *r = &s->requests[req];
+    struct model *m = &s->models[r->model];
+    if (m->smallest == POLICY_BATCHES)
+        return false;
+    int64_t start = best_start(s, m, now);
+    /* With no device up the request waits for one: a worker may be restarting. */
+    if (start == POLICY_NEVER)
+        return false;
+    int64_t end = start + m->eh[batch_for_rows(m, r->rows)] + s->learnt.net_ns;
+    if (end <= r->deadline)
+        return false;
+    uint32_t id = r->model;
+    request_refuse(s, now, req, POLICY_REFUSED, end);
+    if (m->loaded == 0 && m->loading == 0)
+        load_wanted(s, now, id);
+    return true;
+}
+
+/* True when all copies are so busy that the last waiting request is in danger, and one more
+ * elsewhere could take it sooner. */
+static bool at_risk(const struct sched *s, const struct model *m, int64_t now)
+{
+    const struct cell *c = &s->cells[m->cell];
+    int64_t soonest = POLICY_NEVER;
+    for (uint64_t k = m->loaded & c->up; k; k &= k - 1) {
+        const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
+        soonest = AC_MIN(soonest, AC_MAX(now, d->free_at) + d->backlog);
+    }
+    if (soonest == POLICY_NEVER)
+        return true;
+    int64_t slack = s->requests[m->tail].deadline - now;
+    return soonest + m->eh[m->smallest] > now + slack / 2;
+}
+
+void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
+{
+    AC_ASSERT(in->model < s->n_models);
+    struct model *m = &s->models[in->model];
+    struct cell *c = &s->cells[m->cell];
+    decayed_add(&m->fast, now, 1e9, 1);
+    decayed_add(&m->slow, now, 300e9, 1);
+    decayed_add(&c->arrivals, now, 0.5e9, 1);
+    m->last_arrival = now;
+    s->arrivals_since_tick++;
+    if (s->tick_at == POLICY_NEVER)
+        s->tick_at = now + SCHED_TICK_NS;
+    uint32_t req = s->free_request;
+    bool bad_rows = in->rows == 0 || in->rows > POLICY_MAX_BATCH;
+    if (req == NIL || m->retired || bad_rows) {
+        struct policy_reply r = {.cookie = in->cookie,
+                                 .outcome = m->retired ? POLICY_NO_DEVICE
+                                            : bad_rows ? POLICY_ERROR
+                                                       : POLICY_FULL};
+        s->ports.reply(s->ports.self, &r);
+        return;
+    }
+    s->free_request = s->requests[req].next;
+    s->requests[req] = (struct request){.cookie = in->cookie,
+                                        .due = in->deadline_ns,
+                                        .objective = in->deadline_ns - now,
+                                        .deadline = in->deadline_ns - s->learnt.answer_margin_ns,
+                                        .model = in->model,
+                                        .rows = (uint8_t)in->rows,
+                                        .cold = m->loaded == 0};
+    if (too_late(s, now, req))
+        return;
+    queue_insert(s, req);
+    model_touch(s, in->model);
+    if (m->loaded & c->up) {
+        pick_for(s, now, in->model);
+        if (m->queued && at_risk(s, m, now))
+            cold_add(s, in->model, true);
+    } else if (!m->loading) {
+        cold_add(s, in->model, false);
+    }
+    if (c->n_cold)
+        loads_run(s, now, m->cell);
+}
+
+void sched_cancel(struct sched *s, int64_t now, uint32_t model, uint64_t cookie)
+{
+    (void)now;
+    struct model *m = &s->models[model];
+    for (uint32_t r = m->head; r != NIL; r = s->requests[r].next) {
+        if (s->requests[r].cookie != cookie)
+            continue;
+        queue_remove(s, r);
+        s->requests[r].next = s->free_request;
+        s->free_request = r;
+        model_touch(s, model);
+        return;
+    }
+}
+
+/* ---- actions ---- */
+
+struct action *action_new(struct sched *s, enum policy_action_kind kind, uint32_t device,
+                          uint32_t model)
+{
+    AC_ASSERT(s->free_action != NIL);
+    uint32_t at = s->free_action;
+    struct action *a = &s->actions[at];
+    s->free_action = a->next_free;
+    a->id = ++s->serial << SCHED_ACTION_BITS | at;
+    a->kind = kind;
+    a->device = device;
+    a->model = model;
+    a->n = 0;
+    a->batch = 0;
+    a->live = true;
+    return a;
+}
+
+void action_free(struct sched *s, struct action *a)
+{
+    a->live = false;
+    a->next_free = s->free_action;
+    s->free_action = (uint32_t)(a - s->actions);
+}
+
+void action_send(struct sched *s, struct action *a, int64_t earliest, int64_t latest)
+{
+    uint64_t cookies[POLICY_MAX_BATCH];
+    for (uint32_t i = 0; i < a->n; i++)
+        cookies[i] = s->requests[a->requests[i]].cookie;
+    struct policy_action out = {.id = a->id,
+                                .kind = a->kind,
+                                .device = a->device,
+                                .model = a->model,
+                                .earliest_ns = earliest,
+                                .latest_ns = latest,
+                                .expected_ns = a->expected,
+                                .batch = policy_batch_size[a->batch],
+                                .n = a->n,
+                                .cookies = cookies};
+    s->ports.act(s->ports.self, &out);
+}
+
+static void list_take(uint32_t *list, uint32_t *n, uint32_t at)
+{
+    uint32_t i = 0;
+    while (i < *n && list[i] != at)
+        i++;
+    AC_ASSERT(i < *n);
+    memmove(list + i, list + i + 1, (*n - i - 1) * sizeof(*list));
+    (*n)--;
+}
+
+/* ---- what results teach ---- */
+
+static void learn(struct sched *s, int64_t now, struct action *a, const struct policy_result *r)
+{
+    int64_t took = r->end_ns - r->begin_ns;
+    sketch_add(&s->answer_delay, now - r->end_ns);
+    if (a->kind == POLICY_INFER && a->expected > 0) {
+        double excess = (double)(took - a->expected) / (double)a->expected;
+        sketch_add(&s->exec_excess_ppm, excess > 0 ? (int64_t)(excess * 1e6) : 0);
+        struct model *m = &s->models[a->model];
+        int64_t *e = &m->cost.exec_ns[a->batch];
+        /* Outliers are the margin's business; one of them must not move the plan far. */
+        int64_t seen = AC_MIN(took, *e * 2);
+        *e += (seen - *e) / 16;
+        if (*e < 1)
+            *e = 1;
+        model_plan(s, m);
+    } else if (a->kind == POLICY_LOAD) {
+        int64_t *l = &s->models[a->model].cost.load_ns;
+        *l += (took - *l) / 8;
+    }
+    if (++s->since_learnt < 128)
+        return;
+    s->since_learnt = 0;
+    int64_t net = sketch_quantile(&s->answer_delay, 0.5);
+    int64_t p99 = sketch_quantile(&s->answer_delay, 0.99);
+    double margin = (double)sketch_quantile(&s->exec_excess_ppm, 0.99) * 1e-6;
+    s->learnt.net_ns = AC_MAX(net, 1000);
+    s->learnt.answer_margin_ns = p99 - net;
+    s->learnt.horizon_ns =
+        s->cfg.horizon_ns ? s->cfg.horizon_ns : 2 * net + AC_MAX(p99 - net, 100000);
+    s->learnt.exec_margin = AC_MIN(AC_MAX(margin, 0.002), 1.0);
+}
+
+static void infer_result(struct sched *s, int64_t now, struct action *a,
+                         const struct policy_result *r)
+{
+    struct device *d = &s->devices[a->device];
+    struct model *m = &s->models[a->model];
+    list_take(d->infers, &d->n_infers, (uint32_t)(a - s->actions));
+    d->outstanding -= a->expected;
+    m->inflight--;
+    int64_t end = r->status == POLICY_DONE ? r->end_ns : now - s->learnt.net_ns;
+    d->free_at = d->n_infers ? AC_MAX(end, d->last_sent + s->learnt.net_ns) + d->outstanding : end;
+    uint32_t model = a->model, n = a->n;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t req = a->requests[i];
+        if (r->status == POLICY_TOO_LATE) {
+            queue_insert(s, req);
+            continue;
+        }
+        struct policy_reply out = {
+            .outcome = r->status == POLICY_FAILED   ? POLICY_ERROR
+                       : now > s->requests[req].due ? POLICY_LATE
+                                                    : POLICY_ON_TIME,
+            .action = a->id,
+            .slot = i,
+        };
+        request_answer(s, now, req, &out);
+    }
+    if (r->status == POLICY_DONE && s->cfg.learn)
+        learn(s, now, a, r);
+    uint32_t device = a->device;
+    action_free(s, a);
+    if (r->status == POLICY_TOO_LATE) {
+        queue_expire(s, now, model);
+        if (m->queued && !m->loaded && !m->loading)
+            cold_add(s, model, false);
+    }
+    pick(s, now, device);
+}
+
+static void load_result(struct sched *s, int64_t now, struct action *a,
+                        const struct policy_result *r)
+{
+    struct device *d = &s->devices[a->device];
+    struct model *m = &s->models[a->model];
+    uint64_t bit = 1ull << d->bit;
+    uint32_t model = a->model, device = a->device;
+    list_take(d->loads, &d->n_loads, (uint32_t)(a - s->actions));
+    m->loading &= ~bit;
+    int64_t end = r->status == POLICY_DONE ? r->end_ns : now - s->learnt.net_ns;
+    if (d->n_loads == 0)
+        d->pipe_free = AC_MIN(d->pipe_free, end);
+    if (r->status == POLICY_DONE) {
+        m->loaded |= bit;
+        m->load_failures = 0;
+        if (s->cfg.learn)
+            learn(s, now, a, r);
+    } else {
+        for (uint32_t i = 0; i < d->n_resident; i++)
+            if (d->resident[i] == model) {
+                resident_remove(s, device, i);
+                break;
+            }
+        /* A device that cannot load a model is not asked again until it reports it anew. */
+        if (r->status == POLICY_FAILED && ++m->load_failures >= SCHED_LOAD_TRIES)
+            m->able &= ~bit;
+    }
+    action_free(s, a);
+    queue_expire(s, now, model);
+    if (m->queued && !m->loaded && !m->loading)
+        cold_add(s, model, false);
+    if (m->loaded & bit)
+        pick(s, now, device);
+}
+
+void sched_result(struct sched *s, int64_t now, const struct policy_result *r)
+{
+    uint32_t at = (uint32_t)(r->id & ((1u << SCHED_ACTION_BITS) - 1));
+    if (at >= s->n_actions)
+        return;
+    struct action *a = &s->actions[at];
+    /* Results of work that was given up with its device are stale: the id has moved on. */
+    if (!a->live || a->id != r->id)
+        return;
+    uint32_t cell = s->devices[a->device].cell;
+    if (a->kind == POLICY_INFER)
+        infer_result(s, now, a, r);
+    else
+        load_result(s, now, a, r);
+    if (s->cells[cell].n_cold)
+        loads_run(s, now, cell);
+}
+
+void sched_device_down(struct sched *s, int64_t now, uint32_t device)
+{
+    struct device *d = &s->devices[device];
+    if (!d->up)
+        return;
+    struct cell *c = &s->cells[d->cell];
+    uint64_t bit = 1ull << d->bit;
+    d->up = false;
+    c->up &= ~bit;
+    for (uint32_t i = 0; i < d->n_infers; i++) {
+        struct action *a = &s->actions[d->infers[i]];
+        s->models[a->model].inflight--;
+        for (uint32_t k = 0; k < a->n; k++)
+            queue_insert(s, a->requests[k]);
+        action_free(s, a);
+    }
+    for (uint32_t i = 0; i < d->n_loads; i++)
+        action_free(s, &s->actions[d->loads[i]]);
+    d->n_infers = d->n_loads = 0;
+    timer_set(s, device | TIMER_DEVICE, POLICY_NEVER);
+    d->outstanding = 0;
+    d->n_resident = 0;
+    d->pages_free = 0;
+    for (uint32_t i = 0; i < c->n_models; i++) {
+        struct model *m = &s->models[c->models[i]];
+        bool had = ((m->able | m->loaded | m->loading) & bit) != 0;
+        m->able &= ~bit;
+        m->loaded &= ~bit;
+        m->loading &= ~bit;
+        if (!had)
+            continue;
+        queue_expire(s, now, c->models[i]);
+        if (m->queued && !m->loaded && !m->loading)
+            cold_add(s, c->models[i], false);
+        else if (m->queued)
+            pick_for(s, now, c->models[i]);
+    }
+    loads_run(s, now, d->cell);
+}
+
+int64_t sched_next_wake(const struct sched *s)
+{
+    return AC_MIN(timers_next(s), s->tick_at);
+}
+
+void sched_wake(struct sched *s, int64_t now)
+{
+    timers_run(s, now);
+    if (now < s->tick_at)
+        return;
+    s->idle_ticks = s->arrivals_since_tick ? 0 : s->idle_ticks + 1;
+    s->arrivals_since_tick = 0;
+    /* Nothing came for a second and nothing waits: sleep until the next arrival. */
+    s->tick_at = s->idle_ticks > 200 && s->n_heap == 0 ? POLICY_NEVER : now + SCHED_TICK_NS;
+    for (uint32_t i = 0; i < s->cfg.cells; i++) {
+        struct cell *c = &s->cells[i];
+        /* A device whose work overruns gets no result that would call pick: look again. */
+        for (uint64_t k = c->n_records ? c->up : 0; k; k &= k - 1)
+            pick(s, now, c->devices[__builtin_ctzll(k)]);
+        if (c->n_cold)
+            loads_run(s, now, i);
+        else
+            loads_tick(s, now, i);
+    }
+}
+
+void sched_device_view(const struct sched *s, uint32_t device, struct sched_device_view *ret_v)
+{
+    const struct device *d = &s->devices[device];
+    *ret_v = (struct sched_device_view){.up = d->up,
+                                        .pages = d->pages,
+                                        .pages_free = d->pages_free,
+                                        .resident = d->n_resident,
+                                        .outstanding = d->n_infers + d->n_loads,
+                                        .free_at_ns = d->free_at};
+}
+
+uint32_t sched_model_devices(const struct sched *s, uint32_t model, uint32_t *ret_devices,
+                             uint32_t max)
+{
+    const struct model *m = &s->models[model];
+    const struct cell *c = &s->cells[m->cell];
+    uint32_t n = 0;
+    for (uint64_t k = m->loaded & c->up; k && n < max; k &= k - 1)
+        ret_devices[n++] = c->devices[__builtin_ctzll(k)];
+    return n;
+}
+
+struct sched_learnt sched_learnt(const struct sched *s)
+{
+    return s->learnt;
+}

@@ -1,0 +1,68 @@
+/* The scheduler (policy "aceso"): earliest latest-start first, at once, on the least busy device
+ * that holds the model; batches from a table of optimal splits; windows that end at the latest
+ * useful start; refusal as soon as the plan shows a loss; loads by need with eviction by value.
+ * Devices are grouped in cells of at most SCHED_CELL_DEVICES that share nothing. Everything is
+ * allocated when devices, models and limits are set; arrivals, results and wake-ups allocate
+ * nothing. One thread. */
+#pragma once
+
+#include "policy.h"
+
+#define SCHED_CELL_DEVICES 64
+
+struct sched_config {
+    uint32_t max_requests; /* waiting or running; beyond it arrivals get FULL */
+    uint32_t cells;
+    int64_t net_ns;     /* one-way delay to a device: first guess, then learnt when learn is set */
+    int64_t horizon_ns; /* how far ahead of a device's end of work it is given more; 0: 2 net + 0.1
+                           ms */
+    double exec_margin; /* share added to every expected execution: first value */
+    double load_margin;
+    int64_t answer_margin_ns; /* kept between expected answer and deadline (jitter) */
+    bool learn;               /* delay, margins and execution times follow what results show */
+    uint64_t seed;            /* for the sampling of eviction victims */
+};
+
+#define SCHED_CONFIG_INIT                                                                          \
+    {                                                                                              \
+        .max_requests = 1u << 16, .cells = 1, .net_ns = 100000, .exec_margin = 0.012,              \
+        .load_margin = 0.04, .seed = 1                                                             \
+    }
+
+struct sched;
+
+struct sched *sched_create(const struct sched_config *cfg, const struct policy_ports *ports);
+void sched_destroy(struct sched *s); /* NULL is fine; waiting requests get no reply */
+
+uint32_t sched_device_add(struct sched *s);
+uint32_t sched_model_add(struct sched *s);
+void sched_device_up(struct sched *s, int64_t now, uint32_t device, uint32_t pages);
+/** Its outstanding work is given to others or waits; what was resident on it is gone. */
+void sched_device_down(struct sched *s, int64_t now, uint32_t device);
+void sched_model_able(struct sched *s, int64_t now, uint32_t model, uint32_t device,
+                      const struct policy_cost *cost);
+/** Retires a model: waiting requests get NO_DEVICE, copies are unloaded once idle. */
+void sched_model_retire(struct sched *s, int64_t now, uint32_t model);
+
+void sched_arrive(struct sched *s, int64_t now, const struct policy_request *r);
+/** Forgets a request that still waits, without a reply; a running one is answered as usual. */
+void sched_cancel(struct sched *s, int64_t now, uint32_t model, uint64_t cookie);
+void sched_result(struct sched *s, int64_t now, const struct policy_result *r);
+int64_t sched_next_wake(const struct sched *s);
+void sched_wake(struct sched *s, int64_t now);
+
+struct sched_device_view {
+    bool up;
+    uint32_t pages, pages_free, resident, outstanding;
+    int64_t free_at_ns;
+};
+void sched_device_view(const struct sched *s, uint32_t device, struct sched_device_view *ret_v);
+/** Devices that hold the model, as a list of at most max numbers; returns how many. */
+uint32_t sched_model_devices(const struct sched *s, uint32_t model, uint32_t *ret_devices,
+                             uint32_t max);
+
+struct sched_learnt {
+    int64_t net_ns, horizon_ns, answer_margin_ns;
+    double exec_margin;
+};
+struct sched_learnt sched_learnt(const struct sched *s);

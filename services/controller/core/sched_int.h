@@ -1,0 +1,170 @@
+/* The scheduler's state. Only sched*.c include this. */
+#pragma once
+
+#include "sched.h"
+#include "sketch.h"
+
+#include <aceso/base.h>
+#include <aceso/rng.h>
+
+#define NIL               UINT32_MAX
+#define SCHED_OUTSTANDING 32 /* actions in flight on one device and engine */
+#define SCHED_ACTION_BITS 24 /* low bits of an action id: its place in the pool */
+#define SCHED_TICK_NS     (5 * 1000000LL)
+#define SCHED_TICK_LOOKS  64
+#define SCHED_PIPE_AHEAD  400000LL /* a pipe free within this may get a load */
+#define SCHED_SHED_SCAN   32
+#define SCHED_LOAD_TRIES  3
+#define TIMER_DEVICE      (1u << 31)
+
+struct request {
+    uint64_t cookie;
+    int64_t deadline;  /* planning deadline: the caller's less the answer margin */
+    int64_t due;       /* the caller's */
+    int64_t objective; /* deadline less arrival */
+    uint32_t model, prev, next;
+    uint8_t rows;
+    bool cold;
+};
+
+/* A counter that fades: value * exp(-(t - at) / tau). */
+struct decayed {
+    double value;
+    int64_t at;
+};
+
+/* A place in the timer heap. */
+struct timer {
+    int64_t at;
+    uint32_t heap_at; /* NIL when not armed */
+};
+
+struct model {
+    struct policy_cost cost;
+    int64_t eh[POLICY_BATCHES + 1];      /* exec with margin; 0: not compiled; last: for ever */
+    int64_t best[POLICY_MAX_BATCH + 1];  /* least device time for n rows */
+    uint8_t first[POLICY_MAX_BATCH + 1]; /* and the index of the batch to start with */
+    uint64_t able, loaded, loading;      /* by device of the cell */
+    uint32_t head, tail, queued, rows;   /* waiting requests by deadline; their rows */
+    uint32_t inflight;                   /* INFER actions under way */
+    uint32_t record;                     /* place among the cell's active records, or NIL */
+    uint32_t cell;
+    uint64_t share_mask; /* devices whose backlog carries share */
+    int64_t share;
+    int64_t eta;               /* when the earliest load under way ends */
+    struct decayed fast, slow; /* arrivals, tau 1 s and 300 s */
+    int64_t last_arrival;
+    struct timer timer; /* when the first waiting request is lost */
+    uint8_t smallest;   /* index of the smallest compiled batch */
+    uint8_t load_failures;
+    bool cold_listed, at_risk, retired;
+};
+
+/* What Pick scans: one cache line a model with waiting requests. */
+struct record {
+    uint64_t mask; /* devices that hold it */
+    int64_t lfull; /* latest start (device time) of the batch the table would pick */
+    int64_t llast; /* latest start of the last request alone */
+    int64_t lhead;
+    uint32_t model;
+    uint8_t first, take;
+    uint16_t pad0;
+    uint64_t pad1[2];
+};
+
+struct action {
+    uint64_t id;
+    enum policy_action_kind kind;
+    uint32_t device, model, n, next_free;
+    uint8_t batch; /* index */
+    bool live;
+    int64_t sent, begin_estimate, expected;
+    uint32_t requests[POLICY_MAX_BATCH];
+};
+
+struct device {
+    bool up;
+    uint32_t cell, bit;
+    uint32_t pages, pages_free;
+    int64_t free_at;     /* mean time at which its execution engine is idle */
+    int64_t outstanding; /* expected time of what it was given and has not returned */
+    int64_t pipe_free;   /* the same for its load engine */
+    int64_t backlog;     /* its share of waiting work */
+    int64_t last_sent;
+    struct decayed util;
+    struct timer timer;                           /* when it should be given more */
+    uint32_t infers[SCHED_OUTSTANDING], n_infers; /* action places, in the order sent */
+    uint32_t loads[SCHED_OUTSTANDING], n_loads;
+    uint32_t *resident; /* model numbers */
+    uint32_t n_resident, cap_resident;
+};
+
+struct cell {
+    uint32_t devices[SCHED_CELL_DEVICES], n_devices;
+    uint64_t up;
+    struct record *records;
+    uint32_t n_records;
+    uint32_t *models, n_models;
+    size_t cap_models;
+    uint32_t *cold, n_cold; /* models that want a load; room for every model of the cell */
+    struct decayed arrivals, drops;
+    uint32_t hand; /* of the tick's clock */
+};
+
+struct sched {
+    struct sched_config cfg;
+    struct policy_ports ports;
+    struct sched_learnt learnt;
+    struct model *models;
+    size_t n_models, cap_models;
+    struct device *devices;
+    size_t n_devices, cap_devices;
+    struct cell *cells;
+    struct request *requests;
+    uint32_t free_request;
+    struct action *actions;
+    uint32_t n_actions, free_action;
+    uint32_t *heap; /* models, and devices with TIMER_DEVICE set, by time */
+    uint32_t n_heap;
+    size_t cap_heap;
+    uint64_t serial;
+    int64_t tick_at;
+    uint64_t arrivals_since_tick;
+    uint32_t idle_ticks;
+    struct ac_rng rng;
+    struct sketch answer_delay, exec_excess_ppm;
+    uint32_t since_learnt;
+};
+
+/* sched.c */
+double decayed_get(const struct decayed *d, int64_t now, double tau_ns);
+void decayed_add(struct decayed *d, int64_t now, double tau_ns, double v);
+struct action *action_new(struct sched *s, enum policy_action_kind kind, uint32_t device,
+                          uint32_t model);
+void action_free(struct sched *s, struct action *a);
+void action_send(struct sched *s, struct action *a, int64_t earliest, int64_t latest);
+
+/* sched_queue.c */
+void model_plan(struct sched *s, struct model *m);
+void model_touch(struct sched *s, uint32_t id);
+void queue_insert(struct sched *s, uint32_t req);
+void queue_remove(struct sched *s, uint32_t req);
+void queue_expire(struct sched *s, int64_t now, uint32_t id);
+void request_answer(struct sched *s, int64_t now, uint32_t req, struct policy_reply *r);
+void request_refuse(struct sched *s, int64_t now, uint32_t req, enum policy_outcome o, int64_t at);
+void timer_set(struct sched *s, uint32_t key, int64_t at);
+void timers_run(struct sched *s, int64_t now);
+int64_t timers_next(const struct sched *s);
+uint8_t batch_for_rows(const struct model *m, uint32_t rows);
+
+/* sched_pick.c */
+int64_t device_free(const struct sched *s, const struct device *d, int64_t now);
+void pick(struct sched *s, int64_t now, uint32_t device);
+void pick_for(struct sched *s, int64_t now, uint32_t model);
+
+/* sched_load.c */
+void cold_add(struct sched *s, uint32_t id, bool at_risk);
+void loads_run(struct sched *s, int64_t now, uint32_t cell);
+void load_wanted(struct sched *s, int64_t now, uint32_t model);
+void loads_tick(struct sched *s, int64_t now, uint32_t cell);
+void resident_remove(struct sched *s, uint32_t device, uint32_t at);

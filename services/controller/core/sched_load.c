@@ -1,0 +1,312 @@
+/* What is brought into device memory, where, and what has to leave for it. */
+#include "sched_int.h"
+
+void resident_remove(struct sched *s, uint32_t device, uint32_t at)
+{
+    struct device *d = &s->devices[device];
+    d->pages_free += s->models[d->resident[at]].cost.pages;
+    d->resident[at] = d->resident[--d->n_resident];
+}
+
+void cold_add(struct sched *s, uint32_t id, bool at_risk)
+{
+    struct model *m = &s->models[id];
+    struct cell *c = &s->cells[m->cell];
+    m->at_risk = m->cold_listed ? m->at_risk && at_risk : at_risk;
+    if (m->cold_listed || (m->able & c->up & ~(m->loaded | m->loading)) == 0)
+        return;
+    m->cold_listed = true;
+    c->cold[c->n_cold++] = id;
+}
+
+static void cold_drop(struct sched *s, struct cell *c, uint32_t at)
+{
+    s->models[c->cold[at]].cold_listed = false;
+    c->cold[at] = c->cold[--c->n_cold];
+}
+
+/* Requests a second that a copy is expected to serve. */
+static double rate_of(const struct model *m, int64_t now)
+{
+    double age = (double)(now - m->last_arrival) * 1e-9;
+    double slow = decayed_get(&m->slow, now, 300e9) / 300;
+    double fast = decayed_get(&m->fast, now, 1e9) / 2;
+    double r = AC_MAX(slow, fast);
+    return m->slow.at ? AC_MAX(r, 0.3 / (age + 1)) : r;
+}
+
+/* What a copy is worth a page: the last one saves loads, a further one saves waiting. */
+static double value_of(const struct model *m, uint32_t copies, double rate)
+{
+    double exec_ms = (double)m->cost.exec_ns[m->smallest] * 1e-6;
+    double load_ms = (double)m->cost.load_ns * 1e-6;
+    double v = copies <= 1 ? rate * load_ms : rate * exec_ms / copies;
+    return v / m->cost.pages;
+}
+
+static double copy_value(const struct model *m, int64_t now)
+{
+    if (m->retired || m->smallest == POLICY_BATCHES)
+        return 0;
+    return value_of(m, (uint32_t)__builtin_popcountll(m->loaded), rate_of(m, now));
+}
+
+/* Work in flight on this device pins the model there; so does being the only copy of a waiting one.
+ */
+static bool pinned(const struct sched *s, const struct device *d, uint32_t model)
+{
+    const struct model *m = &s->models[model];
+    uint64_t bit = 1ull << d->bit;
+    if ((m->loading & bit) || (m->queued && (m->loaded & ~bit) == 0))
+        return true;
+    if (m->inflight)
+        for (uint32_t i = 0; i < d->n_infers; i++)
+            if (s->actions[d->infers[i]].model == model)
+                return true;
+    return false;
+}
+
+/* Place of the least valuable of up to 16 residents looked at; NIL when all are pinned. */
+static uint32_t victim(struct sched *s, int64_t now, const struct device *d, double *ret_value)
+{
+    uint32_t best = NIL, looks = AC_MIN(d->n_resident, 16u);
+    double least = 0;
+    if (d->n_resident == 0)
+        return NIL;
+    uint32_t at = (uint32_t)ac_rng_below(&s->rng, d->n_resident);
+    for (uint32_t i = 0; i < looks; i++) {
+        if (d->n_resident > 16)
+            at = (uint32_t)ac_rng_below(&s->rng, d->n_resident);
+        else
+            at = (at + 1) % d->n_resident;
+        if (pinned(s, d, d->resident[at]))
+            continue;
+        double v = copy_value(&s->models[d->resident[at]], now);
+        if (best == NIL || v < least) {
+            best = at;
+            least = v;
+        }
+    }
+    *ret_value = least;
+    return best;
+}
+
+static void unload(struct sched *s, uint32_t device, uint32_t at, int64_t now)
+{
+    struct device *d = &s->devices[device];
+    uint32_t model = d->resident[at];
+    resident_remove(s, device, at);
+    s->models[model].loaded &= ~(1ull << d->bit);
+    model_touch(s, model);
+    /* The load engine works in order, so no answer is waited for: the pages are free for what
+     * follows. */
+    struct policy_action out = {.id = ++s->serial << SCHED_ACTION_BITS |
+                                      ((1u << SCHED_ACTION_BITS) - 1),
+                                .kind = POLICY_UNLOAD,
+                                .device = device,
+                                .model = model,
+                                .earliest_ns = now,
+                                .latest_ns = POLICY_NEVER};
+    s->ports.act(s->ports.self, &out);
+}
+
+static bool load(struct sched *s, int64_t now, uint32_t device, uint32_t model)
+{
+    struct device *d = &s->devices[device];
+    struct model *m = &s->models[model];
+    if (d->n_loads == SCHED_OUTSTANDING || m->cost.pages > d->pages)
+        return false;
+    /* Each round frees a page at least; a device full of pinned models is given up. */
+    for (uint32_t tries = 0; d->pages_free < m->cost.pages; tries++) {
+        double value;
+        uint32_t v = victim(s, now, d, &value);
+        if (v == NIL && tries >= 4)
+            return false;
+        if (v != NIL)
+            unload(s, device, v, now);
+    }
+    struct action *a = action_new(s, POLICY_LOAD, device, model);
+    a->expected = m->cost.load_ns;
+    a->sent = now;
+    d->loads[d->n_loads++] = (uint32_t)(a - s->actions);
+    d->pages_free -= m->cost.pages;
+    AC_ASSERT(d->n_resident < d->cap_resident);
+    d->resident[d->n_resident++] = model;
+    a->begin_estimate = AC_MAX(now + s->learnt.net_ns, d->pipe_free);
+    d->pipe_free = a->begin_estimate + a->expected;
+    int64_t ready = d->pipe_free + (int64_t)((double)a->expected * s->cfg.load_margin);
+    m->eta = m->loading ? AC_MIN(m->eta, ready) : ready;
+    m->loading |= 1ull << d->bit;
+    action_send(s, a, now, POLICY_NEVER);
+    return true;
+}
+
+/* The device that should get a copy: lightly used and with little of value to lose; for a model at
+ * risk the one that can run it first. NIL when no load engine is free in time. */
+static uint32_t place(struct sched *s, int64_t now, const struct model *m)
+{
+    const struct cell *c = &s->cells[m->cell];
+    uint32_t best = NIL;
+    double best_score = 0;
+    for (uint64_t k = m->able & c->up & ~(m->loaded | m->loading); k; k &= k - 1) {
+        uint32_t id = c->devices[__builtin_ctzll(k)];
+        const struct device *d = &s->devices[id];
+        if (d->pipe_free > now + SCHED_PIPE_AHEAD || d->n_loads == SCHED_OUTSTANDING ||
+            m->cost.pages > d->pages)
+            continue;
+        int64_t busy = AC_MAX(d->free_at - now, 0);
+        double lose = 0;
+        if (d->pages_free < m->cost.pages && victim(s, now, d, &lose) == NIL)
+            continue;
+        double score = m->at_risk ? (double)(busy + d->backlog)
+                                  : 2 * decayed_get(&d->util, now, 1e9) + 1e-8 * (double)busy +
+                                        3e-8 * (double)d->backlog + 5 * lose;
+        if (best == NIL || score < best_score) {
+            best = id;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+/* Still worth a load? A copy may have come, the queue may be gone, or the danger passed. */
+static bool still_wanted(const struct sched *s, const struct model *m, int64_t now)
+{
+    const struct cell *c = &s->cells[m->cell];
+    if (m->queued == 0 || (m->able & c->up & ~(m->loaded | m->loading)) == 0)
+        return false;
+    if (m->loading)
+        return false;
+    if (!m->at_risk)
+        return m->loaded == 0;
+    int64_t soonest = POLICY_NEVER, other = POLICY_NEVER;
+    for (uint64_t k = m->able & c->up; k; k &= k - 1) {
+        const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
+        int64_t t = AC_MAX(now, d->free_at) + d->backlog;
+        if (m->loaded >> d->bit & 1)
+            soonest = AC_MIN(soonest, t);
+        else
+            other = AC_MIN(other, AC_MAX(t, AC_MAX(now, d->pipe_free) + m->cost.load_ns));
+    }
+    int64_t slack = s->requests[m->tail].deadline - now;
+    return soonest == POLICY_NEVER ||
+           (soonest + m->eh[m->smallest] > now + slack / 2 && other + 3000000 < soonest);
+}
+
+/* Serves the cold list while load engines are free. */
+void loads_run(struct sched *s, int64_t now, uint32_t cell)
+{
+    struct cell *c = &s->cells[cell];
+    uint64_t refused[4] = {0}; /* list places that found no device in this round */
+    for (;;) {
+        bool pipe = false;
+        for (uint64_t k = c->up; k && !pipe; k &= k - 1)
+            pipe = s->devices[c->devices[__builtin_ctzll(k)]].pipe_free <= now + SCHED_PIPE_AHEAD;
+        if (!pipe || c->n_cold == 0)
+            return;
+        double load_sum = 0, slack_sum = 0;
+        for (uint32_t i = 0; i < c->n_cold;) {
+            const struct model *m = &s->models[c->cold[i]];
+            if (!still_wanted(s, m, now)) {
+                cold_drop(s, c, i);
+                refused[0] = refused[1] = refused[2] = refused[3] = 0;
+                continue;
+            }
+            load_sum += (double)m->cost.load_ns;
+            slack_sum += (double)(s->requests[m->head].deadline - now);
+            i++;
+        }
+        if (c->n_cold == 0)
+            return;
+        bool pressed = load_sum / AC_MAX(c->n_devices, 1u) > 0.7 * slack_sum / c->n_cold;
+        uint32_t best = NIL;
+        double best_key = 0;
+        for (uint32_t i = 0; i < c->n_cold; i++) {
+            const struct model *m = &s->models[c->cold[i]];
+            if (i < 256 && (refused[i / 64] >> (i % 64) & 1))
+                continue;
+            double key;
+            if (pressed)
+                key = -(m->queued + 0.1 * decayed_get(&m->fast, now, 1e9)) /
+                      ((double)m->cost.load_ns * 1e-6 + 1e-3);
+            else
+                key =
+                    (double)(s->requests[m->head].deadline - m->eh[m->smallest] - m->cost.load_ns);
+            if (best == NIL || key < best_key) {
+                best = i;
+                best_key = key;
+            }
+        }
+        if (best == NIL)
+            return;
+        uint32_t id = c->cold[best], device = place(s, now, &s->models[id]);
+        if (device != NIL && load(s, now, device, id)) {
+            cold_drop(s, c, best);
+            refused[0] = refused[1] = refused[2] = refused[3] = 0;
+        } else if (best < 256) {
+            refused[best / 64] |= 1ull << (best % 64);
+        } else {
+            return;
+        }
+    }
+}
+
+/** A request of an absent model was refused: bring the model in for those to come, if that is worth
+ * more than what has to leave and no waiting load is held up. */
+void load_wanted(struct sched *s, int64_t now, uint32_t model)
+{
+    struct model *m = &s->models[model];
+    struct cell *c = &s->cells[m->cell];
+    if (c->n_cold || m->smallest == POLICY_BATCHES || m->retired)
+        return;
+    uint32_t device = place(s, now, m);
+    if (device == NIL)
+        return;
+    struct device *d = &s->devices[device];
+    double lose = 0;
+    if (d->pages_free < m->cost.pages && victim(s, now, d, &lose) == NIL)
+        return;
+    double rate = AC_MAX(rate_of(m, now), 0.3);
+    if (value_of(m, 1, rate) >= lose)
+        (void)load(s, now, device, model);
+}
+
+/** Idle load engines look at some models in turn and bring in what is worth twice its victim. */
+void loads_tick(struct sched *s, int64_t now, uint32_t cell)
+{
+    struct cell *c = &s->cells[cell];
+    uint32_t busy = 0, up = (uint32_t)__builtin_popcountll(c->up);
+    for (uint64_t k = c->up; k; k &= k - 1)
+        busy += s->devices[c->devices[__builtin_ctzll(k)]].pipe_free > now;
+    if (up == 0 || busy * 2 >= up || c->n_models == 0)
+        return;
+    uint32_t best = NIL;
+    double best_value = 0;
+    for (uint32_t i = 0; i < AC_MIN((uint32_t)SCHED_TICK_LOOKS, c->n_models); i++) {
+        c->hand = (c->hand + 1) % c->n_models;
+        const struct model *m = &s->models[c->models[c->hand]];
+        uint64_t here = m->loaded | m->loading;
+        if (m->smallest == POLICY_BATCHES || (m->able & c->up & ~here) == 0 || m->slow.at == 0)
+            continue;
+        double v = value_of(m, (uint32_t)__builtin_popcountll(here) + 1, rate_of(m, now));
+        if (best == NIL || v > best_value) {
+            best = c->models[c->hand];
+            best_value = v;
+        }
+    }
+    if (best == NIL)
+        return;
+    struct model *m = &s->models[best];
+    bool keep = m->at_risk;
+    m->at_risk = false;
+    uint32_t device = place(s, now, m);
+    m->at_risk = keep;
+    if (device == NIL)
+        return;
+    struct device *d = &s->devices[device];
+    double lose = 0;
+    if (d->pages_free < m->cost.pages && victim(s, now, d, &lose) == NIL)
+        return;
+    if (best_value > 2 * lose)
+        (void)load(s, now, device, best);
+}

@@ -1,0 +1,282 @@
+/* Waiting requests of a model by deadline, the batch table, the records that Pick scans, timers. */
+#include "sched_int.h"
+
+#include <string.h>
+
+const uint32_t policy_batch_size[POLICY_BATCHES] = {1, 2, 4, 8, 16};
+
+/** Smallest compiled batch that takes so many rows; POLICY_BATCHES when none does. */
+uint8_t batch_for_rows(const struct model *m, uint32_t rows)
+{
+    for (uint8_t b = 0; b < POLICY_BATCHES; b++)
+        if (m->eh[b] > 0 && policy_batch_size[b] >= rows)
+            return b;
+    return POLICY_BATCHES;
+}
+
+/** Fills the table of least device time for n rows. Padding comes out of it by itself. */
+void model_plan(struct sched *s, struct model *m)
+{
+    m->smallest = POLICY_BATCHES;
+    /* What batch_for_rows says for too many rows: no deadline is met, so such requests expire. */
+    m->eh[POLICY_BATCHES] = POLICY_NEVER / 4;
+    for (uint8_t b = 0; b < POLICY_BATCHES; b++) {
+        int64_t e = m->cost.exec_ns[b];
+        m->eh[b] = e > 0 ? e + (int64_t)((double)e * s->learnt.exec_margin) : 0;
+        if (e > 0 && m->smallest == POLICY_BATCHES)
+            m->smallest = b;
+    }
+    m->best[0] = 0;
+    for (uint32_t n = 1; n <= POLICY_MAX_BATCH; n++) {
+        m->best[n] = POLICY_NEVER;
+        for (uint8_t b = 0; b < POLICY_BATCHES; b++) {
+            if (m->eh[b] == 0)
+                continue;
+            uint32_t rest = n > policy_batch_size[b] ? n - policy_batch_size[b] : 0;
+            int64_t t = m->eh[b] + m->best[rest];
+            /* Ties go to the larger batch: it answers more at once. */
+            if (t <= m->best[n]) {
+                m->best[n] = t;
+                m->first[n] = b;
+            }
+        }
+    }
+}
+
+static int64_t work_of(const struct model *m)
+{
+    uint32_t full = m->rows / POLICY_MAX_BATCH, rest = m->rows % POLICY_MAX_BATCH;
+    return (int64_t)full * m->best[POLICY_MAX_BATCH] + m->best[rest];
+}
+
+static void share_apply(struct sched *s, const struct cell *c, uint64_t mask, int64_t v)
+{
+    for (; mask; mask &= mask - 1)
+        s->devices[c->devices[__builtin_ctzll(mask)]].backlog += v;
+}
+
+/* ---- timers: a binary heap of models and devices by time ---- */
+
+static struct timer *timer_of(const struct sched *s, uint32_t key)
+{
+    if (key & TIMER_DEVICE)
+        return &s->devices[key & ~TIMER_DEVICE].timer;
+    return &s->models[key].timer;
+}
+
+static bool heap_less(const struct sched *s, uint32_t a, uint32_t b)
+{
+    int64_t ta = timer_of(s, a)->at, tb = timer_of(s, b)->at;
+    return ta != tb ? ta < tb : a < b;
+}
+
+static void heap_put(struct sched *s, uint32_t at, uint32_t key)
+{
+    s->heap[at] = key;
+    timer_of(s, key)->heap_at = at;
+}
+
+static void heap_sift(struct sched *s, uint32_t at)
+{
+    uint32_t key = s->heap[at];
+    while (at > 0 && heap_less(s, key, s->heap[(at - 1) / 2])) {
+        heap_put(s, at, s->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    for (;;) {
+        uint32_t kid = 2 * at + 1;
+        if (kid >= s->n_heap)
+            break;
+        if (kid + 1 < s->n_heap && heap_less(s, s->heap[kid + 1], s->heap[kid]))
+            kid++;
+        if (!heap_less(s, s->heap[kid], key))
+            break;
+        heap_put(s, at, s->heap[kid]);
+        at = kid;
+    }
+    heap_put(s, at, key);
+}
+
+/** Arms, moves or (POLICY_NEVER) disarms. */
+void timer_set(struct sched *s, uint32_t key, int64_t at)
+{
+    struct timer *t = timer_of(s, key);
+    if (at == POLICY_NEVER) {
+        if (t->heap_at == NIL)
+            return;
+        uint32_t hole = t->heap_at, last = s->heap[--s->n_heap];
+        t->heap_at = NIL;
+        if (last != key) {
+            heap_put(s, hole, last);
+            heap_sift(s, hole);
+        }
+        return;
+    }
+    if (t->heap_at != NIL && t->at == at)
+        return;
+    t->at = at;
+    if (t->heap_at == NIL)
+        heap_put(s, s->n_heap++, key);
+    heap_sift(s, t->heap_at);
+}
+
+/** Last moment at which sending the request to an idle device still helps. */
+static int64_t last_chance(const struct sched *s, const struct model *m, const struct request *r)
+{
+    uint8_t b = batch_for_rows(m, r->rows);
+    return r->deadline - m->eh[b] - 2 * s->learnt.net_ns;
+}
+
+static void record_update(struct sched *s, uint32_t id)
+{
+    struct model *m = &s->models[id];
+    struct cell *c = &s->cells[m->cell];
+    if (m->queued == 0 || m->loaded == 0) {
+        if (m->record == NIL)
+            return;
+        uint32_t last = --c->n_records;
+        if (m->record != last) {
+            c->records[m->record] = c->records[last];
+            s->models[c->records[m->record].model].record = m->record;
+        }
+        m->record = NIL;
+        return;
+    }
+    if (m->record == NIL)
+        m->record = c->n_records++;
+    const struct request *h = &s->requests[m->head], *t = &s->requests[m->tail];
+    uint32_t n = AC_MIN(m->rows, (uint32_t)POLICY_MAX_BATCH);
+    uint8_t need = batch_for_rows(m, h->rows), b = m->first[n];
+    if (policy_batch_size[b] < h->rows)
+        b = need;
+    int64_t net = s->learnt.net_ns;
+    c->records[m->record] = (struct record){
+        .mask = m->loaded,
+        .lfull = h->deadline - m->eh[b] - net,
+        .lhead = h->deadline - m->eh[need] - net,
+        .llast = t->deadline - m->eh[batch_for_rows(m, t->rows)] - net,
+        .model = id,
+        .first = b,
+        .take = (uint8_t)AC_MIN(n, policy_batch_size[b]),
+    };
+}
+
+/** Brings record, backlog shares and timer in line with the queue and the copies. */
+void model_touch(struct sched *s, uint32_t id)
+{
+    struct model *m = &s->models[id];
+    struct cell *c = &s->cells[m->cell];
+    uint64_t mask = m->queued ? m->loaded : 0;
+    int64_t share = mask ? work_of(m) / __builtin_popcountll(mask) : 0;
+    if (mask != m->share_mask || share != m->share) {
+        share_apply(s, c, m->share_mask, -m->share);
+        share_apply(s, c, mask, share);
+        m->share_mask = mask;
+        m->share = share;
+    }
+    record_update(s, id);
+    timer_set(s, id,
+              m->queued && m->smallest < POLICY_BATCHES
+                  ? last_chance(s, m, &s->requests[m->head]) + 1
+              : m->queued ? s->requests[m->head].deadline
+                          : POLICY_NEVER);
+}
+
+void queue_insert(struct sched *s, uint32_t req)
+{
+    struct request *r = &s->requests[req];
+    struct model *m = &s->models[r->model];
+    uint32_t after = m->tail;
+    while (after != NIL && s->requests[after].deadline > r->deadline)
+        after = s->requests[after].prev;
+    r->prev = after;
+    r->next = after == NIL ? m->head : s->requests[after].next;
+    if (r->next == NIL)
+        m->tail = req;
+    else
+        s->requests[r->next].prev = req;
+    if (after == NIL)
+        m->head = req;
+    else
+        s->requests[after].next = req;
+    m->queued++;
+    m->rows += r->rows;
+}
+
+void queue_remove(struct sched *s, uint32_t req)
+{
+    struct request *r = &s->requests[req];
+    struct model *m = &s->models[r->model];
+    if (r->prev == NIL)
+        m->head = r->next;
+    else
+        s->requests[r->prev].next = r->next;
+    if (r->next == NIL)
+        m->tail = r->prev;
+    else
+        s->requests[r->next].prev = r->prev;
+    m->queued--;
+    m->rows -= r->rows;
+}
+
+/** Replies and frees the request, which must be in no queue. */
+void request_answer(struct sched *s, int64_t now, uint32_t req, struct policy_reply *r)
+{
+    struct request *q = &s->requests[req];
+    struct cell *c = &s->cells[s->models[q->model].cell];
+    if (r->outcome != POLICY_ON_TIME && r->outcome != POLICY_ERROR)
+        decayed_add(&c->drops, now, 0.5e9, 1);
+    r->cookie = q->cookie;
+    r->cold = q->cold;
+    q->next = s->free_request;
+    s->free_request = req;
+    s->ports.reply(s->ports.self, r);
+}
+
+void request_refuse(struct sched *s, int64_t now, uint32_t req, enum policy_outcome o, int64_t at)
+{
+    struct policy_reply r = {.outcome = o, .predicted_ns = at};
+    request_answer(s, now, req, &r);
+}
+
+/** Refuses waiting requests that no idle device could finish in time. */
+void queue_expire(struct sched *s, int64_t now, uint32_t id)
+{
+    struct model *m = &s->models[id];
+    bool any = false;
+    while (m->head != NIL) {
+        struct request *r = &s->requests[m->head];
+        bool planned = m->smallest < POLICY_BATCHES;
+        if (planned ? last_chance(s, m, r) >= now : r->deadline > now)
+            break;
+        uint32_t req = m->head;
+        int64_t at = 0;
+        if (planned)
+            at = now + 2 * s->learnt.net_ns + m->eh[batch_for_rows(m, r->rows)];
+        queue_remove(s, req);
+        bool none = m->able == 0 || (m->able & s->cells[m->cell].up) == 0;
+        request_refuse(s, now, req, none ? POLICY_NO_DEVICE : POLICY_EXPIRED, at);
+        any = true;
+    }
+    model_touch(s, id);
+    if (any && m->loaded == 0 && m->loading == 0)
+        load_wanted(s, now, id);
+}
+
+void timers_run(struct sched *s, int64_t now)
+{
+    while (s->n_heap && timer_of(s, s->heap[0])->at <= now) {
+        uint32_t key = s->heap[0];
+        if (key & TIMER_DEVICE) {
+            timer_set(s, key, POLICY_NEVER);
+            pick(s, now, key & ~TIMER_DEVICE);
+        } else {
+            queue_expire(s, now, key);
+        }
+    }
+}
+
+int64_t timers_next(const struct sched *s)
+{
+    return s->n_heap ? timer_of(s, s->heap[0])->at : POLICY_NEVER;
+}

@@ -1,0 +1,43 @@
+/* The virtual clock: a policy, simulated devices and clients in one event loop that is the same to
+ * the bit for the same seed. A device has an execution and a load engine, each first in first out,
+ * one action at a time; what a policy asks for is checked (window, residency, pages). */
+#pragma once
+
+#include "sched.h"
+#include "workload.h"
+
+#include <aceso/clock.h>
+
+struct sim_config {
+    const struct policy_ops *policy;
+    struct sched_config sched;
+    const struct costs *costs;
+    const struct workload *workload;
+    uint32_t gpus, pages; /* pages 0: 1,376, as one V100 */
+    uint64_t seed;
+    int64_t net_ns;                /* one way, constant */
+    int64_t jitter_mean_ns;        /* exponential, added each way */
+    double exec_sigma, load_sigma; /* of the logarithm */
+    double straggler_share, straggler_factor;
+    int64_t crash_at_ns, crash_for_ns; /* device 0 dies and comes back; 0: never */
+    const struct ac_clock *timer;      /* measures the policy's own time; NULL: not measured */
+};
+
+#define SIM_CONFIG_INIT                                                                            \
+    {                                                                                              \
+        .policy = &policy_aceso, .sched = SCHED_CONFIG_INIT, .gpus = 1, .seed = 1,                 \
+        .net_ns = 100000, .exec_sigma = 0.003, .load_sigma = 0.01, .straggler_factor = 3           \
+    }
+
+struct sim_stats {
+    uint64_t requests; /* that came after the warm-up and are settled */
+    uint64_t outcomes[POLICY_OUTCOME_END];
+    uint64_t cold_starts, loads, unloads, infers, rows, too_late, violations;
+    double seconds; /* measured span */
+    double goodput_rps, attainment, mean_batch, busy;
+    double p50_ms, p99_ms, p9999_ms; /* of answered requests */
+    double policy_ns_per_request;
+    uint64_t digest; /* of all outcomes and times, in order */
+};
+
+int sim_run(const struct sim_config *cfg, struct sim_stats *ret_s, struct ac_err *err) AC_MUST_USE;
