@@ -21,7 +21,7 @@ enum ac_conf_type {
 };
 
 #define AC_CONF_SECRET   1u /* masked in --dump-config and logs */
-#define AC_CONF_REQUIRED 2u
+#define AC_CONF_REQUIRED 2u /* text and lists: must not be empty */
 
 struct ac_conf_opt {
     const char
