@@ -251,18 +251,6 @@ void ac_kit_pg_stop(struct ac_kit_pg *p)
 
 /* ---- NATS ---- */
 
-int ac_kit_free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    AC_ASSERT(fd >= 0 && !bind(fd, (struct sockaddr *)&a, n) &&
-              !getsockname(fd, (struct sockaddr *)&a, &n));
-    (void)close(fd);
-    return ntohs(a.sin_port);
-}
-
 static bool port_open(int port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET,

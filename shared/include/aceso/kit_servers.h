@@ -3,6 +3,8 @@
  * end with the test process, whatever its end. Test's main thread only. */
 #pragma once
 
+#include <aceso/testkit.h> /* ac_kit_free_port */
+
 struct ac_kit_pg;
 /** initdb and start; ready for connections on return. As root it runs as postgres or nobody. */
 struct ac_kit_pg *ac_kit_pg_start(void);
@@ -21,6 +23,3 @@ const char *ac_kit_nats_dir(const struct ac_kit_nats *n);
 void ac_kit_nats_kill(struct ac_kit_nats *n);    /* SIGKILL */
 void ac_kit_nats_restart(struct ac_kit_nats *n); /* same port, same store */
 void ac_kit_nats_stop(struct ac_kit_nats *n);
-
-/** A TCP port of 127.0.0.1 that was free a moment ago. */
-int ac_kit_free_port(void);
