@@ -66,6 +66,7 @@ define service_targets_
 $$(call lib,$$($(1)_core_a),$$($(1)_core_src))
 $$(call objs,$$($(1)_core_src)): XFLAGS := -Wconversion $(PUREFLAGS) -Iservices/$(1)/core $(foreach c,$($(1)_CORES),-Iservices/$(c)/core)
 $$(call objs,$$($(1)_shell_src) $$(wildcard services/$(1)/main.c)): XFLAGS := -Iservices/$(1) -Iservices/$(1)/core $(foreach c,$($(1)_CORES),-Iservices/$(c)/core) $($(1)_XFLAGS)
+$$(call objs,$$($(1)_fakes_src)): XFLAGS := $(call test_xflags,$(1))
 ALL_CORES += $$($(1)_core_a)
 ifneq ($$(wildcard services/$(1)/main.c),)
 $$(call program,$$($(1)_bin),$$(wildcard services/$(1)/main.c) $$($(1)_shell_src),$$($(1)_archives) $$(FULL) $$(PROTO) $$(PURE),$$($(1)_LIBS) $$(LIBS_ALL))

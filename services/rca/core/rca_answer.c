@@ -1,0 +1,325 @@
+#include "rca_answer.h"
+
+#include "rca_stats.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <aceso/base.h>
+#include <aceso/clock.h>
+
+static const char *const fault_names[] = {
+    [AC_RCA_FAULT_UNKNOWN] = "unknown",   [AC_RCA_FAULT_POD] = "pod",
+    [AC_RCA_FAULT_NETWORK] = "network",   [AC_RCA_FAULT_STORE_AUTH] = "store_auth",
+    [AC_RCA_FAULT_LATENCY] = "latency",   [AC_RCA_FAULT_ERRORS] = "errors",
+    [AC_RCA_FAULT_RESOURCE] = "resource", [AC_RCA_FAULT_CHANGE] = "change",
+};
+
+const char *ac_rca_fault_name(enum ac_rca_fault f)
+{
+    return (unsigned)f < AC_ARRAY_LEN(fault_names) ? fault_names[f] : "unknown";
+}
+
+static bool has_part(const struct ac_rca_cause *cause, enum ac_rca_kind kind, double z)
+{
+    for (size_t i = 0; i < cause->nparts; i++)
+        if (cause->parts[i].kind == kind && cause->parts[i].z >= z && !cause->parts[i].down)
+            return true;
+    return false;
+}
+
+static uint64_t events_about(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                             int component, enum ac_rca_event_class cls)
+{
+    uint64_t n = 0;
+    int64_t from = r->t0_ns - 60 * AC_NS_PER_S;
+    for (size_t i = 0; i < c->nevents; i++) {
+        const struct ac_rca_event *e = &c->events[i];
+        if (e->about == component && e->cls == cls && e->t_ns >= from && e->t_ns < r->end_ns)
+            n += e->count;
+    }
+    return n;
+}
+
+static bool starved(const struct ac_rca_cause *cause)
+{
+    for (size_t i = 0; i < cause->nparts; i++) {
+        const struct ac_rca_part *p = &cause->parts[i];
+        if ((p->kind == AC_RCA_CPU || p->kind == AC_RCA_MEM) && p->z >= AC_RCA_Z_DEVIATES &&
+            p->explained < 0.5)
+            return true;
+    }
+    return false;
+}
+
+enum ac_rca_fault ac_rca_fault_of(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                                  const struct ac_rca_cause *cause)
+{
+    int comp = cause->component;
+    if (cause->nparts == 0)
+        return AC_RCA_FAULT_UNKNOWN;
+    if (has_part(cause, AC_RCA_UNREADY, AC_RCA_Z_DEVIATES) ||
+        has_part(cause, AC_RCA_RESTART, AC_RCA_Z_DEVIATES) ||
+        events_about(c, r, comp, AC_RCA_EVENT_UNREADY) > 0)
+        return AC_RCA_FAULT_POD;
+    if (events_about(c, r, comp, AC_RCA_EVENT_DENIED) > 0)
+        return AC_RCA_FAULT_STORE_AUTH;
+    if (events_about(c, r, comp, AC_RCA_EVENT_CHANGE) > 0)
+        return AC_RCA_FAULT_CHANGE;
+    if (has_part(cause, AC_RCA_SILENT, AC_RCA_Z_DEVIATES) &&
+        has_part(cause, AC_RCA_EGAP, AC_RCA_Z_DEVIATES))
+        return AC_RCA_FAULT_POD;
+    switch (cause->parts[0].kind) {
+    case AC_RCA_GAP:
+    case AC_RCA_EGAP:
+    case AC_RCA_CGAP:
+        return AC_RCA_FAULT_NETWORK;
+    case AC_RCA_CPU:
+    case AC_RCA_MEM:
+    case AC_RCA_IO:
+    case AC_RCA_NET:
+        return AC_RCA_FAULT_RESOURCE;
+    case AC_RCA_LAT:
+    case AC_RCA_CLAT:
+    case AC_RCA_LOAD:
+        /* slowness is a symptom; a resource that its load does not explain is a cause of it */
+        return starved(cause) ? AC_RCA_FAULT_RESOURCE : AC_RCA_FAULT_LATENCY;
+    case AC_RCA_ERR:
+    case AC_RCA_SLI:
+    case AC_RCA_LOGERR:
+        return AC_RCA_FAULT_ERRORS;
+    case AC_RCA_CHANGE:
+        return AC_RCA_FAULT_CHANGE;
+    default:
+        return AC_RCA_FAULT_UNKNOWN;
+    }
+}
+
+double ac_rca_confidence(const struct ac_rca_result *r, size_t cause)
+{
+    double sum = 0;
+    for (size_t i = 0; i < r->ncauses && i < 10; i++)
+        sum += r->causes[i].score;
+    return sum > 0.0 && cause < r->ncauses ? r->causes[cause].score / sum : 0.0;
+}
+
+const char *ac_rca_cause_metric(const struct ac_rca_case *c, const struct ac_rca_cause *cause)
+{
+    if (cause->nparts == 0)
+        return "";
+    const struct ac_rca_part *p = &cause->parts[0];
+    return p->metric >= 0 ? c->metrics[p->metric].name : ac_rca_kind_name(p->kind);
+}
+
+void ac_rca_before_after(const struct ac_rca_metric *m, const struct ac_rca_result *r,
+                         double *ret_before, double *ret_after)
+{
+    double *ref = ac_xcalloc(m->n + 1, sizeof(*ref)), after = 0;
+    size_t n = 0, k = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        if (m->t_ns[i] < r->t0_ns)
+            ref[n++] = m->v[i];
+        else if (m->t_ns[i] < r->end_ns)
+            after += (m->v[i] - after) / (double)++k;
+    }
+    *ret_before = ac_rca_median(ref, n);
+    *ret_after = after;
+    free(ref);
+}
+
+/* Time of day is what an operator compares; the date is in the header of every answer. */
+static void put_time(struct ac_buf *out, int64_t t_ns)
+{
+    char s[40];
+    ac_time_format(t_ns, s, sizeof(s));
+    const char *time = strchr(s, 'T');
+    if (time && strlen(time) > 8)
+        ac_buf_printf(out, "%.8s", time + 1);
+    else
+        ac_buf_puts(out, s);
+}
+
+void ac_rca_part_text(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                      const struct ac_rca_cause *cause, const struct ac_rca_part *part,
+                      struct ac_buf *out)
+{
+    const char *comp = c->components[cause->component];
+    const char *what = ac_rca_kind_text(part->kind);
+    if (part->metric < 0) {
+        ac_buf_printf(out, "%s at %s", what, comp);
+        if (part->peer >= 0)
+            ac_buf_printf(out, " (%s)", c->components[part->peer]);
+        return;
+    }
+    const struct ac_rca_metric *m = &c->metrics[part->metric];
+    double before, after;
+    ac_rca_before_after(m, r, &before, &after);
+    if (m->component != cause->component || m->peer >= 0)
+        ac_buf_printf(out, "%s: %s of %s towards %s", what, m->name, c->components[m->component],
+                      m->peer >= 0 ? c->components[m->peer] : comp);
+    else
+        ac_buf_printf(out, "%s: %s of %s", what, m->name, comp);
+    ac_buf_printf(out, " %s from %.4g to %.4g (%.1f deviations) at ", part->down ? "fell" : "went",
+                  before, after, part->z);
+    put_time(out, part->onset_ns);
+    if (part->explained > 0.005)
+        ac_buf_printf(out, "; %.0f %% of it comes from elsewhere", 100.0 * part->explained);
+}
+
+void ac_rca_step_texts(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                       const struct ac_rca_step *s, struct ac_buf *topology,
+                       struct ac_buf *deviation, struct ac_buf *order)
+{
+    const char *cause = c->components[s->cause], *effect = c->components[s->effect];
+    (void)r;
+    ac_buf_printf(topology, "%s calls %s", effect, cause);
+    if (s->evidence && *s->evidence)
+        ac_buf_printf(topology, ": %s", s->evidence);
+    ac_buf_printf(deviation, "%s %.1f, %s %.1f deviations from normal%s", cause, s->z_cause, effect,
+                  s->z_effect, s->deviation ? "" : " (not both above 3)");
+    ac_buf_printf(order, "%s ", cause);
+    put_time(order, s->onset_cause_ns);
+    ac_buf_printf(order, ", %s ", effect);
+    put_time(order, s->onset_effect_ns);
+    if (!s->order)
+        ac_buf_puts(order, " (the effect's onset is earlier)");
+}
+
+static void text_path(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                      struct ac_buf *out)
+{
+    if (r->npath == 0)
+        return;
+    ac_buf_printf(out, " Path: %s", c->components[r->path[0].cause]);
+    for (size_t i = 0; i < r->npath; i++)
+        ac_buf_printf(out, " -> %s", c->components[r->path[i].effect]);
+    ac_buf_puts(out, ".");
+}
+
+void ac_rca_text(const struct ac_rca_case *c, const struct ac_rca_result *r, struct ac_buf *out)
+{
+    if (r->abstained) {
+        ac_buf_puts(out, "No component leaves its normal range far enough to be named.");
+        return;
+    }
+    const struct ac_rca_cause *best = &r->causes[0];
+    ac_buf_printf(out, "Root cause: %s (%s%s).", c->components[best->component],
+                  ac_rca_fault_name(ac_rca_fault_of(c, r, best)),
+                  r->low_confidence ? ", low confidence" : "");
+    for (size_t i = 0; i < best->nparts && i < 3; i++) {
+        ac_buf_puts(out, i ? "; " : " Evidence: ");
+        ac_rca_part_text(c, r, best, &best->parts[i], out);
+    }
+    ac_buf_puts(out, ".");
+    for (size_t i = 0, n = 0; i < c->nevents && n < 2; i++) {
+        const struct ac_rca_event *e = &c->events[i];
+        if (e->about != best->component || e->cls == AC_RCA_EVENT_OTHER)
+            continue;
+        ac_buf_printf(out, " %s says: \"%.120s\" (%llu times).", c->components[e->component],
+                      e->text, (unsigned long long)e->count);
+        n++;
+    }
+    if (r->first_failure >= 0) {
+        ac_buf_printf(out, " First failure: %s at ", c->components[r->first_failure]);
+        put_time(out, r->first_failure_ns);
+        ac_buf_puts(out, ".");
+    }
+    for (size_t i = 0; i < r->nimpact && i < 8; i++)
+        ac_buf_printf(out, "%s%s", i ? ", " : " Impact: ", c->components[r->impact[i]]);
+    if (r->nimpact > 0)
+        ac_buf_puts(out, ".");
+    text_path(c, r, out);
+}
+
+static void json_parts(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                       const struct ac_rca_cause *cause, struct ac_buf *out)
+{
+    struct ac_buf text;
+    ac_buf_init(&text, 4096);
+    ac_buf_puts(out, "[");
+    for (size_t i = 0; i < cause->nparts; i++) {
+        const struct ac_rca_part *p = &cause->parts[i];
+        ac_buf_reset(&text);
+        ac_rca_part_text(c, r, cause, p, &text);
+        ac_buf_printf(out,
+                      "%s{\"kind\":\"%s\",\"z\":%.6g,\"explained\":%.4g,\"part\":%.6g,\"text\":",
+                      i ? "," : "", ac_rca_kind_name(p->kind), p->z, p->explained, p->part);
+        ac_buf_put_json_str(out, ac_buf_str(&text));
+        ac_buf_puts(out, "}");
+    }
+    ac_buf_puts(out, "]");
+    ac_buf_fini(&text);
+}
+
+static void json_path(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                      struct ac_buf *out)
+{
+    struct ac_buf b[3];
+    for (int i = 0; i < 3; i++)
+        ac_buf_init(&b[i], 4096);
+    ac_buf_puts(out, "[");
+    for (size_t i = 0; i < r->npath; i++) {
+        for (int j = 0; j < 3; j++)
+            ac_buf_reset(&b[j]);
+        ac_rca_step_texts(c, r, &r->path[i], &b[0], &b[1], &b[2]);
+        ac_buf_puts(out, i ? ",{\"from\":" : "{\"from\":");
+        ac_buf_put_json_str(out, c->components[r->path[i].cause]);
+        ac_buf_puts(out, ",\"to\":");
+        ac_buf_put_json_str(out, c->components[r->path[i].effect]);
+        static const char *const keys[] = {"topology", "deviation", "order"};
+        for (int j = 0; j < 3; j++) {
+            ac_buf_printf(out, ",\"%s\":", keys[j]);
+            ac_buf_put_json_str(out, ac_buf_str(&b[j]));
+        }
+        ac_buf_printf(out, ",\"proven\":%s}",
+                      r->path[i].topology && r->path[i].deviation && r->path[i].order ? "true"
+                                                                                      : "false");
+    }
+    ac_buf_puts(out, "]");
+    for (int i = 0; i < 3; i++)
+        ac_buf_fini(&b[i]);
+}
+
+void ac_rca_json(const struct ac_rca_case *c, const struct ac_rca_result *r, size_t max_causes,
+                 double seconds, struct ac_buf *out)
+{
+    ac_buf_puts(out, "{\"root_causes\":[");
+    for (size_t i = 0, n = 0; !r->abstained && i < r->ncauses && n < max_causes; i++, n++) {
+        const struct ac_rca_cause *cause = &r->causes[i];
+        if (!(cause->score > 0.0))
+            break;
+        ac_buf_puts(out, i ? ",{\"component\":" : "{\"component\":");
+        ac_buf_put_json_str(out, c->components[cause->component]);
+        ac_buf_puts(out, ",\"metric\":");
+        ac_buf_put_json_str(out, ac_rca_cause_metric(c, cause));
+        ac_buf_printf(
+            out, ",\"score\":%.6g,\"confidence\":%.4g,\"fault\":\"%s\",\"parts\":", cause->score,
+            ac_rca_confidence(r, i), ac_rca_fault_name(ac_rca_fault_of(c, r, cause)));
+        json_parts(c, r, cause, out);
+        ac_buf_puts(out, "}");
+    }
+    ac_buf_puts(out, "],\"first_failure\":");
+    if (r->first_failure >= 0 && !r->abstained)
+        ac_buf_put_json_str(out, c->components[r->first_failure]);
+    else
+        ac_buf_puts(out, "null");
+    ac_buf_puts(out, ",\"impact\":[");
+    for (size_t i = 0; !r->abstained && i < r->nimpact; i++) {
+        ac_buf_puts(out, i ? "," : "");
+        ac_buf_put_json_str(out, c->components[r->impact[i]]);
+    }
+    ac_buf_puts(out, "],\"path\":");
+    if (r->abstained)
+        ac_buf_puts(out, "[]");
+    else
+        json_path(c, r, out);
+    ac_buf_printf(out, ",\"abstained\":%s,\"low_confidence\":%s,\"time\":%.3f,\"text\":",
+                  r->abstained ? "true" : "false", r->low_confidence ? "true" : "false",
+                  (double)r->t0_ns / 1e9);
+    struct ac_buf text;
+    ac_buf_init(&text, 64 << 10);
+    ac_rca_text(c, r, &text);
+    ac_buf_put_json_str(out, ac_buf_str(&text));
+    ac_buf_fini(&text);
+    ac_buf_printf(out, ",\"seconds\":%.6g}", seconds);
+}

@@ -1,0 +1,45 @@
+/* The answer for people and programs: sentences and JSON made from the findings of a result, and
+ * from nothing else. Pure. */
+#pragma once
+
+#include "rca_engine.h"
+
+#include <aceso/buf.h>
+
+/* What kind of fault the findings of the best cause point to; it decides which repairs are apt. */
+enum ac_rca_fault {
+    AC_RCA_FAULT_UNKNOWN,
+    AC_RCA_FAULT_POD,        /* not ready, gone or restarting */
+    AC_RCA_FAULT_NETWORK,    /* time or calls lost between callers and a callee that is fine */
+    AC_RCA_FAULT_STORE_AUTH, /* refused by a store or service for lack of a right */
+    AC_RCA_FAULT_LATENCY,
+    AC_RCA_FAULT_ERRORS,
+    AC_RCA_FAULT_RESOURCE,
+    AC_RCA_FAULT_CHANGE,
+};
+
+const char *ac_rca_fault_name(enum ac_rca_fault f); /* "pod", "network", "store_auth", ... */
+enum ac_rca_fault ac_rca_fault_of(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                                  const struct ac_rca_cause *cause);
+
+/** Share of the cause in all scores, 0..1: how far it stands out. */
+double ac_rca_confidence(const struct ac_rca_result *r, size_t cause);
+
+/** One sentence for a part of a cause, e.g. "processor use of carts rose from 0.76 to 99.9". */
+void ac_rca_part_text(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                      const struct ac_rca_cause *cause, const struct ac_rca_part *part,
+                      struct ac_buf *out);
+void ac_rca_step_texts(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                       const struct ac_rca_step *s, struct ac_buf *topology,
+                       struct ac_buf *deviation, struct ac_buf *order);
+/** The whole answer in a few sentences. */
+void ac_rca_text(const struct ac_rca_case *c, const struct ac_rca_result *r, struct ac_buf *out);
+/** Keys of the command line's contract; max_causes of the ranking. */
+void ac_rca_json(const struct ac_rca_case *c, const struct ac_rca_result *r, size_t max_causes,
+                 double seconds, struct ac_buf *out);
+
+/** Level before and mean during the incident of a measurement, in its own unit. */
+void ac_rca_before_after(const struct ac_rca_metric *m, const struct ac_rca_result *r,
+                         double *ret_before, double *ret_after);
+/** Name of the strongest signal: the measurement's, or the kind's when derived. */
+const char *ac_rca_cause_metric(const struct ac_rca_case *c, const struct ac_rca_cause *cause);

@@ -1,0 +1,342 @@
+#include "rca_deviate.h"
+
+#include "rca_stats.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <aceso/base.h>
+#include <aceso/clock.h>
+
+struct ac_rca_window ac_rca_window_make(int64_t t0_ns, int64_t incident_ns, int64_t local_ns,
+                                        int64_t margin_ns)
+{
+    return (struct ac_rca_window){
+        .t0_ns = t0_ns,
+        .end_ns = t0_ns + incident_ns,
+        .local_from_ns = t0_ns - local_ns,
+        .resume_ns = t0_ns + incident_ns + margin_ns,
+        .guard_ns = t0_ns,
+    };
+}
+
+/* Resolution below which a difference means nothing, in the kind's unit (shares in percent). */
+static double scale_floor(enum ac_rca_kind k)
+{
+    switch (k) {
+    case AC_RCA_ERR:
+    case AC_RCA_SLI:
+    case AC_RCA_CERR:
+    case AC_RCA_EGAP:
+        return 0.25;
+    case AC_RCA_UNREADY:
+        return 0.05;
+    case AC_RCA_RESTART:
+    case AC_RCA_LOGERR:
+        return 0.2;
+    case AC_RCA_GAP:
+    case AC_RCA_LAT:
+    case AC_RCA_CLAT:
+        return 1e-5;
+    default:
+        return 0.0;
+    }
+}
+
+/* What an absent reference means: errors and unready pods are normally none. */
+static bool zero_is_normal(enum ac_rca_kind k)
+{
+    return k == AC_RCA_ERR || k == AC_RCA_SLI || k == AC_RCA_CERR || k == AC_RCA_EGAP ||
+           k == AC_RCA_UNREADY || k == AC_RCA_RESTART || k == AC_RCA_LOGERR;
+}
+
+static double bound_z(double x)
+{
+    if (!(x > -AC_RCA_Z_MAX)) /* also NaN, which no finite input gives */
+        return -AC_RCA_Z_MAX;
+    return x < AC_RCA_Z_MAX ? x : AC_RCA_Z_MAX;
+}
+
+/* Median and robust scale of n reference values; sorted and work are overwritten. */
+static void robust_scale(double *sorted, size_t n, enum ac_rca_kind kind, double *work,
+                         double *ret_median, double *ret_scale)
+{
+    ac_rca_sort(sorted, n);
+    double m = ac_rca_quantile_sorted(sorted, n, 0.5);
+    for (size_t i = 0; i < n; i++)
+        work[i] = fabs(sorted[i] - m);
+    double mad = ac_rca_median(work, n);
+    double iqr = ac_rca_quantile_sorted(sorted, n, 0.75) - ac_rca_quantile_sorted(sorted, n, 0.25);
+    double hi = ac_rca_quantile_sorted(sorted, n, 0.975) - m;
+    double lo = m - ac_rca_quantile_sorted(sorted, n, 0.025);
+    double s = fmax(1.4826 * mad, iqr / 1.349);
+    s = fmax(s, fmax(hi, lo) / 1.96);
+    s = fmax(s, fmax(0.03 * fabs(m), scale_floor(kind)));
+    if (!(s > 0.0))
+        s = 1.0; /* only when m is 0 too */
+    *ret_median = m;
+    *ret_scale = s;
+}
+
+/* The step in one series, as the split that separates means best; looked for around t0. */
+static int64_t series_onset(const struct ac_rca_metric *m, const struct ac_rca_window *w,
+                            const struct ac_rca_deviation *d)
+{
+    int64_t from = w->t0_ns - 120 * AC_NS_PER_S;
+    size_t a = 0, b = 0;
+    while (a < m->n && m->t_ns[a] < from)
+        a++;
+    b = a;
+    double total = 0;
+    while (b < m->n && m->t_ns[b] < w->end_ns) {
+        total += fmax(-8.0, fmin(8.0, (m->v[b] - d->median) / d->scale));
+        b++;
+    }
+    double n = (double)(b - a), sum = 0, best = 0;
+    int64_t onset = w->t0_ns;
+    for (size_t i = a; i + 1 < b; i++) {
+        sum += fmax(-8.0, fmin(8.0, (m->v[i] - d->median) / d->scale));
+        double k = (double)(i + 1 - a);
+        double step = ((total - sum) / (n - k) - sum / k) * sqrt(k * (n - k) / n);
+        if (fabs(step) > best) {
+            best = fabs(step);
+            onset = m->t_ns[i + 1];
+        }
+    }
+    return onset;
+}
+
+void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w, double *scratch,
+                    struct ac_rca_deviation *ret)
+{
+    double *ref = scratch, *work = scratch + m->n, *in = scratch + 2 * m->n;
+    *ret = (struct ac_rca_deviation){.onset_ns = w->t0_ns, .scale = 1.0};
+    for (size_t i = 0; i < m->n; i++) {
+        int64_t t = m->t_ns[i];
+        if (t >= w->t0_ns && t < w->end_ns)
+            in[ret->n_in++] = m->v[i];
+        else if (t < w->guard_ns || t >= w->resume_ns)
+            ref[ret->n_ref++] = m->v[i];
+        if (t >= w->local_from_ns && t < w->guard_ns)
+            ret->n_local++;
+    }
+    if (ret->n_in == 0)
+        return;
+    if (ret->n_ref == 0) {
+        if (!zero_is_normal(m->kind))
+            return;
+        ref[ret->n_ref++] = 0.0;
+    }
+    robust_scale(ref, ret->n_ref, m->kind, work, &ret->median, &ret->scale);
+    ret->level = ret->median;
+    if (ret->n_local >= 2) {
+        size_t k = 0;
+        for (size_t i = 0; i < m->n; i++)
+            if (m->t_ns[i] >= w->local_from_ns && m->t_ns[i] < w->guard_ns)
+                work[k++] = m->v[i];
+        double n = (double)k;
+        ret->level = (n * ac_rca_median(work, k) + 2.0 * ret->median) / (n + 2.0);
+    }
+    ret->mean_in = ac_rca_mean(in, ret->n_in);
+    ret->peak = ac_rca_sustained_peak(in, ret->n_in, work);
+    for (size_t i = 0; i < ret->n_in; i++)
+        in[i] = -in[i];
+    ret->trough = -ac_rca_sustained_peak(in, ret->n_in, work);
+    ret->z = bound_z((ret->peak - ret->level) / ret->scale);
+    ret->z_down = bound_z((ret->level - ret->trough) / ret->scale);
+    ret->ok = true;
+    if (ret->z >= AC_RCA_Z_DEVIATES || ret->z_down >= AC_RCA_Z_DEVIATES)
+        ret->onset_ns = series_onset(m, w, ret);
+}
+
+int64_t ac_rca_step_ns(const struct ac_rca_case *c)
+{
+    double *steps = ac_xcalloc(c->nmetrics + 1, sizeof(*steps));
+    size_t n = 0;
+    for (size_t i = 0; i < c->nmetrics; i++) {
+        const struct ac_rca_metric *m = &c->metrics[i];
+        double d[64];
+        size_t k = 0;
+        for (size_t j = 1; j < m->n && k < AC_ARRAY_LEN(d); j++)
+            d[k++] = (double)(m->t_ns[j] - m->t_ns[j - 1]);
+        if (k > 0)
+            steps[n++] = ac_rca_median(d, k);
+    }
+    double s = n ? ac_rca_median(steps, n) : 0.0;
+    free(steps);
+    return s >= 1.0 ? (int64_t)s : AC_NS_PER_S;
+}
+
+static bool tells_time(enum ac_rca_kind k)
+{
+    return k == AC_RCA_CPU || k == AC_RCA_MEM || k == AC_RCA_LAT || k == AC_RCA_CLAT ||
+           k == AC_RCA_ERR || k == AC_RCA_CERR || k == AC_RCA_GAP || k == AC_RCA_EGAP ||
+           k == AC_RCA_LOAD || k == AC_RCA_UNREADY;
+}
+
+/* Candidate times and, for each, the five largest steps over all series. */
+struct search {
+    const struct ac_rca_case *c;
+    size_t rows;              /* compared before and after a candidate */
+    int64_t ref_from, ref_to; /* samples that say what is normal */
+    int64_t young_before;     /* when these are too few: the first half before this time */
+    size_t n;
+    int64_t *taus;
+    double (*top)[5];
+};
+
+/* The series' normal values into z; false when there are too few. */
+static bool reference_of(const struct search *q, const struct ac_rca_metric *m, double *z,
+                         size_t *ret_n)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++)
+        if (m->t_ns[i] >= q->ref_from && m->t_ns[i] < q->ref_to)
+            z[n++] = m->v[i];
+    if (n < 5) { /* a young recording: its first half before the stated time is all there is */
+        size_t before = 0;
+        while (before < m->n && m->t_ns[before] < q->young_before)
+            before++;
+        n = before / 2;
+        if (n < 5)
+            return false;
+        memcpy(z, m->v, n * sizeof(z[0]));
+    }
+    *ret_n = n;
+    return true;
+}
+
+/* Adds one series' step at every candidate time into the five largest of that time. */
+static void add_steps(struct search *q, const struct ac_rca_metric *m, double *z, double *work)
+{
+    size_t n, rows = q->rows;
+    if (m->n < 2 * rows || !reference_of(q, m, z, &n))
+        return;
+    double med, scale;
+    robust_scale(z, n, m->kind, work, &med, &scale);
+    work[0] = 0; /* prefix sums: work has room for n + 1 */
+    for (size_t i = 0; i < m->n; i++)
+        work[i + 1] = work[i] + fmax(-8.0, fmin(8.0, (m->v[i] - med) / scale));
+    size_t at = 0;
+    for (size_t k = 0; k < q->n; k++) {
+        while (at < m->n && m->t_ns[at] < q->taus[k])
+            at++;
+        if (at < rows || at + rows > m->n)
+            continue;
+        double f = fabs(work[at + rows] - 2 * work[at] + work[at - rows]) / (double)rows;
+        for (size_t j = 0; j < 5; j++) {
+            if (f > q->top[k][j]) {
+                double t = q->top[k][j];
+                q->top[k][j] = f;
+                f = t;
+            }
+        }
+    }
+}
+
+/* Fills sums with A(tau) of every candidate. */
+static void search_run(struct search *q, double *sums)
+{
+    size_t max_n = 0;
+    for (size_t i = 0; i < q->c->nmetrics; i++)
+        max_n = AC_MAX(max_n, q->c->metrics[i].n);
+    double *z = ac_xcalloc(2 * max_n + 4, sizeof(*z));
+    q->top = ac_xcalloc(q->n + 1, sizeof(*q->top));
+    for (size_t i = 0; i < q->c->nmetrics; i++)
+        if (tells_time(q->c->metrics[i].kind))
+            add_steps(q, &q->c->metrics[i], z, z + max_n + 1);
+    for (size_t k = 0; k < q->n; k++)
+        sums[k] = q->top[k][0] + q->top[k][1] + q->top[k][2] + q->top[k][3] + q->top[k][4];
+    free(q->top);
+    free(z);
+}
+
+/* Rows to compare on each side: 60 s, or what there is after the stated time in a live incident. */
+static size_t step_rows(int64_t step, int64_t room)
+{
+    int64_t span = AC_MAX(5 * step, AC_MIN(60 * AC_NS_PER_S, room));
+    size_t rows = (size_t)(span / step);
+    return rows > 3 ? rows : 3;
+}
+
+static void extent(const struct ac_rca_case *c, int64_t *ret_first, int64_t *ret_last)
+{
+    *ret_first = INT64_MAX;
+    *ret_last = INT64_MIN;
+    for (size_t i = 0; i < c->nmetrics; i++) {
+        if (c->metrics[i].n == 0)
+            continue;
+        *ret_first = AC_MIN(*ret_first, c->metrics[i].t_ns[0]);
+        *ret_last = AC_MAX(*ret_last, c->metrics[i].t_ns[c->metrics[i].n - 1]);
+    }
+}
+
+#define MAX_TAUS 512
+
+int64_t ac_rca_onset(const struct ac_rca_case *c, int64_t t0_ns)
+{
+    int64_t step = ac_rca_step_ns(c), first, last;
+    extent(c, &first, &last);
+    if (step > 30 * AC_NS_PER_S || first > last)
+        return t0_ns;
+    int64_t move = step > 5 * AC_NS_PER_S ? step : 5 * AC_NS_PER_S;
+    int64_t taus[MAX_TAUS];
+    double sums[MAX_TAUS];
+    struct search q = {.c = c,
+                       .rows = step_rows(step, last > t0_ns ? last - t0_ns : 0),
+                       .ref_from = t0_ns - 420 * AC_NS_PER_S,
+                       .ref_to = t0_ns - 120 * AC_NS_PER_S,
+                       .young_before = t0_ns,
+                       .taus = taus};
+    size_t stated = 0;
+    for (int64_t t = t0_ns - 120 * AC_NS_PER_S; t <= t0_ns + 60 * AC_NS_PER_S && q.n < MAX_TAUS;
+         t += move) {
+        if (t <= t0_ns)
+            stated = q.n;
+        taus[q.n++] = t;
+    }
+    search_run(&q, sums);
+    size_t best = stated;
+    for (size_t k = 0; k < q.n; k++)
+        if (sums[k] > sums[best])
+            best = k;
+    if (!(sums[best] > 1.25 * sums[stated]))
+        return t0_ns;
+    /* Finer: every step around the best one. */
+    int64_t at = taus[best];
+    q.n = 0;
+    for (int64_t t = at - move; t <= at + move && q.n < MAX_TAUS; t += step)
+        taus[q.n++] = t;
+    search_run(&q, sums);
+    best = 0;
+    for (size_t k = 0; k < q.n; k++)
+        if (sums[k] > sums[best])
+            best = k;
+    return taus[best];
+}
+
+int64_t ac_rca_find_time(const struct ac_rca_case *c)
+{
+    int64_t first, last;
+    extent(c, &first, &last);
+    if (first >= last)
+        return first == INT64_MAX ? 0 : first;
+    int64_t step = ac_rca_step_ns(c), span = last - first;
+    int64_t move = AC_MAX(step, span / (MAX_TAUS - 1));
+    int64_t taus[MAX_TAUS];
+    double sums[MAX_TAUS];
+    struct search q = {.c = c,
+                       .rows = step_rows(step, span / 8),
+                       .ref_from = first,
+                       .ref_to = first + span / 4,
+                       .young_before = first + span / 2,
+                       .taus = taus};
+    for (int64_t t = first + move; t < last && q.n < MAX_TAUS; t += move)
+        taus[q.n++] = t;
+    search_run(&q, sums);
+    size_t best = q.n;
+    for (size_t k = 0; k < q.n; k++)
+        if (sums[k] > 0.0 && (best == q.n || sums[k] > sums[best]))
+            best = k;
+    return best < q.n ? taus[best] : first + span / 2;
+}

@@ -1,0 +1,42 @@
+/* How far each measurement leaves its normal range in an incident. Pure. */
+#pragma once
+
+#include "rca_model.h"
+
+#define AC_RCA_Z_MAX      1e4
+#define AC_RCA_Z_DEVIATES 3.0 /* from here on we say that something deviates */
+
+/* The three parts of every series: incident [t0, end), local [local_from, t0), and the reference:
+ * all outside [guard, resume), the local part included. The guard lies a little before t0 where
+ * samples are dense: the first seconds of an incident must not pass for normal. */
+struct ac_rca_window {
+    int64_t t0_ns, end_ns, local_from_ns, resume_ns, guard_ns;
+};
+
+struct ac_rca_deviation {
+    bool ok; /* false: nothing can be said (no incident samples or no reference) */
+    size_t n_ref, n_local, n_in;
+    double median, scale, level;
+    double peak, trough; /* sustained */
+    double z, z_down;    /* >= 0 where positive: above, below normal; at most AC_RCA_Z_MAX */
+    double mean_in;
+    int64_t onset_ns; /* when the change is clearest; t0 when unknown */
+};
+
+struct ac_rca_window ac_rca_window_make(int64_t t0_ns, int64_t incident_ns, int64_t local_ns,
+                                        int64_t margin_ns);
+
+/** Scratch of 3 * m->n doubles. */
+void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w, double *scratch,
+                    struct ac_rca_deviation *ret);
+
+/** The usual distance of samples over all measurements, 1 s when unknown. */
+int64_t ac_rca_step_ns(const struct ac_rca_case *c);
+
+/** Moves a late or early stated time to where the measurements together change most: looks from
+ * 120 s before to 60 s after; returns t0_ns when no other time is clearly better. */
+int64_t ac_rca_onset(const struct ac_rca_case *c, int64_t t0_ns);
+
+/** When an incident most likely began, for recordings without a stated time: the step over the
+ * whole recording, its first quarter taken as normal. The middle when there is none. */
+int64_t ac_rca_find_time(const struct ac_rca_case *c);

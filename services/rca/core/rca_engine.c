@@ -1,0 +1,107 @@
+#include "rca_stats.h"
+#include "rca_work.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <aceso/base.h>
+#include <aceso/clock.h>
+
+struct ac_rca_params ac_rca_params_default(int64_t t0_ns, int64_t incident_ns)
+{
+    return (struct ac_rca_params){
+        .t0_ns = t0_ns,
+        .incident_ns = incident_ns,
+        .local_ns = 300 * AC_NS_PER_S,
+        .margin_ns = 120 * AC_NS_PER_S,
+        .target = -1,
+        .target_kind = AC_RCA_LAT,
+    };
+}
+
+/* Times far from any clock would overflow the window's arithmetic. */
+#define TIME_LIMIT_NS (INT64_MAX / 4)
+
+int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
+                    struct ac_rca_result *ret, struct ac_err *err)
+{
+    if (c->ncomponents == 0)
+        return ac_err_set(err, AC_EINVAL, "no component to diagnose");
+    if (p->target >= (int)c->ncomponents)
+        return ac_err_set(err, AC_EINVAL, "the target is not a component");
+    if (p->t0_ns > TIME_LIMIT_NS || p->t0_ns < -TIME_LIMIT_NS || p->incident_ns <= 0 ||
+        p->incident_ns > TIME_LIMIT_NS / 4)
+        return ac_err_set(err, AC_EINVAL, "the incident's time or length is out of range");
+    struct ac_rca_result r = {.t0_ns = p->t0_ns, .first_failure = -1};
+    r.step_ns = ac_rca_step_ns(c);
+    if (!p->keep_time)
+        r.t0_ns = ac_rca_onset(c, p->t0_ns);
+    r.moved = r.t0_ns != p->t0_ns;
+    struct ac_rca_window w = ac_rca_window_make(
+        r.t0_ns, p->incident_ns + (r.moved && p->alerted ? p->t0_ns - r.t0_ns : 0),
+        p->local_ns > 0 ? p->local_ns : 300 * AC_NS_PER_S,
+        p->margin_ns > 0 ? p->margin_ns : 120 * AC_NS_PER_S);
+    if (r.step_ns <= 2 * AC_NS_PER_S)
+        w.guard_ns -= 5 * AC_NS_PER_S;
+    r.end_ns = w.end_ns;
+    struct rca_work k;
+    rca_work_init(&k, c, p, w, r.step_ns);
+    rca_work_measure(&k);
+    rca_rank(&k, &r);
+    rca_explain(&k, &r);
+    rca_work_fini(&k);
+    if (!(r.causes[0].score > p->threshold) || !(r.causes[0].score > 0.0)) {
+        r.abstained = !p->alerted || !(r.causes[0].score > 0.0);
+        r.low_confidence = !r.abstained;
+    }
+    *ret = r;
+    return 0;
+}
+
+void ac_rca_result_fini(struct ac_rca_result *r)
+{
+    free(r->causes);
+    free(r->shown);
+    free(r->impact);
+    free(r->path);
+    memset(r, 0, sizeof(*r));
+}
+
+#define MAX_CALIBRATION_WINDOWS 256
+
+double ac_rca_calibrate(const struct ac_rca_case *c, const struct ac_rca_params *p,
+                        int64_t normal_end_ns)
+{
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < c->nmetrics; i++)
+        if (c->metrics[i].n > 0 && c->metrics[i].t_ns[0] < first)
+            first = c->metrics[i].t_ns[0];
+    if (c->ncomponents == 0 || first >= normal_end_ns || p->incident_ns <= 0 ||
+        normal_end_ns > TIME_LIMIT_NS || first < -TIME_LIMIT_NS)
+        return 0.0;
+    int64_t room = (normal_end_ns - first) / p->incident_ns;
+    if (room < 10)
+        return 0.0;
+    int64_t stride = (normal_end_ns - first) / AC_MIN(room, MAX_CALIBRATION_WINDOWS + 2);
+    double best[MAX_CALIBRATION_WINDOWS];
+    size_t n = 0;
+    for (int64_t t = first + stride;
+         t + p->incident_ns <= normal_end_ns && n < MAX_CALIBRATION_WINDOWS; t += stride) {
+        struct rca_work k;
+        struct ac_rca_result r = {0};
+        rca_work_init(&k, c, p,
+                      ac_rca_window_make(t, p->incident_ns,
+                                         p->local_ns > 0 ? p->local_ns : 300 * AC_NS_PER_S, 0),
+                      ac_rca_step_ns(c));
+        rca_work_measure(&k);
+        rca_rank(&k, &r);
+        rca_work_fini(&k);
+        best[n++] = r.causes[0].score;
+        ac_rca_result_fini(&r);
+    }
+    if (n < 8)
+        return 0.0;
+    ac_rca_sort(best, n);
+    double q50 = ac_rca_quantile_sorted(best, n, 0.5), q75 = ac_rca_quantile_sorted(best, n, 0.75);
+    return q75 + 3.0 * (q75 - q50);
+}

@@ -1,0 +1,80 @@
+/* Localisation: from a case and a stated time to a ranking of components with the parts of every
+ * score. Pure and deterministic; a result holds no NaN. The recipe: onset, deviation, excess and
+ * what of it the callees explain, parts by kind of measurement (docs/rca.md). */
+#pragma once
+
+#include "rca_deviate.h"
+
+struct ac_rca_params {
+    int64_t t0_ns, incident_ns;
+    int64_t local_ns, margin_ns;  /* 0: 300 s, 120 s */
+    bool keep_time;               /* take t0 as it is */
+    int target;                   /* component whose symptom is to be explained; -1 none */
+    enum ac_rca_kind target_kind; /* AC_RCA_LAT or AC_RCA_ERR, with a target */
+    double threshold;             /* abstain when the best score is not above it; 0 never */
+    bool alerted;                 /* an alert has fired: rank even below the threshold, marked */
+};
+
+struct ac_rca_params ac_rca_params_default(int64_t t0_ns, int64_t incident_ns);
+
+struct ac_rca_part {
+    enum ac_rca_kind kind;
+    int metric; /* index into the case's metrics, -1 when derived */
+    int peer;   /* for parts that come from one edge */
+    bool down;
+    double z, explained, part;
+    int64_t onset_ns;
+};
+
+#define AC_RCA_MAX_PARTS 16
+
+struct ac_rca_cause {
+    int component;
+    double score;
+    struct ac_rca_part parts[AC_RCA_MAX_PARTS]; /* largest first, only those > 0 */
+    size_t nparts;
+};
+
+/* What one component shows, for path, impact and text. */
+struct ac_rca_shown {
+    double z;         /* largest deviation of any kind that scores */
+    double z_symptom; /* of latency and errors, own or seen by callers */
+    enum ac_rca_kind symptom;
+    int64_t onset_ns, symptom_onset_ns;
+    bool deviates, symptomatic;
+};
+
+struct ac_rca_step { /* the cause shows in the effect: effect calls cause */
+    int cause, effect;
+    bool topology, deviation, order;
+    double z_cause, z_effect;
+    int64_t onset_cause_ns, onset_effect_ns;
+    const char *evidence; /* of the call; owned by the case */
+};
+
+struct ac_rca_result {
+    int64_t t0_ns, end_ns, step_ns;
+    bool moved; /* t0 is not the stated one */
+    bool abstained, low_confidence;
+    struct ac_rca_cause *causes; /* best first; every component */
+    size_t ncauses;
+    struct ac_rca_shown *shown; /* by component */
+    int first_failure;          /* component, -1 none */
+    int64_t first_failure_ns;
+    int *impact; /* components with symptoms other than the cause, earliest first */
+    size_t nimpact;
+    struct ac_rca_step *path; /* from the root cause to the entry */
+    size_t npath;
+};
+
+/** AC_EINVAL when the case has no component. Destroy the result also after an error-free empty one.
+ */
+int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
+                    struct ac_rca_result *ret, struct ac_err *err) AC_MUST_USE;
+void ac_rca_result_fini(struct ac_rca_result *r);
+
+/** Threshold for abstention: the same computation on windows of the case's normal times, which are
+ * all that lie before normal_end_ns; q75 + 3 (q75 - q50) of their best scores. 0 when fewer than
+ * 8 windows fit. */
+double ac_rca_calibrate(const struct ac_rca_case *c, const struct ac_rca_params *p,
+                        int64_t normal_end_ns);

@@ -1,0 +1,287 @@
+/* Parts of a score by kind of measurement, and the ranking. */
+#include "rca_stats.h"
+#include "rca_work.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <aceso/base.h>
+
+/* Excess that the callees of a component account for. An edge measured by the caller says it
+ * exactly; else the callee's own excess stands in. A callee that is new in the incident explains
+ * nothing: whoever starts to call something new is itself the cause. */
+static double callees_excess(const struct rca_work *k, int component, enum ac_rca_kind kind,
+                             bool *ret_any)
+{
+    const struct ac_rca_case *c = k->c;
+    double sum = 0;
+    for (size_t e = 0; e < c->nedges; e++) {
+        if (c->edges[e].from != component)
+            continue;
+        const struct rca_edge_flow *f = &k->flow[e];
+        const struct rca_best *b = &k->best[c->edges[e].to][kind];
+        double x = 0;
+        if (kind == AC_RCA_LAT ? f->has_lat : f->has_err)
+            x = f->moved ? 0.0 : kind == AC_RCA_LAT ? f->lat : f->err;
+        else if (b->has_excess)
+            x = b->excess;
+        if (x > 0.0) {
+            sum += x;
+            *ret_any = true;
+        }
+    }
+    return sum;
+}
+
+static bool is_new(const struct rca_work *k, int component)
+{
+    int load = rca_find_metric(k->c, component, -1, AC_RCA_LOAD);
+    if (load < 0 || !k->dev[load].ok)
+        return false;
+    const struct ac_rca_metric *m = &k->c->metrics[load];
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++)
+        if (m->t_ns[i] < k->w.guard_ns || m->t_ns[i] >= k->w.resume_ns)
+            k->scratch[n++] = m->v[i];
+    ac_rca_sort(k->scratch, n);
+    return n == 0 || ac_rca_quantile_sorted(k->scratch, n, 0.95) <= 0.0;
+}
+
+static double clamp01(double x)
+{
+    return x > 0.0 ? (x < 1.0 ? x : 1.0) : 0.0;
+}
+
+/* Relative rise of a kind in the incident over its level, 0 when it did not rise. */
+static double relative_rise(const struct rca_work *k, int component, enum ac_rca_kind kind)
+{
+    const struct rca_best *b = &k->best[component][kind];
+    if (!b->has || b->metric < 0)
+        return 0.0;
+    const struct ac_rca_deviation *d = &k->dev[b->metric];
+    return d->level > 0.0 ? fmax(0.0, d->mean_in / d->level - 1.0) : 0.0;
+}
+
+static double callers_load_z(const struct rca_work *k, int component, bool down)
+{
+    const struct ac_rca_case *c = k->c;
+    double z = 0;
+    for (size_t e = 0; e < c->nedges; e++) {
+        const struct rca_best *b = &k->best[c->edges[e].from][AC_RCA_LOAD];
+        if (c->edges[e].to == component && b->has)
+            z = fmax(z, down ? b->z_down : b->z);
+    }
+    return z;
+}
+
+/* The share of a deviation that something else accounts for. */
+static double explained(const struct rca_work *k, int component, enum ac_rca_kind kind, bool down)
+{
+    const struct rca_best *b = &k->best[component][kind];
+    if (kind == AC_RCA_LAT || kind == AC_RCA_ERR) {
+        bool any = false;
+        double sum = callees_excess(k, component, kind, &any);
+        if (!b->has_excess || b->excess <= 0.0)
+            return any ? 1.0 : 0.0;
+        return clamp01(sum / b->excess);
+    }
+    if (kind == AC_RCA_CPU) {
+        double cpu = relative_rise(k, component, AC_RCA_CPU);
+        double load = relative_rise(k, component, AC_RCA_LOAD);
+        return cpu > 0.0 && load > 0.0 ? clamp01(load / cpu) : 0.0;
+    }
+    if (kind == AC_RCA_LOAD) {
+        double own = down ? b->z_down : b->z;
+        return own > 0.0 ? clamp01(callers_load_z(k, component, down) / own) : 0.0;
+    }
+    return 0.0;
+}
+
+static void add_part(struct ac_rca_cause *cause, struct ac_rca_part part)
+{
+    if (!(part.part > 0.0))
+        return;
+    size_t i = cause->nparts < AC_RCA_MAX_PARTS ? cause->nparts++ : AC_RCA_MAX_PARTS - 1;
+    for (; i > 0 && cause->parts[i - 1].part < part.part; i--)
+        cause->parts[i] = cause->parts[i - 1];
+    cause->parts[i] = part;
+}
+
+static double part_size(enum ac_rca_kind kind, bool down, double z, double phi)
+{
+    if (!(z > 0.0))
+        return 0.0;
+    return ac_rca_kind_weight(kind) * (down ? 0.5 : 1.0) * log1p(z * (1.0 - phi) / 1.5);
+}
+
+/* "My callee gets fewer calls though I do not": this component changed what it does. Where the
+ * caller's own count of calls is known it decides: calls that are made but do not arrive are the
+ * network's or the callee's. */
+static void caller_part(struct rca_work *k, struct ac_rca_cause *cause)
+{
+    const struct ac_rca_case *c = k->c;
+    const struct rca_best *own = &k->best[cause->component][AC_RCA_LOAD];
+    double own_down = own->has ? fmax(0.0, own->z_down) : 0.0, z = 0;
+    int64_t onset = k->w.t0_ns;
+    int peer = -1;
+    for (size_t e = 0; e < c->nedges; e++) {
+        if (c->edges[e].from != cause->component)
+            continue;
+        const struct rca_best *b = &k->best[c->edges[e].to][AC_RCA_LOAD];
+        double fell = k->flow[e].has_cload ? k->flow[e].cload_down : b->has ? b->z_down : 0.0;
+        if (fell - own_down > z) {
+            z = fell - own_down;
+            peer = c->edges[e].to;
+            onset = b->onset_down_ns;
+        }
+    }
+    add_part(cause, (struct ac_rca_part){.kind = AC_RCA_CALLER,
+                                         .metric = -1,
+                                         .peer = peer,
+                                         .z = z,
+                                         .onset_ns = onset,
+                                         .part = part_size(AC_RCA_CALLER, false, z, 0.0)});
+}
+
+static void client_gap_part(struct rca_work *k, struct ac_rca_cause *cause)
+{
+    const struct ac_rca_case *c = k->c;
+    const struct rca_best *own = &k->best[cause->component][AC_RCA_CLAT];
+    double sum = 0;
+    size_t n = 0;
+    for (size_t e = 0; e < c->nedges; e++) {
+        const struct rca_best *b = &k->best[c->edges[e].from][AC_RCA_CLAT];
+        if (c->edges[e].to == cause->component && b->has) {
+            sum += b->z;
+            n++;
+        }
+    }
+    if (n == 0)
+        return;
+    double z = sum / (double)n - (own->has ? fmax(0.0, own->z) : 0.0);
+    add_part(cause, (struct ac_rca_part){.kind = AC_RCA_CGAP,
+                                         .metric = -1,
+                                         .peer = -1,
+                                         .z = z,
+                                         .onset_ns = k->w.t0_ns,
+                                         .part = part_size(AC_RCA_CGAP, false, z, 0.0)});
+}
+
+/* With a target: how much of the target's excess this component has, and whether it moves with it.
+ */
+static double target_factor(struct rca_work *k, int component, enum ac_rca_kind kind, double phi)
+{
+    const struct ac_rca_case *c = k->c;
+    const struct rca_best *own = &k->best[component][kind];
+    const struct rca_best *target = &k->best[k->p->target][kind];
+    double share = 0, corr = 0;
+    if (own->has_excess && target->has_excess && target->excess > 0.0)
+        share = clamp01(own->excess * (1.0 - phi) / target->excess);
+    if (own->metric >= 0 && target->metric >= 0) {
+        const struct ac_rca_metric *a = &c->metrics[own->metric], *b = &c->metrics[target->metric];
+        double *x = k->scratch, *y = k->scratch + k->scratch_n;
+        size_t n = 0, j = 0;
+        for (size_t i = 0; i < a->n; i++) {
+            if (a->t_ns[i] < k->w.local_from_ns || a->t_ns[i] >= k->w.end_ns)
+                continue;
+            while (j < b->n && b->t_ns[j] < a->t_ns[i])
+                j++;
+            if (j < b->n && b->t_ns[j] == a->t_ns[i]) {
+                x[n] = a->v[i] - k->dev[own->metric].level;
+                y[n++] = b->v[j] - k->dev[target->metric].level;
+            }
+        }
+        corr = ac_rca_pearson(x, y, n);
+    }
+    return (0.05 + share) * (0.05 + fmax(0.0, corr));
+}
+
+static double kind_factor(struct rca_work *k, int component, enum ac_rca_kind kind, double phi)
+{
+    if (k->p->target < 0)
+        return 1.0;
+    if (kind == k->p->target_kind)
+        return target_factor(k, component, kind, phi);
+    if (kind == AC_RCA_LAT || kind == AC_RCA_ERR || kind == AC_RCA_LOAD || kind == AC_RCA_NET ||
+        kind == AC_RCA_IO)
+        return 0.0;
+    return 1.0;
+}
+
+static void parts_of(struct rca_work *k, struct ac_rca_cause *cause)
+{
+    int comp = cause->component;
+    double all = is_new(k, comp) ? 0.1 : 1.0;
+    for (int kind = AC_RCA_OTHER + 1; kind < AC_RCA_CALLER; kind++) {
+        const struct rca_best *b = &k->best[comp][kind];
+        if (!b->has || !(ac_rca_kind_weight((enum ac_rca_kind)kind) > 0.0))
+            continue;
+        for (int down = 0; down <= (ac_rca_kind_two_sided((enum ac_rca_kind)kind) ? 1 : 0);
+             down++) {
+            double z = down ? b->z_down : b->z;
+            double phi = explained(k, comp, (enum ac_rca_kind)kind, down != 0);
+            double f = all * kind_factor(k, comp, (enum ac_rca_kind)kind, phi);
+            add_part(cause, (struct ac_rca_part){
+                                .kind = (enum ac_rca_kind)kind,
+                                .metric = b->metric,
+                                .peer = b->peer,
+                                .down = down != 0,
+                                .z = z,
+                                .explained = phi,
+                                .onset_ns = down ? b->onset_down_ns : b->onset_ns,
+                                .part = f * part_size((enum ac_rca_kind)kind, down != 0, z, phi)});
+        }
+    }
+    if (k->p->target < 0) {
+        caller_part(k, cause);
+        if (!k->has_gap)
+            client_gap_part(k, cause);
+    }
+}
+
+/* Components that the target reaches along calls. */
+static void reach(const struct ac_rca_case *c, int from, bool *seen)
+{
+    bool grew = true;
+    seen[from] = true;
+    while (grew) {
+        grew = false;
+        for (size_t e = 0; e < c->nedges; e++) {
+            if (seen[c->edges[e].from] && !seen[c->edges[e].to]) {
+                seen[c->edges[e].to] = true;
+                grew = true;
+            }
+        }
+    }
+}
+
+static int by_score(const void *a, const void *b)
+{
+    const struct ac_rca_cause *x = a, *y = b;
+    if (x->score != y->score)
+        return x->score < y->score ? 1 : -1;
+    return x->component - y->component; /* deterministic */
+}
+
+void rca_rank(struct rca_work *k, struct ac_rca_result *r)
+{
+    const struct ac_rca_case *c = k->c;
+    r->ncauses = c->ncomponents;
+    r->causes = ac_xcalloc(c->ncomponents, sizeof(*r->causes));
+    bool *seen = ac_xcalloc(c->ncomponents, sizeof(*seen));
+    if (k->p->target >= 0)
+        reach(c, k->p->target, seen);
+    for (size_t i = 0; i < c->ncomponents; i++) {
+        struct ac_rca_cause *cause = &r->causes[i];
+        cause->component = (int)i;
+        parts_of(k, cause);
+        double rest = 0;
+        for (size_t j = 1; j < cause->nparts; j++)
+            rest += cause->parts[j].part;
+        cause->score = cause->nparts > 0 ? cause->parts[0].part + 0.25 * rest : 0.0;
+        if (k->p->target >= 0 && c->nedges > 0 && !seen[i])
+            cause->score *= 0.3;
+    }
+    qsort(r->causes, r->ncauses, sizeof(*r->causes), by_score);
+    free(seen);
+}

@@ -1,0 +1,52 @@
+/* Inside of the engine: what its files share. Not for others. */
+#pragma once
+
+#include "rca_engine.h"
+
+struct rca_best { /* the largest deviation of one component and kind */
+    double z, z_down;
+    int metric, peer;
+    int64_t onset_ns, onset_down_ns;
+    double excess; /* lat, err: seconds or errors an interval above normal */
+    bool has, has_excess;
+};
+
+struct rca_edge_flow { /* what an edge carries in excess of normal, seen by the caller */
+    double lat, err;   /* excess in seconds and errors an interval */
+    bool has_lat, has_err;
+    double gap_z, egap_z; /* deviation of what caller sees beyond what the callee reports */
+    bool measured_gap;
+    int64_t gap_onset_ns, egap_onset_ns;
+    int gap_metric, egap_metric;
+    double cload_down; /* how far the caller's own calls fell */
+    bool has_cload;
+    bool moved; /* the gap is laid at the caller's door: all its edges have one */
+};
+
+struct rca_work {
+    const struct ac_rca_case *c;
+    const struct ac_rca_params *p;
+    struct ac_rca_window w;
+    struct ac_rca_deviation *dev;           /* by metric */
+    struct rca_best (*best)[AC_RCA_NKINDS]; /* by component */
+    struct rca_edge_flow *flow;             /* by edge */
+    double *scratch;                        /* 4 * longest series */
+    size_t scratch_n;
+    bool has_gap;
+    int64_t step_ns;
+};
+
+void rca_work_init(struct rca_work *k, const struct ac_rca_case *c, const struct ac_rca_params *p,
+                   struct ac_rca_window w, int64_t step_ns);
+void rca_work_fini(struct rca_work *k);
+/** Deviations, edge gaps, excess. */
+void rca_work_measure(struct rca_work *k);
+/** Excess of series m over its level, weighted by the load series (NULL: load 1). */
+double rca_excess(const struct rca_work *k, const struct ac_rca_metric *m,
+                  const struct ac_rca_deviation *d, const struct ac_rca_metric *load);
+/** The metric of a component (and peer) with this kind, -1 when none. */
+int rca_find_metric(const struct ac_rca_case *c, int component, int peer, enum ac_rca_kind kind);
+/** Fills r->causes. */
+void rca_rank(struct rca_work *k, struct ac_rca_result *r);
+/** Fills shown, first failure, impact and path. */
+void rca_explain(struct rca_work *k, struct ac_rca_result *r);

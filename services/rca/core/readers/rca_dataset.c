@@ -1,0 +1,219 @@
+#include "readers/rca_dataset.h"
+
+#include <string.h>
+
+#include <dirent.h>
+
+#include <aceso/base.h>
+#include <aceso/file.h>
+#include <aceso/str.h>
+
+#include "readers/rca_csv.h"
+
+#define FILE_MAX_BYTES ((size_t)512 << 20)
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorted names in a directory, hidden ones left out. */
+static int list_dir(const char *path, char ***ret, size_t *ret_n, struct ac_err *err)
+{
+    DIR *d = opendir(path);
+    if (!d)
+        return ac_err_set(err, AC_EINVAL, "%s: cannot read the directory: %m", path);
+    char **names = NULL;
+    size_t n = 0, cap = 0;
+    for (struct dirent *e; (e = readdir(d));) {
+        if (e->d_name[0] == '.')
+            continue;
+        ac_grow(&names, &cap, n + 1, sizeof(names[0]));
+        names[n++] = ac_xstrdup(e->d_name);
+    }
+    closedir(d);
+    if (n > 1)
+        qsort(names, n, sizeof(names[0]), by_name);
+    *ret = names;
+    *ret_n = n;
+    return 0;
+}
+
+static void free_names(char **names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+}
+
+static int load_table(const char *path, struct ac_rca_table *ret, struct ac_err *err)
+{
+    char *text;
+    size_t len;
+    int rc = ac_file_read(path, FILE_MAX_BYTES, &text, &len, err);
+    if (rc) {
+        if (err)
+            err->code = AC_EINVAL; /* a wrong argument, not a failed task */
+        return AC_EINVAL;
+    }
+    rc = ac_rca_table_parse(path, text, len, ret, err);
+    free(text);
+    return rc;
+}
+
+static void add_case(struct ac_rca_dataset *d, const char *dir, const char *folder, const char *rep)
+{
+    const char *cut = strrchr(folder, '-');
+    ac_grow(&d->cases, &d->cap, d->n + 1, sizeof(d->cases[0]));
+    d->cases[d->n++] = (struct ac_rca_labelled){
+        .name = ac_xasprintf("%s/%s", folder, rep),
+        .path = ac_xasprintf("%s/%s/%s", dir, folder, rep),
+        .truth = ac_xstrndup(folder, (size_t)(cut - folder)),
+        .fault = ac_xstrdup(cut + 1),
+    };
+}
+
+int ac_rca_sockshop_list(const char *dir, struct ac_rca_dataset *ret, struct ac_err *err)
+{
+    char **folders;
+    size_t n;
+    struct ac_rca_dataset d = {0};
+    int rc = list_dir(dir, &folders, &n, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
+        const char *cut = strrchr(folders[i], '-');
+        char **reps = NULL;
+        size_t nreps = 0;
+        char *path = ac_xasprintf("%s/%s", dir, folders[i]);
+        if (cut && cut > folders[i] && cut[1] && list_dir(path, &reps, &nreps, NULL) == 0) {
+            for (size_t j = 0; j < nreps; j++) {
+                char *file = ac_xasprintf("%s/%s/anomalous.csv", path, reps[j]);
+                if (ac_path_exists(file))
+                    add_case(&d, dir, folders[i], reps[j]);
+                free(file);
+            }
+            free_names(reps, nreps);
+        }
+        free(path);
+    }
+    free_names(folders, n);
+    if (d.n == 0)
+        return ac_err_set(err, AC_EINVAL,
+                          "%s: no case found (expected <service>-<fault>/<repetition>/"
+                          "{normal,anomalous}.csv)",
+                          dir);
+    *ret = d;
+    return 0;
+}
+
+void ac_rca_dataset_fini(struct ac_rca_dataset *d)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        free(d->cases[i].name);
+        free(d->cases[i].path);
+        free(d->cases[i].truth);
+        free(d->cases[i].fault);
+    }
+    free(d->cases);
+    memset(d, 0, sizeof(*d));
+}
+
+int ac_rca_sockshop_load(const char *case_dir, struct ac_rca_case **ret, int64_t *ret_t0_ns,
+                         struct ac_err *err)
+{
+    struct ac_rca_table normal = {0}, faulty = {0};
+    char *a = ac_xasprintf("%s/normal.csv", case_dir);
+    char *b = ac_xasprintf("%s/anomalous.csv", case_dir);
+    struct ac_rca_case *c = ac_rca_case_create();
+    int rc = load_table(a, &normal, err);
+    if (!rc)
+        rc = load_table(b, &faulty, err);
+    if (!rc)
+        rc = ac_rca_join_normal(case_dir, &normal, &faulty, c, ret_t0_ns, err);
+    ac_rca_table_fini(&normal);
+    ac_rca_table_fini(&faulty);
+    free(a);
+    free(b);
+    if (rc) {
+        ac_rca_case_destroy(c);
+        return rc;
+    }
+    ac_rca_case_one_statistic(c);
+    *ret = c;
+    return 0;
+}
+
+int ac_rca_csv_load(const char *path, struct ac_rca_case *c, struct ac_err *err)
+{
+    struct ac_rca_table t = {0};
+    int rc = load_table(path, &t, err);
+    if (!rc)
+        rc = ac_rca_table_add(path, &t, 0, c, err);
+    ac_rca_table_fini(&t);
+    if (!rc)
+        ac_rca_case_one_statistic(c);
+    return rc;
+}
+
+int ac_rca_edges_load(const char *path, struct ac_rca_case *c, struct ac_err *err)
+{
+    char *text;
+    size_t len;
+    int rc = ac_file_read(path, FILE_MAX_BYTES, &text, &len, err);
+    if (rc) {
+        if (err)
+            err->code = AC_EINVAL;
+        return AC_EINVAL;
+    }
+    rc = ac_rca_edges_parse(path, text, len, c, err);
+    free(text);
+    return rc;
+}
+
+/* Service of a component: its own database belongs to it. */
+static size_t service_len(const char *name)
+{
+    size_t n = strlen(name);
+    return ac_str_ends(name, "-db") ? n - 3 : n;
+}
+
+size_t ac_rca_rank_of(const struct ac_rca_case *c, const struct ac_rca_result *r, const char *truth)
+{
+    size_t place = 0;
+    for (size_t i = 0; i < r->ncauses; i++) {
+        const char *name = c->components[r->causes[i].component];
+        size_t n = service_len(name);
+        bool seen = false;
+        for (size_t j = 0; j < i && !seen; j++) {
+            const char *o = c->components[r->causes[j].component];
+            seen = service_len(o) == n && strncmp(o, name, n) == 0;
+        }
+        if (seen)
+            continue;
+        place++;
+        if (n == service_len(truth) && strncmp(name, truth, n) == 0)
+            return place;
+    }
+    return 0;
+}
+
+void ac_rca_score_add(struct ac_rca_score *s, size_t rank)
+{
+    s->cases++;
+    for (size_t k = 1; k <= 5; k++)
+        s->hits[k] += rank >= 1 && rank <= k;
+}
+
+double ac_rca_ac(const struct ac_rca_score *s, size_t k)
+{
+    return s->cases ? (double)s->hits[k] / (double)s->cases : 0.0;
+}
+
+double ac_rca_avg5(const struct ac_rca_score *s)
+{
+    double sum = 0;
+    for (size_t k = 1; k <= 5; k++)
+        sum += ac_rca_ac(s, k);
+    return sum / 5.0;
+}

@@ -1,0 +1,41 @@
+/* Labelled data sets on disk (formats: docs/rca.md), and how well a ranking does on them. Reads
+ * files: not on a loop. */
+#pragma once
+
+#include "rca_engine.h"
+
+struct ac_rca_labelled {
+    char *name; /* for messages: "carts-cpu/1" */
+    char *path;
+    char *truth; /* component at fault */
+    char *fault; /* kind of fault, for the breakdown */
+};
+
+struct ac_rca_dataset {
+    struct ac_rca_labelled *cases;
+    size_t n, cap;
+};
+
+/** Sock Shop: DIR/<service>-<fault>/<repetition>/{normal,anomalous}.csv, sorted by name. AC_EINVAL
+ * when DIR holds no such case. */
+int ac_rca_sockshop_list(const char *dir, struct ac_rca_dataset *ret,
+                         struct ac_err *err) AC_MUST_USE;
+/** One case directory; *ret_t0_ns = when the faulty part begins. */
+int ac_rca_sockshop_load(const char *case_dir, struct ac_rca_case **ret, int64_t *ret_t0_ns,
+                         struct ac_err *err) AC_MUST_USE;
+void ac_rca_dataset_fini(struct ac_rca_dataset *d);
+
+/** Reads a CSV of `time,<component>_<metric>,...` into the case. */
+int ac_rca_csv_load(const char *path, struct ac_rca_case *c, struct ac_err *err) AC_MUST_USE;
+int ac_rca_edges_load(const char *path, struct ac_rca_case *c, struct ac_err *err) AC_MUST_USE;
+
+/** Place of the true component in the ranking, from 1; "x-db" counts as x. 0 when absent. */
+size_t ac_rca_rank_of(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                      const char *truth);
+
+struct ac_rca_score { /* running sums; AC@k = hits[k] / cases */
+    size_t cases, hits[6];
+};
+void ac_rca_score_add(struct ac_rca_score *s, size_t rank);
+double ac_rca_ac(const struct ac_rca_score *s, size_t k); /* k 1..5 */
+double ac_rca_avg5(const struct ac_rca_score *s);

@@ -1,0 +1,2 @@
+rca_LIBS :=
+$(call service,rca)

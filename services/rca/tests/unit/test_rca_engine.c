@@ -1,0 +1,201 @@
+/* Localisation on made incidents whose truth is known, and on input that must not break it. */
+#include "hotel.h"
+#include "rca_answer.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <aceso/base.h>
+#include <aceso/clock.h>
+
+static void assert_finite(const struct ac_rca_result *r)
+{
+    for (size_t i = 0; i < r->ncauses; i++) {
+        assert_true(isfinite(r->causes[i].score));
+        for (size_t j = 0; j < r->causes[i].nparts; j++) {
+            assert_true(isfinite(r->causes[i].parts[j].z));
+            assert_true(isfinite(r->causes[i].parts[j].part));
+        }
+    }
+}
+
+static const char *first(const struct ac_rca_case *c, const struct ac_rca_result *r)
+{
+    return c->components[r->causes[0].component];
+}
+
+static void check_fault(enum hotel_fault f, const char *truth, enum ac_rca_fault kind, bool events)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        for (int late = 0; late <= 12; late += 6) {
+            struct hotel_opts o = {
+                .fault = f, .healthy_s = 60, .faulty_s = 20, .no_events = !events, .seed = seed};
+            struct ac_rca_case *c = hotel_case(&o);
+            struct ac_rca_params p =
+                ac_rca_params_default(hotel_fault_ns(&o) + late * AC_NS_PER_S, 20 * AC_NS_PER_S);
+            struct ac_rca_result r;
+            p.alerted = true;
+            assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+            assert_finite(&r);
+            if (strcmp(first(c, &r), truth) != 0) {
+                struct ac_buf b;
+                ac_buf_init(&b, 1 << 20);
+                ac_rca_json(c, &r, 5, 0, &b);
+                print_error("seed %d late %d: %s\n", (int)seed, late, ac_buf_str(&b));
+            }
+            assert_string_equal(first(c, &r), truth);
+            assert_int_equal(ac_rca_fault_of(c, &r, &r.causes[0]), kind);
+            assert_false(r.abstained);
+            assert_true(r.npath >= 1);
+            assert_string_equal(c->components[r.path[r.npath - 1].effect], "frontend");
+            for (size_t i = 0; i < r.npath; i++)
+                assert_true(r.path[i].topology && r.path[i].deviation);
+            assert_true(r.nimpact >= 1);
+            ac_rca_result_fini(&r);
+            ac_rca_case_destroy(c);
+        }
+    }
+}
+
+static void pod_failure_is_found(void **state)
+{
+    (void)state;
+    check_fault(HOTEL_POD_FAILURE, "user", AC_RCA_FAULT_POD, true);
+    check_fault(HOTEL_POD_FAILURE, "user", AC_RCA_FAULT_POD, false);
+}
+
+static void network_delay_is_found_at_the_pod_not_its_store(void **state)
+{
+    (void)state;
+    check_fault(HOTEL_NETWORK_DELAY, "user", AC_RCA_FAULT_NETWORK, true);
+    check_fault(HOTEL_NETWORK_DELAY, "user", AC_RCA_FAULT_NETWORK, false);
+}
+
+static void network_delay_inbound_is_found(void **state)
+{
+    (void)state;
+    check_fault(HOTEL_NETWORK_INBOUND, "user", AC_RCA_FAULT_NETWORK, true);
+    check_fault(HOTEL_NETWORK_INBOUND, "user", AC_RCA_FAULT_NETWORK, false);
+}
+
+static void revoked_grant_is_found_at_the_store(void **state)
+{
+    (void)state;
+    check_fault(HOTEL_REVOKED, "mongodb-geo", AC_RCA_FAULT_STORE_AUTH, true);
+}
+
+static void burning_processor_is_found(void **state)
+{
+    (void)state;
+    check_fault(HOTEL_CPU, "rate", AC_RCA_FAULT_RESOURCE, true);
+}
+
+static void healthy_gives_no_answer(void **state)
+{
+    (void)state;
+    int answered = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct hotel_opts o = {.healthy_s = 460, .seed = seed};
+        struct ac_rca_case *c = hotel_case(&o);
+        struct ac_rca_params p =
+            ac_rca_params_default((HOTEL_T0_S + 430) * AC_NS_PER_S, 20 * AC_NS_PER_S);
+        struct ac_rca_result r;
+        p.threshold = ac_rca_calibrate(c, &p, p.t0_ns);
+        assert_true(p.threshold > 0);
+        assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+        answered += !r.abstained;
+        ac_rca_result_fini(&r);
+        ac_rca_case_destroy(c);
+    }
+    assert_true(answered <= 2);
+}
+
+static void bad_input_gives_no_nan(void **state)
+{
+    (void)state;
+    static const double vs[] = {0, 1, -1, 1e300, -1e300, 1e-300, NAN, INFINITY, -INFINITY};
+    for (int mode = 0; mode < 40; mode++) {
+        struct ac_rca_case *c = ac_rca_case_create();
+        struct ac_rca_result r;
+        for (int i = 0; i < 6; i++) {
+            char name[8] = {(char)('a' + i), 0};
+            int comp = ac_rca_component(c, name);
+            int m =
+                ac_rca_metric_add(c, comp, i == 3 ? 0 : -1,
+                                  (enum ac_rca_kind)((mode + i) % AC_RCA_NKINDS), AC_RCA_MEAN, "m");
+            for (int t = 0; t < (mode * 7) % 50; t++)
+                ac_rca_metric_push(&c->metrics[m], (1000 + t * (i + 1)) * AC_NS_PER_S,
+                                   vs[(size_t)(mode + t * (mode % 3)) % AC_ARRAY_LEN(vs)]);
+            if (i > 0)
+                assert_int_equal(ac_rca_edge_add(c, i, i - 1, ""), 0);
+        }
+        assert_int_equal(ac_rca_edge_add(c, 0, 5, ""), 0); /* a cycle */
+        ac_rca_case_one_statistic(c);
+        struct ac_rca_params p = ac_rca_params_default(1020 * AC_NS_PER_S, 30 * AC_NS_PER_S);
+        p.target = mode % 2 ? mode % 6 : -1;
+        assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+        assert_finite(&r);
+        struct ac_buf b;
+        ac_buf_init(&b, 1 << 20);
+        ac_rca_json(c, &r, 10, 0, &b);
+        assert_false(b.failed);
+        assert_null(strstr(ac_buf_str(&b), "nan"));
+        assert_null(strstr(ac_buf_str(&b), ":inf"));
+        ac_buf_fini(&b);
+        ac_rca_result_fini(&r);
+        ac_rca_case_destroy(c);
+    }
+}
+
+static void empty_case_is_refused(void **state)
+{
+    (void)state;
+    struct ac_rca_case *c = ac_rca_case_create();
+    struct ac_rca_params p = ac_rca_params_default(0, AC_NS_PER_S);
+    struct ac_rca_result r;
+    struct ac_err err = AC_ERR_INIT;
+    assert_int_equal(ac_rca_localise(c, &p, &r, &err), AC_EINVAL);
+    assert_int_equal(ac_rca_component(c, "a"), 0);
+    p.t0_ns = INT64_MAX;
+    assert_int_equal(ac_rca_localise(c, &p, &r, &err), AC_EINVAL);
+    p.t0_ns = 0;
+    assert_int_equal(ac_rca_localise(c, &p, &r, &err), 0);
+    assert_true(r.abstained);
+    ac_rca_result_fini(&r);
+    ac_rca_case_destroy(c);
+}
+
+static void late_time_is_corrected(void **state)
+{
+    (void)state;
+    struct hotel_opts o = {.fault = HOTEL_CPU, .healthy_s = 600, .faulty_s = 200, .seed = 3};
+    struct ac_rca_case *c = hotel_case(&o);
+    int64_t truth = hotel_fault_ns(&o);
+    for (int late = -60; late <= 120; late += 30) {
+        int64_t t = ac_rca_onset(c, truth + late * AC_NS_PER_S);
+        assert_true(llabs(t - truth) <= 10 * AC_NS_PER_S || t == truth + late * AC_NS_PER_S);
+    }
+    assert_true(llabs(ac_rca_find_time(c) - truth) <= 10 * AC_NS_PER_S);
+    ac_rca_case_destroy(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pod_failure_is_found),
+        cmocka_unit_test(network_delay_is_found_at_the_pod_not_its_store),
+        cmocka_unit_test(network_delay_inbound_is_found),
+        cmocka_unit_test(revoked_grant_is_found_at_the_store),
+        cmocka_unit_test(burning_processor_is_found),
+        cmocka_unit_test(healthy_gives_no_answer),
+        cmocka_unit_test(bad_input_gives_no_nan),
+        cmocka_unit_test(empty_case_is_refused),
+        cmocka_unit_test(late_time_is_corrected),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

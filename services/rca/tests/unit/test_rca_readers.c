@@ -1,0 +1,169 @@
+/* Names, CSV, statistics. */
+#include "rca_stats.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <aceso/base.h>
+
+#include "readers/rca_csv.h"
+#include "readers/rca_dataset.h"
+
+static void names_give_kinds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum ac_rca_kind kind;
+        enum ac_rca_statistic st;
+    } cases[] = {
+        {"cpu", AC_RCA_CPU, AC_RCA_MEAN},
+        {"mem", AC_RCA_MEM, AC_RCA_MEAN},
+        {"lod", AC_RCA_LOAD, AC_RCA_MEAN},
+        {"lat_50", AC_RCA_LAT, AC_RCA_P50},
+        {"lat_90", AC_RCA_LAT, AC_RCA_P90},
+        {"lat_99", AC_RCA_LAT, AC_RCA_P99},
+        {"PodClientLatencyP90(s)", AC_RCA_CLAT, AC_RCA_P90},
+        {"PodServerLatencyP95(s)", AC_RCA_LAT, AC_RCA_P95},
+        {"CpuUsageRate(%)", AC_RCA_CPU, AC_RCA_MEAN},
+        {"PodSuccessRate(%)", AC_RCA_ERR, AC_RCA_MEAN},
+        {"NetworkReceiveBytes", AC_RCA_NET, AC_RCA_MEAN},
+        {"SyscallRead", AC_RCA_IO, AC_RCA_MEAN},
+        {"PodWorkload(Ops)", AC_RCA_LOAD, AC_RCA_MEAN},
+        {"error_count", AC_RCA_ERR, AC_RCA_MEAN},
+        {"something", AC_RCA_OTHER, AC_RCA_MEAN},
+    };
+    for (size_t i = 0; i < AC_ARRAY_LEN(cases); i++) {
+        struct ac_rca_name n = ac_rca_name_parse(cases[i].name);
+        assert_int_equal(n.kind, cases[i].kind);
+        assert_int_equal(n.statistic, cases[i].st);
+    }
+    assert_true(ac_rca_name_parse("NodeCpuUsage").drop);
+    assert_true(ac_rca_name_parse("availability").complement);
+}
+
+static void log_lines_give_classes(void **state)
+{
+    (void)state;
+    assert_int_equal(ac_rca_event_classify("ERROR: permission denied for table geo"),
+                     AC_RCA_EVENT_DENIED);
+    assert_int_equal(ac_rca_event_classify("call to user: Deadline Exceeded"),
+                     AC_RCA_EVENT_TIMEOUT);
+    assert_int_equal(ac_rca_event_classify("connect: connection refused"),
+                     AC_RCA_EVENT_UNREACHABLE);
+    assert_int_equal(ac_rca_event_classify("Unhealthy: readiness probe failed"),
+                     AC_RCA_EVENT_UNREADY);
+    assert_int_equal(ac_rca_event_classify("listening"), AC_RCA_EVENT_OTHER);
+}
+
+static void refuse(const char *text, const char *part)
+{
+    struct ac_rca_table t;
+    struct ac_err err = AC_ERR_INIT;
+    assert_int_equal(ac_rca_table_parse("f.csv", text, strlen(text), &t, &err), AC_EINVAL);
+    if (!strstr(err.msg, part))
+        print_error("expected %s in: %s\n", part, err.msg);
+    assert_non_null(strstr(err.msg, part));
+}
+
+static void bad_csv_names_row_and_column(void **state)
+{
+    (void)state;
+    refuse("", "f.csv:1:");
+    refuse("a_cpu,b_cpu\n1,2\n", "no column is called time");
+    refuse("time\n1\n", "no column besides");
+    refuse("time,a_cpu\n", "f.csv:2:");
+    refuse("time,a_cpu\n1,x\n", "f.csv:2:2: not a number");
+    refuse("time,a_cpu\n1,2\n2\n", "f.csv:3:1:");
+    refuse("time,a_cpu\n1,2,3\n", "f.csv:2:3:");
+    refuse("time,a_cpu\n5,2\n4,2\n", "f.csv:3:1: time goes backwards");
+    refuse("time,a_cpu\nnan,2\n", "f.csv:2:1: not a time");
+    refuse("time,a_cpu\n1e30,2\n", "f.csv:2:1: not a time");
+}
+
+static void csv_is_read(void **state)
+{
+    (void)state;
+    static const char text[] = "time,a_cpu,b-db_lat_90,b-db_lat_50,a_availability,x_nodecpu\r\n"
+                               "100,1,2,3,100,1\n101,,inf,4,99.5,1\n\n102,nan,-2,5,98,1";
+    struct ac_rca_table t;
+    struct ac_rca_case *c = ac_rca_case_create();
+    assert_int_equal(ac_rca_table_parse("f", text, strlen(text), &t, NULL), 0);
+    assert_int_equal(t.nrows, 3);
+    assert_int_equal(ac_rca_table_add("f", &t, 0, c, NULL), 0);
+    ac_rca_case_one_statistic(c);
+    assert_int_equal(c->ncomponents, 2);
+    assert_int_equal(c->nmetrics, 4);
+    assert_int_equal(c->metrics[0].n, 1); /* empty and infinite cells are gaps */
+    assert_int_equal(c->metrics[1].n, 2);
+    assert_int_equal(c->metrics[1].kind, AC_RCA_LAT);
+    assert_int_equal(c->metrics[2].kind, AC_RCA_OTHER); /* one statistic only */
+    assert_float_equal(c->metrics[3].v[1], 0.5, 1e-12);
+    ac_rca_table_fini(&t);
+    ac_rca_case_destroy(c);
+}
+
+static void edges_are_read(void **state)
+{
+    (void)state;
+    struct ac_rca_case *c = ac_rca_case_create();
+    struct ac_err err = AC_ERR_INIT;
+    static const char ok[] = "caller,callee\na,b,12 spans\nb,c\n";
+    assert_int_equal(ac_rca_edges_parse("g", ok, strlen(ok), c, &err), 0);
+    assert_int_equal(c->nedges, 2);
+    assert_string_equal(c->edges[0].evidence, "12 spans");
+    assert_int_equal(ac_rca_edges_parse("g", "a,a\n", 4, c, &err), AC_EINVAL);
+    assert_non_null(strstr(err.msg, "g:1: a calls itself"));
+    assert_int_equal(ac_rca_edges_parse("g", "a\n", 2, c, &err), AC_EINVAL);
+    ac_rca_case_destroy(c);
+}
+
+static void statistics_are_right(void **state)
+{
+    (void)state;
+    double v[] = {5, 1, 4, 2, 3}, s[16];
+    assert_float_equal(ac_rca_median(v, 5), 3, 0);
+    assert_float_equal(ac_rca_quantile_sorted(v, 5, 0.25), 2, 0);
+    assert_float_equal(ac_rca_quantile_sorted(v, 0, 0.25), 0, 0);
+    double spike[] = {0, 0, 100, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    assert_float_equal(ac_rca_sustained_peak(spike, 12, s), 50, 0); /* two neighbours */
+    double step[18];
+    for (int i = 0; i < 18; i++)
+        step[i] = i >= 9 ? 7 : 1;
+    assert_float_equal(ac_rca_sustained_peak(step, 18, s + 0), 7, 0);
+    assert_float_equal(ac_rca_sustained_peak(step, 0, s), 0, 0);
+    double a[] = {1, 2, 3, 4}, b[] = {2, 4, 6, 8}, k[] = {1, 1, 1, 1};
+    assert_float_equal(ac_rca_pearson(a, b, 4), 1, 1e-12);
+    assert_float_equal(ac_rca_pearson(a, k, 4), 0, 0);
+}
+
+static void scores_count(void **state)
+{
+    (void)state;
+    struct ac_rca_score s = {0};
+    ac_rca_score_add(&s, 1);
+    ac_rca_score_add(&s, 3);
+    ac_rca_score_add(&s, 0);
+    assert_float_equal(ac_rca_ac(&s, 1), 1.0 / 3, 1e-12);
+    assert_float_equal(ac_rca_ac(&s, 3), 2.0 / 3, 1e-12);
+    assert_float_equal(ac_rca_avg5(&s), (1.0 / 3 * 2 + 2.0 / 3 * 3) / 5, 1e-12);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_give_kinds),
+        cmocka_unit_test(log_lines_give_classes),
+        cmocka_unit_test(bad_csv_names_row_and_column),
+        cmocka_unit_test(csv_is_read),
+        cmocka_unit_test(edges_are_read),
+        cmocka_unit_test(statistics_are_right),
+        cmocka_unit_test(scores_count),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
