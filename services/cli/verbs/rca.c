@@ -1,0 +1,226 @@
+/* aceso rca: root causes from files. No service is needed. */
+#include "rca_answer.h"
+#include "verbs.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <aceso/base.h>
+#include <aceso/buf.h>
+#include <aceso/clock.h>
+#include <aceso/str.h>
+
+#include "readers/rca_dataset.h"
+
+static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx);
+
+const struct cli_verb cli_verb_rca = {
+    "rca", "find root causes in recorded metrics; score the method on a data set", cmd_rca,
+    "usage: aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
+    "       aceso rca bench --dataset sockshop DIR [--late-s S]\n\n"
+    "  --metrics FILE  CSV: time,<component>_<metric>,... (Unix seconds), or a folder with\n"
+    "                  normal.csv and anomalous.csv\n"
+    "  --time T        when the incident began: Unix seconds or RFC 3339; found when absent\n"
+    "  --window-s S    length of the incident in seconds (default 300)\n"
+    "  --graph FILE    CSV: caller,callee[,evidence]\n"
+    "  --dataset NAME  sockshop: DIR/<service>-<fault>/<repetition>/{normal,anomalous}.csv\n"
+    "  --late-s S      state the time S seconds too late\n"};
+
+static void print_text(const struct ac_rca_case *c, const struct ac_rca_result *r)
+{
+    struct ac_buf b;
+    ac_buf_init(&b, 1 << 20);
+    ac_rca_text(c, r, &b);
+    printf("%s\n", ac_buf_str(&b));
+    for (size_t i = 0; !r->abstained && i < r->ncauses && i < 5; i++)
+        printf("%zu. %-24s %8.3f  %s\n", i + 1, c->components[r->causes[i].component],
+               r->causes[i].score, ac_rca_cause_metric(c, &r->causes[i]));
+    for (size_t i = 0; !r->abstained && i < r->npath; i++) {
+        struct ac_buf t[3];
+        for (int j = 0; j < 3; j++)
+            ac_buf_init(&t[j], 4096);
+        ac_rca_step_texts(c, r, &r->path[i], &t[0], &t[1], &t[2]);
+        printf("   %s; %s; %s\n", ac_buf_str(&t[0]), ac_buf_str(&t[1]), ac_buf_str(&t[2]));
+        for (int j = 0; j < 3; j++)
+            ac_buf_fini(&t[j]);
+    }
+    ac_buf_fini(&b);
+}
+
+static int load(const char *metrics, const char *graph, struct ac_rca_case **ret,
+                int64_t *ret_t0_ns, struct ac_err *err)
+{
+    struct stat st;
+    int rc;
+    *ret_t0_ns = INT64_MIN;
+    if (stat(metrics, &st) == 0 && S_ISDIR(st.st_mode)) {
+        rc = ac_rca_sockshop_load(metrics, ret, ret_t0_ns, err);
+        if (rc)
+            return rc;
+    } else {
+        *ret = ac_rca_case_create();
+        rc = ac_rca_csv_load(metrics, *ret, err);
+    }
+    if (!rc && graph)
+        rc = ac_rca_edges_load(graph, *ret, err);
+    return rc;
+}
+
+static bool parse_time(const char *s, int64_t *ret_ns)
+{
+    double v;
+    if (ac_str_to_f64(s, &v)) {
+        if (!(v >= 0 && v < 4.2e9))
+            return false;
+        *ret_ns = (int64_t)(v * 1e9);
+        return true;
+    }
+    return ac_time_parse(s, ret_ns) == 0;
+}
+
+static int localise(const char *metrics, const char *time, const char *graph, double window_s,
+                    const struct cli_ctx *ctx)
+{
+    struct ac_rca_case *c = NULL;
+    struct ac_rca_result r;
+    struct ac_err err = AC_ERR_INIT;
+    int64_t t0 = INT64_MIN, known;
+    if (!metrics)
+        return cli_usage("rca", "localise needs --metrics FILE");
+    if (time && !parse_time(time, &t0))
+        return cli_usage("rca", "--time %s is neither Unix seconds nor RFC 3339", time);
+    int rc = load(metrics, graph, &c, &known, &err);
+    if (!rc) {
+        int64_t begin = ac_now_ns();
+        if (t0 == INT64_MIN)
+            t0 = known != INT64_MIN ? known : ac_rca_find_time(c);
+        struct ac_rca_params p = ac_rca_params_default(t0, (int64_t)(window_s * 1e9));
+        p.threshold = ac_rca_calibrate(c, &p, t0 - 120 * AC_NS_PER_S);
+        rc = ac_rca_localise(c, &p, &r, &err);
+        double seconds = (double)(ac_now_ns() - begin) / 1e9;
+        if (!rc && ctx->json) {
+            struct ac_buf b;
+            ac_buf_init(&b, 4 << 20);
+            ac_rca_json(c, &r, 10, seconds, &b);
+            printf("%s\n", ac_buf_str(&b));
+            ac_buf_fini(&b);
+        } else if (!rc) {
+            print_text(c, &r);
+        }
+        if (!rc)
+            ac_rca_result_fini(&r);
+    }
+    ac_rca_case_destroy(c);
+    return rc ? cli_fail("rca", &err) : CLI_OK;
+}
+
+struct tally { /* scores of one kind of fault */
+    const char *fault;
+    struct ac_rca_score score;
+};
+
+static struct tally *tally_of(struct tally *t, size_t *n, size_t max, const char *fault)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (ac_streq(t[i].fault, fault))
+            return &t[i];
+    if (*n == max)
+        return &t[max - 1];
+    t[*n] = (struct tally){.fault = fault};
+    return &t[(*n)++];
+}
+
+static void report(const char *dataset, const struct ac_rca_score *s, const struct tally *t,
+                   size_t nt, double seconds, const struct cli_ctx *ctx)
+{
+    if (!ctx->json) {
+        printf("%-12s cases %zu  AC@1 %.3f  AC@3 %.3f  AC@5 %.3f  Avg@5 %.3f  %.4f s a case\n",
+               dataset, s->cases, ac_rca_ac(s, 1), ac_rca_ac(s, 3), ac_rca_ac(s, 5), ac_rca_avg5(s),
+               seconds);
+        for (size_t i = 0; i < nt; i++)
+            printf("  %-20s %zu  AC@1 %.3f  AC@3 %.3f  Avg@5 %.3f\n", t[i].fault, t[i].score.cases,
+                   ac_rca_ac(&t[i].score, 1), ac_rca_ac(&t[i].score, 3), ac_rca_avg5(&t[i].score));
+        return;
+    }
+    printf("{\"dataset\":\"%s\",\"cases\":%zu,\"ac1\":%.6g,\"ac3\":%.6g,\"ac5\":%.6g,"
+           "\"avg5\":%.6g,\"seconds_per_case\":%.6g,\"by_fault\":{",
+           dataset, s->cases, ac_rca_ac(s, 1), ac_rca_ac(s, 3), ac_rca_ac(s, 5), ac_rca_avg5(s),
+           seconds);
+    for (size_t i = 0; i < nt; i++)
+        printf("%s\"%s\":{\"cases\":%zu,\"ac1\":%.6g,\"avg5\":%.6g}", i ? "," : "", t[i].fault,
+               t[i].score.cases, ac_rca_ac(&t[i].score, 1), ac_rca_avg5(&t[i].score));
+    printf("}}\n");
+}
+
+static int bench_sockshop(const char *dir, double late_s, const struct cli_ctx *ctx)
+{
+    struct ac_rca_dataset d = {0};
+    struct ac_err err = AC_ERR_INIT;
+    struct ac_rca_score all = {0};
+    struct tally tallies[32];
+    size_t nt = 0;
+    double seconds = 0;
+    int rc = ac_rca_sockshop_list(dir, &d, &err);
+    for (size_t i = 0; !rc && i < d.n; i++) {
+        struct ac_rca_case *c;
+        struct ac_rca_result r;
+        int64_t t0;
+        rc = ac_rca_sockshop_load(d.cases[i].path, &c, &t0, &err);
+        if (rc)
+            break;
+        struct ac_rca_params p =
+            ac_rca_params_default(t0 + (int64_t)(late_s * 1e9), 300 * AC_NS_PER_S);
+        int64_t begin = ac_now_ns();
+        rc = ac_rca_localise(c, &p, &r, &err);
+        seconds += (double)(ac_now_ns() - begin) / 1e9;
+        if (!rc) {
+            size_t rank = ac_rca_rank_of(c, &r, d.cases[i].truth);
+            ac_rca_score_add(&all, rank);
+            ac_rca_score_add(&tally_of(tallies, &nt, 32, d.cases[i].fault)->score, rank);
+            if (rank != 1)
+                cli_progress("%s: the true component is number %zu, first is %s", d.cases[i].name,
+                             rank, c->components[r.causes[0].component]);
+            ac_rca_result_fini(&r);
+        }
+        ac_rca_case_destroy(c);
+    }
+    if (!rc)
+        report("sockshop", &all, tallies, nt, seconds / (double)all.cases, ctx);
+    ac_rca_dataset_fini(&d);
+    return rc ? cli_fail("rca", &err) : CLI_OK;
+}
+
+static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
+{
+    const char *metrics = NULL, *time = NULL, *graph = NULL, *dataset = NULL, *late = NULL,
+               *window = NULL;
+    const struct cli_opt opts[] = {
+        {.name = "--metrics", .has_value = true, .value = &metrics},
+        {.name = "--time", .has_value = true, .value = &time},
+        {.name = "--window-s", .has_value = true, .value = &window},
+        {.name = "--graph", .has_value = true, .value = &graph},
+        {.name = "--dataset", .has_value = true, .value = &dataset},
+        {.name = "--late-s", .has_value = true, .value = &late},
+    };
+    int npos = 0;
+    int rc = cli_parse(&cli_verb_rca, argc, argv, opts, (int)AC_ARRAY_LEN(opts), &npos);
+    if (rc)
+        return rc > 0 ? CLI_OK : CLI_USAGE;
+    double late_s = 0, window_s = 300;
+    if (late && (!ac_str_to_f64(late, &late_s) || !(late_s >= -3600 && late_s <= 3600)))
+        return cli_usage("rca", "--late-s must be seconds from -3600 to 3600, not %s", late);
+    if (window && (!ac_str_to_f64(window, &window_s) || !(window_s >= 1 && window_s <= 86400)))
+        return cli_usage("rca", "--window-s must be seconds from 1 to 86400, not %s", window);
+    const char *action = npos > 0 ? argv[1] : "";
+    if (ac_streq(action, "localise") && npos == 1)
+        return localise(metrics, time, graph, window_s, ctx);
+    if (ac_streq(action, "bench")) {
+        if (!dataset || npos != 2)
+            return cli_usage("rca", "bench needs --dataset NAME and one DIR");
+        if (ac_streq(dataset, "sockshop"))
+            return bench_sockshop(argv[2], late_s, ctx);
+        return cli_usage("rca", "unknown data set %s; known: sockshop", dataset);
+    }
+    return cli_usage("rca", "expected localise or bench (see aceso rca --help)");
+}
