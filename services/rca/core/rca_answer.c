@@ -41,15 +41,16 @@ static uint64_t events_about(const struct ac_rca_case *c, const struct ac_rca_re
     return n;
 }
 
-static bool starved(const struct ac_rca_cause *cause)
+/* The resource that ran short without more load to explain it, NULL when none did. */
+static const struct ac_rca_part *starved(const struct ac_rca_cause *cause)
 {
     for (size_t i = 0; i < cause->nparts; i++) {
         const struct ac_rca_part *p = &cause->parts[i];
         if ((p->kind == AC_RCA_CPU || p->kind == AC_RCA_MEM) && p->z >= AC_RCA_Z_DEVIATES &&
             p->explained < 0.5)
-            return true;
+            return p;
     }
-    return false;
+    return NULL;
 }
 
 enum ac_rca_fault ac_rca_fault_of(const struct ac_rca_case *c, const struct ac_rca_result *r,
@@ -107,7 +108,9 @@ const char *ac_rca_cause_metric(const struct ac_rca_case *c, const struct ac_rca
 {
     if (cause->nparts == 0)
         return "";
-    const struct ac_rca_part *p = &cause->parts[0];
+    const struct ac_rca_part *p = &cause->parts[0], *resource = starved(cause);
+    if (resource && (p->kind == AC_RCA_LAT || p->kind == AC_RCA_CLAT || p->kind == AC_RCA_LOAD))
+        p = resource; /* slowness is the symptom, the resource its cause */
     return p->metric >= 0 ? c->metrics[p->metric].name : ac_rca_kind_name(p->kind);
 }
 
