@@ -1,7 +1,10 @@
 # Targets for people.
 
-.PHONY: all deps demo test it bench lint layers san fuzz clean help tests unit
+.PHONY: all deps demo test unit it bench lint layers san fuzz helm-check clean help tests docs
 .SECONDARY:
+
+JOBS ?= $(shell nproc)
+RESULTS := $(BUILD)/results
 
 all: $(ALL_BINS)
 
@@ -11,11 +14,70 @@ help:
 	@echo 'make demo    deps, build, and the whole loop on this machine: inject, detect, localise, mitigate, score'
 	@echo 'make test    deps, build, unit tests, fuzz corpus replay, integration tests'
 	@echo 'make unit    unit tests and fuzz corpus replay only'
-	@echo 'make it      integration tests only (pytest; real processes)'
+	@echo 'make it      integration tests only (pytest; real processes); IT="-k name" chooses'
 	@echo 'make bench   benchmarks; figures to copy into docs/benchmarks.md'
 	@echo 'make lint | layers | san | fuzz | helm-check | clean'
 
+# What builds and tests needs must be installed before the Makefile can ask pkg-config for it, hence
+# a make of its own after deps.
+deps:
+	$(Q)deploy/install-deps
+
+demo: deps
+	$(Q)$(MAKE) -j$(JOBS) all
+	$(Q)$(BUILD)/bin/aceso demo
+
 tests: $(ALL_TESTS) $(ALL_FUZZ)
+
+unit: all tests
+	$(Q)shared/mk/run-tests $(RESULTS)/unit $(JOBS) $(ALL_TESTS)
+	$(Q)shared/mk/run-corpus $(RESULTS)/corpus $(BUILD) $(ALL_FUZZ)
+
+VENV := build/venv
+$(VENV)/ready: integration-tests/requirements.txt
+	$(Q)python3 -m venv $(VENV) && $(VENV)/bin/pip install -q -r $< && touch $@
+
+it: all $(VENV)/ready
+	@mkdir -p $(RESULTS)
+	$(Q)ACESO_BUILD=$(abspath $(BUILD)) $(VENV)/bin/python -m pytest integration-tests -q --tb=short --junitxml=$(RESULTS)/it.xml $(IT)
+
+# Runs every tier even when one fails, then sums up: the last line is "N passed, N failed".
+test: deps
+	$(Q)$(MAKE) -j$(JOBS) all tests
+	$(Q)rm -rf $(RESULTS); $(MAKE) unit; a=$$?; $(MAKE) it; b=$$?; \
+	shared/mk/sum-results $(RESULTS) && [ $$a = 0 ] && [ $$b = 0 ]
+
+bench: all $(ALL_BENCH)
+	$(Q)for b in $(ALL_BENCH); do echo "== $$(basename $$b)"; $$b || exit 1; done
+
+lint: $(PROTO_H)
+	$(Q)shared/mk/lint $(BUILD)
+
+layers: $(ALL_CORES)
+	$(Q)shared/mk/check-layers $(BUILD)
+
+san:
+	$(Q)$(MAKE) -j$(JOBS) SAN=1 tests
+	$(Q)$(MAKE) SAN=1 unit-only
+
+.PHONY: unit-only
+unit-only: tests
+	$(Q)shared/mk/run-tests $(RESULTS)/unit $(JOBS) $(ALL_TESTS)
+	$(Q)shared/mk/run-corpus $(RESULTS)/corpus $(BUILD) $(ALL_FUZZ)
+
+# Fuzzing proper: clang's libFuzzer with ASan and UBSan, FUZZ_S seconds a target, from the corpus.
+FUZZ_S ?= 20
+fuzz:
+	$(Q)$(MAKE) -j$(JOBS) CC=clang BUILD=build/libfuzzer SAN=1 LIBFUZZER=1 fuzz-targets
+	$(Q)$(MAKE) CC=clang BUILD=build/libfuzzer SAN=1 LIBFUZZER=1 fuzz-run
+
+.PHONY: fuzz-targets fuzz-run
+fuzz-targets: $(ALL_FUZZ)
+fuzz-run:
+	$(Q)for t in $(ALL_FUZZ); do shared/mk/fuzz-one $$t $(FUZZ_S) || exit 1; done
+
+helm-check:
+	$(Q)helm/check
 
 clean:
 	rm -rf $(BUILD)

@@ -10,9 +10,8 @@ COMPILE = $(CCACHE) $(CC)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wundef \
         -Wwrite-strings -Wvla -Wpointer-arith -Wcast-qual -Wunused-value -Werror
 OPT := $(if $(DEBUG),-O1,-O2) -g
-SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
 comma := ,
-SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
+SANFLAGS := $(if $(LIBFUZZER),-fsanitize=fuzzer-no-link) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
 # Deterministic arithmetic in the pure libraries: no contraction, no reassociation.
 PUREFLAGS := -ffp-contract=off -fno-fast-math
 CFLAGS_BASE := -std=gnu11 -D_GNU_SOURCE $(OPT) -fvisibility=hidden -fno-omit-frame-pointer \
