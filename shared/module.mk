@@ -13,3 +13,6 @@ $(foreach m,base series stats rules,$(foreach t,$(wildcard shared/$(m)/tests/tes
 $(foreach m,conf metrics loop pbx json rpc bus pg http kube llm agent svc testkit,$(foreach t,$(wildcard shared/$(m)/tests/test_*.c),$(call unit_test,shared,$(t),,$(KIT) $(FULL) $(PROTO) $(PURE),$(LIBS_ALL))))
 $(foreach t,$(wildcard shared/*/tests/bench_*.c),$(call bench_program,shared,$(t),,$(KIT) $(FULL) $(PROTO) $(PURE),$(LIBS_ALL)))
 $(foreach t,$(wildcard shared/*/tests/fuzz_*.c),$(call fuzz_target,shared,$(t)))
+
+# Same results, wider loops: neither flag changes a value.
+$(call objs,shared/rules/kernels.c): XFLAGS := $(PUREFLAGS) -O3 -fno-trapping-math -fno-math-errno

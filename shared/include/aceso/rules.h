@@ -1,0 +1,146 @@
+/* Anomaly rules: text -> rule set -> plan -> evaluation. Pure; nothing here reads a clock or a
+ * file. A rule set and a plan never change after they were made and may be shared by threads; an
+ * evaluation (struct ac_eval) belongs to one series and one thread at a time.
+ * The language is described in docs/rules.md; feeding points one by one or in blocks of any size
+ * gives bit-identical results. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <aceso/buf.h>
+#include <aceso/err.h>
+
+#define AC_RULES_LANGUAGE   1
+#define AC_RULES_TEXT_MAX   (4u << 20)  /* bytes of one rule text */
+#define AC_RULES_WINDOW_MAX 1000000u    /* points that any operator may look back */
+#define AC_RULES_STATE_MAX  (64u << 20) /* bytes of state that one rule may need on a series */
+#define AC_RULES_DIAGS_MAX  20
+
+/* ---- text ---- */
+
+struct ac_diag {
+    int line, column; /* from 1 */
+    char message[192];
+    char hint[96]; /* "" when there is none */
+};
+
+struct ac_diags {
+    struct ac_diag v[AC_RULES_DIAGS_MAX];
+    size_t n;
+};
+
+enum ac_severity {
+    AC_SEVERITY_INFO,
+    AC_SEVERITY_WARNING,
+    AC_SEVERITY_CRITICAL
+};
+const char *ac_severity_name(enum ac_severity s);
+
+struct ac_rule;    /* one checked rule; owned by its rule set */
+struct ac_ruleset; /* rules of one text, in its order */
+
+/** Parses and checks. On AC_EINVAL diags (may be NULL) has at least one entry. Caller destroys. */
+int ac_ruleset_parse(const char *text, size_t len, struct ac_ruleset **ret_set,
+                     struct ac_diags *diags) AC_MUST_USE;
+void ac_ruleset_destroy(struct ac_ruleset *s); /* NULL is fine */
+size_t ac_ruleset_len(const struct ac_ruleset *s);
+const struct ac_rule *ac_ruleset_get(const struct ac_ruleset *s, size_t i);
+/** Canonical text: parsing it gives an equal rule set, printing that gives the same text. */
+bool ac_ruleset_print(const struct ac_ruleset *s, struct ac_buf *b);
+bool ac_rule_print(const struct ac_rule *r, struct ac_buf *b);        /* with the language line */
+bool ac_rule_equal(const struct ac_rule *a, const struct ac_rule *b); /* comments do not count */
+
+const char *ac_rule_name(const struct ac_rule *r);
+const char *ac_rule_metric(const struct ac_rule *r); /* glob */
+enum ac_severity ac_rule_severity(const struct ac_rule *r);
+int64_t ac_rule_step_ns(const struct ac_rule *r); /* 0: none declared */
+size_t ac_rule_n_labels(const struct ac_rule *r);
+void ac_rule_label(const struct ac_rule *r, size_t i, const char **ret_key, const char **ret_glob);
+
+struct ac_label {
+    const char *key, *value;
+};
+/** Metric and every label of the selector match (globs; an absent label is ""). */
+bool ac_rule_matches(const struct ac_rule *r, const char *metric, const struct ac_label *labels,
+                     size_t n_labels);
+
+/* ---- the operators of the language, for manuals and tests ---- */
+
+struct ac_rule_op_info {
+    const char *name, *signature, *result; /* signature: "x, n, q" */
+    const char *formula, *warmup, *state, *example;
+};
+size_t ac_rule_ops(const struct ac_rule_op_info **ret_ops);
+
+/* ---- plans ---- */
+
+struct ac_plan; /* operators of some rules on one series, equal subterms shared */
+
+struct ac_cost {
+    size_t state_bytes;   /* of one series, evaluated point by point */
+    double ops_per_point; /* arithmetic steps, amortised */
+    size_t lookback;      /* points of the past that a verdict can depend on by windows */
+    size_t operators;     /* after sharing */
+};
+
+#define AC_PLAN_ALL_TERMS 1u /* keep every let, also those that nothing uses */
+
+/** The rules must outlive the plan. AC_ERANGE when the state would pass the limit. */
+int ac_plan_create(const struct ac_rule *const *rules, size_t n_rules, unsigned flags,
+                   struct ac_plan **ret_plan, struct ac_err *err) AC_MUST_USE;
+void ac_plan_destroy(struct ac_plan *p); /* NULL is fine */
+struct ac_cost ac_plan_cost(const struct ac_plan *p);
+size_t ac_plan_n_rules(const struct ac_plan *p);
+const struct ac_rule *ac_plan_rule(const struct ac_plan *p, size_t i);
+
+/* ---- evaluation of one series ---- */
+
+struct ac_eval;
+
+/** block: the most points worth taking at once (1 for streams, 512 for files). Caller destroys
+ * before the plan. */
+struct ac_eval *ac_eval_create(const struct ac_plan *p, size_t block);
+void ac_eval_destroy(struct ac_eval *e); /* NULL is fine */
+void ac_eval_reset(struct ac_eval *e);
+uint64_t ac_eval_points(const struct ac_eval *e); /* taken so far */
+
+/** One point; a missing one is NaN. time_ns: Unix time of the point, used by time operators only.
+ * Returns a bit for each of the first 64 rules that flags it. */
+uint64_t ac_eval_push(struct ac_eval *e, int64_t time_ns, double value);
+/** Verdict on the last point. */
+bool ac_eval_flag(const struct ac_eval *e, size_t rule);
+
+/* Called for every flagged point, in order; ac_eval_reason and ac_eval_term speak of that point. */
+typedef void ac_eval_flag_cb(struct ac_eval *e, size_t rule, size_t point, void *arg);
+
+struct ac_eval_batch {
+    const double *values;
+    size_t n;
+    int64_t t0_ns, step_ns;
+    uint8_t *flags;           /* n x rules, rule by rule; NULL: not wanted */
+    ac_eval_flag_cb *on_flag; /* may be NULL */
+    void *arg;
+    size_t n_terms;                /* columns wanted besides: lets of rule 0 ... */
+    const char *const *term_names; /* ... by name (they must exist: AC_PLAN_ALL_TERMS) */
+    double *const *terms;          /* each of n values */
+};
+void ac_eval_run(struct ac_eval *e, const struct ac_eval_batch *b);
+
+/** Reason of a rule with its placeholders filled from the last (or called back) point. */
+bool ac_eval_reason(const struct ac_eval *e, size_t rule, struct ac_buf *b);
+/** Value of a let or of "value" at that point; NaN also for an unknown or unused name. */
+double ac_eval_term(const struct ac_eval *e, size_t rule, const char *name);
+/** Names that the reason of a rule shows, in order; returns their number. */
+size_t ac_rule_reason_names(const struct ac_rule *r, const char **names, size_t max);
+
+/* ---- state as bytes ---- */
+
+/** Appends the state; false when the buffer's cap was passed. */
+bool ac_eval_save(const struct ac_eval *e, struct ac_buf *b);
+/** Takes over a state that the same plan, or one that shares subterms with it, has saved. Subterms
+ * that the bytes lack start cold, and ret_exact (may be NULL) is false then. AC_EINVAL on bytes
+ * that are no state: e is reset. */
+int ac_eval_restore(struct ac_eval *e, const void *bytes, size_t len, bool *ret_exact,
+                    struct ac_err *err) AC_MUST_USE;

@@ -1,0 +1,370 @@
+/* Types, constants, counts; names of operators; placeholders of reasons; selectors. */
+#include "rules_impl.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <aceso/base.h>
+#include <aceso/str.h>
+
+const struct rule_op rule_ops[] = {
+#define OP(name, sig, res, id, ...) {name, sig, res, FN_##id},
+#include "ops.def"
+#undef OP
+};
+const size_t rule_n_ops = AC_ARRAY_LEN(rule_ops);
+
+size_t ac_rule_ops(const struct ac_rule_op_info **ret_ops)
+{
+    static const struct ac_rule_op_info info[] = {
+#define OP(name, sig, res, id, formula, warmup, state, example)                                    \
+    {name, sig, res, formula, warmup, state, example},
+#include "ops.def"
+#undef OP
+    };
+    *ret_ops = info;
+    return AC_ARRAY_LEN(info);
+}
+
+const struct rule_op *rule_op_find(const char *name)
+{
+    for (size_t i = 0; i < rule_n_ops; i++) {
+        if (strcmp(rule_ops[i].name, name) == 0)
+            return &rule_ops[i];
+    }
+    return NULL;
+}
+
+const char *rule_closest(const char *word, const char *const *names, size_t n)
+{
+    const char *best = NULL;
+    int best_d = 1 + AC_MIN((int)strlen(word), 8) / 3; /* more is no slip of the hand */
+    int best_length = 8;
+    for (size_t i = 0; i < n; i++) {
+        int d = ac_str_distance(word, names[i]);
+        int length = abs((int)strlen(word) - (int)strlen(names[i]));
+        if (d < best_d || (d == best_d && length < best_length)) {
+            best = names[i];
+            best_d = d;
+            best_length = length;
+        }
+    }
+    return best;
+}
+
+bool rule_const(const struct ac_rule *r, const struct expr *e, double *ret_v)
+{
+    double a, b;
+    switch (e->kind) {
+    case EX_NUM:
+        *ret_v = e->num;
+        return true;
+    case EX_LET:
+        *ret_v = r->lets[e->let].c;
+        return r->lets[e->let].constant;
+    case EX_NEG:
+        if (!rule_const(r, e->args[0], &a))
+            return false;
+        *ret_v = -a;
+        return true;
+    case EX_BIN:
+        if (e->bin < BIN_ADD || !rule_const(r, e->args[0], &a) || !rule_const(r, e->args[1], &b))
+            return false;
+        *ret_v = rule_canon(e->bin == BIN_ADD   ? a + b
+                            : e->bin == BIN_SUB ? a - b
+                            : e->bin == BIN_MUL ? a * b
+                                                : a / b);
+        return *ret_v == *ret_v;
+    default:
+        return false;
+    }
+}
+
+bool rule_points(const struct ac_rule *r, const struct expr *e, double *ret_n)
+{
+    while (e->kind == EX_LET)
+        e = r->lets[e->let].expr;
+    if (e->kind == EX_DURATION) {
+        if (!r->step_ns)
+            return false;
+        *ret_n = (double)e->ns / (double)r->step_ns;
+        return true;
+    }
+    return rule_const(r, e, ret_n);
+}
+
+struct checker {
+    struct ac_rule *r;
+    struct ac_diags *d;
+    bool ok;
+};
+
+static void wrong(struct checker *c, const struct expr *e, const char *hint, const char *msg)
+{
+    rule_diag(c->d, e->line, e->column, hint, "%s", msg);
+    c->ok = false;
+}
+
+static const char *type_name(enum expr_type t)
+{
+    return t == TY_NUM ? "a number" : t == TY_BOOL ? "a truth value" : "a list";
+}
+
+static void want(struct checker *c, const struct expr *e, enum expr_type t, const char *where)
+{
+    if (e->type == t)
+        return;
+    char msg[160];
+    (void)snprintf(msg, sizeof msg, "%s needs %s, this is %s", where, type_name(t),
+                   type_name(e->type));
+    wrong(c, e, t == TY_BOOL ? "compare it, for instance: > 3" : NULL, msg);
+}
+
+static void check_count(struct checker *c, const struct expr *e, const char *op, bool zero_ok)
+{
+    double n;
+    const struct expr *x = e;
+    while (x->kind == EX_LET)
+        x = c->r->lets[x->let].expr;
+    if (x->kind == EX_DURATION && !c->r->step_ns) {
+        wrong(c, e, "add the clause: step 1s", "a duration needs the rule's step");
+        return;
+    }
+    char msg[160];
+    (void)snprintf(msg, sizeof msg, "%s needs a whole number of points from %d to %u here", op,
+                   zero_ok ? 0 : 1, AC_RULES_WINDOW_MAX);
+    if (!rule_points(c->r, e, &n))
+        wrong(c, e, "a count is a literal, such as 60 or 5m", msg);
+    else if (n != floor(n) || n < (zero_ok ? 0 : 1) || n > AC_RULES_WINDOW_MAX)
+        wrong(c, e, x->kind == EX_DURATION ? "use a multiple of the step" : NULL, msg);
+}
+
+/* What the signature cannot say: ranges of constants, seasons that would look ahead. */
+static void check_special(struct checker *c, struct expr *e)
+{
+    double q, n = 0, m = 0, h = 0;
+    enum rule_fn fn = e->op->fn;
+    const struct expr *last = e->n ? e->args[e->n - 1] : e;
+    if ((fn == FN_QUANTILE || fn == FN_ENVELOPE) && rule_const(c->r, last, &q) &&
+        !(q >= 0 && q <= 1))
+        wrong(c, last, NULL, "a quantile lies between 0 and 1");
+    if (fn == FN_EWMA && rule_const(c->r, last, &q) && !(q > 0 && q <= 1))
+        wrong(c, last, NULL, "the weight of ewma lies above 0 and is at most 1");
+    if (fn == FN_ENVELOPE && rule_points(c->r, e->args[1], &n) &&
+        rule_points(c->r, e->args[2], &m) && m > 100000)
+        wrong(c, e->args[2], NULL, "an envelope keeps at most 100000 blocks");
+    if (fn >= FN_SEASON_MAX && fn <= FN_SEASON_MIN && c->ok) {
+        if (!rule_points(c->r, e->args[1], &n) || !rule_points(c->r, e->args[2], &m) ||
+            !rule_points(c->r, e->args[3], &h))
+            return;
+        if (h >= n)
+            wrong(c, e->args[3], NULL,
+                  "the half width must be less than the season (no look ahead)");
+        else if (n * m + h > AC_RULES_WINDOW_MAX || m * (2 * h + 1) > AC_RULES_WINDOW_MAX)
+            wrong(c, e, "fewer or shorter seasons", "the seasons reach back too far");
+    }
+}
+
+static void check_expr(struct checker *c, struct expr *e);
+
+static void check_call(struct checker *c, struct expr *e)
+{
+    const struct rule_op *op = e->op;
+    e->type = (enum expr_type)op->res[0];
+    uint32_t i = 0;
+    bool optional = false;
+    double v;
+    for (const char *s = op->sig; *s; s++) {
+        if (*s == '?') {
+            optional = true;
+            continue;
+        }
+        if (i == e->n) {
+            if (!optional) {
+                char msg[160];
+                (void)snprintf(msg, sizeof msg, "%s needs more than %u arguments", op->name, e->n);
+                wrong(c, e, NULL, msg);
+            }
+            break;
+        }
+        struct expr *a = e->args[i++];
+        check_expr(c, a);
+        if (*s == 'x' || *s == 'b' || *s == 'v')
+            want(c, a, (enum expr_type) * s, op->name);
+        else if (*s == 'n')
+            check_count(c, a, op->name, i == 4);
+        else if (!rule_const(c->r, a, &v))
+            wrong(c, a, "a literal, or a let of literals", "a constant is needed here");
+    }
+    if (i < e->n) {
+        char msg[160];
+        (void)snprintf(msg, sizeof msg, "%s takes %u arguments, not %u", op->name, i, e->n);
+        wrong(c, e->args[i], NULL, msg);
+    }
+    if (c->ok)
+        check_special(c, e);
+}
+
+static void check_expr(struct checker *c, struct expr *e)
+{
+    e->type = TY_NUM;
+    switch (e->kind) {
+    case EX_NUM:
+    case EX_VALUE:
+        break;
+    case EX_DURATION:
+        break;
+    case EX_BOOL:
+        e->type = TY_BOOL;
+        break;
+    case EX_VEC:
+        e->type = TY_VEC;
+        break;
+    case EX_LET:
+        e->type = c->r->lets[e->let].expr->type;
+        break;
+    case EX_NEG:
+        check_expr(c, e->args[0]);
+        want(c, e->args[0], TY_NUM, "-");
+        break;
+    case EX_NOT:
+        check_expr(c, e->args[0]);
+        want(c, e->args[0], TY_BOOL, "not");
+        e->type = TY_BOOL;
+        break;
+    case EX_BIN: {
+        enum expr_type in = e->bin <= BIN_AND ? TY_BOOL : TY_NUM;
+        static const char *const names[] = {
+            "or", "and", "<", "<=", ">", ">=", "==", "!=", "+", "-", "*", "/"};
+        for (int i = 0; i < 2; i++) {
+            check_expr(c, e->args[i]);
+            want(c, e->args[i], in, names[e->bin]);
+        }
+        e->type = e->bin < BIN_ADD ? TY_BOOL : TY_NUM;
+        break;
+    }
+    case EX_CALL:
+        check_call(c, e);
+        break;
+    }
+}
+
+/* A duration is a count: it has no value in arithmetic. */
+static void check_durations(struct checker *c, const struct expr *e)
+{
+    if (e->kind == EX_DURATION)
+        wrong(c, e, "write seconds as a number", "a duration stands where a number is needed");
+    if (e->kind == EX_LET && c->r->lets[e->let].expr->kind == EX_DURATION)
+        wrong(c, e, "write seconds as a number", "a duration stands where a number is needed");
+    for (uint32_t i = 0; e->kind != EX_VEC && i < e->n; i++) {
+        const char *s = e->kind == EX_CALL ? e->op->sig : NULL;
+        uint32_t k = 0;
+        for (; s && *s; s++) {
+            if (*s != '?' && k++ == i)
+                break;
+        }
+        if (!s || *s != 'n')
+            check_durations(c, e->args[i]);
+    }
+}
+
+bool rule_check(struct ac_rule *r, struct ac_diags *d)
+{
+    struct checker c = {r, d, true};
+    for (size_t i = 0; i < r->n_lets; i++) {
+        check_expr(&c, r->lets[i].expr);
+        if (r->lets[i].expr->kind != EX_DURATION)
+            check_durations(&c, r->lets[i].expr);
+        r->lets[i].constant = c.ok && rule_const(r, r->lets[i].expr, &r->lets[i].c);
+    }
+    check_expr(&c, r->when);
+    want(&c, r->when, TY_BOOL, "when");
+    check_durations(&c, r->when);
+    if (r->until) {
+        check_expr(&c, r->until);
+        want(&c, r->until, TY_BOOL, "until");
+        check_durations(&c, r->until);
+    }
+    if (!c.ok)
+        return false;
+    struct ac_plan *plan = NULL;
+    struct ac_err err = AC_ERR_INIT;
+    const struct ac_rule *one = r;
+    if (ac_plan_create(&one, 1, AC_PLAN_ALL_TERMS, &plan, &err) < 0) {
+        rule_diag(d, r->when->line, r->when->column, "use shorter windows", "%.150s", err.msg);
+        return false;
+    }
+    ac_plan_destroy(plan);
+    return true;
+}
+
+static bool add_part(struct ac_arena *a, struct ac_rule *r, struct reason_part part)
+{
+    if (r->n_parts % 8 == 0) {
+        struct reason_part *v = ac_arena_calloc(a, r->n_parts + 8, sizeof *v);
+        if (!v)
+            return false;
+        if (r->n_parts)
+            memcpy(v, r->parts, r->n_parts * sizeof *v);
+        r->parts = v;
+    }
+    r->parts[r->n_parts++] = part;
+    return true;
+}
+
+static bool add_name(struct ac_arena *a, struct ac_rule *r, const char *name, int line, int column,
+                     struct ac_diags *d)
+{
+    const char *names[RULE_LETS_MAX + 1];
+    size_t n = 0;
+    names[n++] = "value";
+    for (size_t i = 0; i < r->n_lets; i++)
+        names[n++] = r->lets[i].name;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(names[i], name) == 0) {
+            enum expr_kind k = i ? r->lets[i - 1].expr->kind : EX_VALUE;
+            if (k == EX_VEC || k == EX_DURATION)
+                break;
+            return add_part(a, r, (struct reason_part){NULL, names[i], (int32_t)i - 1});
+        }
+    }
+    const char *close = rule_closest(name, names, n);
+    char hint[96] = "a placeholder names a let above, or value";
+    if (close)
+        (void)snprintf(hint, sizeof hint, "did you mean {%.60s}?", close);
+    rule_diag(d, line, column, hint, "the reason shows {%.60s}, which is not known", name);
+    return false;
+}
+
+bool rule_parse_reason(struct ac_arena *a, struct ac_rule *r, int line, int column,
+                       struct ac_diags *d)
+{
+    struct ac_buf lit;
+    ac_buf_init(&lit, 8192);
+    bool ok = true;
+    for (const char *s = r->reason; ok && *s; s++) {
+        if ((*s == '{' || *s == '}') && s[1] == *s) {
+            ac_buf_putc(&lit, *s++);
+        } else if (*s == '{') {
+            const char *e = strchr(s, '}');
+            char *name = e ? ac_arena_strndup(a, s + 1, (size_t)(e - s - 1)) : NULL;
+            if (!name) {
+                rule_diag(d, line, column, "write {{ for a brace", "a { in the reason has no }");
+                ok = false;
+                break;
+            }
+            if (lit.len)
+                ok = add_part(a, r, (struct reason_part){ac_arena_strdup(a, lit.data), NULL, -1});
+            ac_buf_reset(&lit);
+            ok = ok && add_name(a, r, name, line, column, d);
+            s = e;
+        } else {
+            ac_buf_putc(&lit, *s);
+        }
+    }
+    if (ok && lit.len)
+        ok = add_part(a, r, (struct reason_part){ac_arena_strdup(a, lit.data), NULL, -1});
+    ac_buf_fini(&lit);
+    return ok;
+}

@@ -1,0 +1,523 @@
+/* Lowers rules to one flat list of operators; equal subterms become one. */
+#include "rules_impl.h"
+
+#include <string.h>
+
+#include <aceso/base.h>
+#include <aceso/str.h>
+
+#define NODES_MAX 60000u
+
+struct lowering {
+    struct ac_plan *p;
+    const struct ac_rule *r;
+    struct ref *lets;
+    bool failed; /* too many operators or too far a look back */
+};
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+    h ^= v + 0x9e3779b97f4a7c15u + (h << 6) + (h >> 2);
+    h *= 0xff51afd7ed558ccdu;
+    return h ^ (h >> 33);
+}
+
+static uint64_t bits(double v)
+{
+    uint64_t u;
+    memcpy(&u, &v, sizeof u);
+    return u;
+}
+
+/* The hash speaks of the subterm alone, so that saved state finds its place in other plans. */
+static uint64_t node_hash(const struct ac_plan *p, const struct node *n)
+{
+    uint64_t h = mix(0xace50, (uint64_t)n->op);
+    for (uint32_t i = 0; i < n->n_args; i++)
+        h = mix(mix(h, p->nodes[n->args[i].node].hash), n->args[i].off);
+    h = mix(mix(mix(mix(h, n->w), n->m), n->h), bits(n->c));
+    for (uint32_t i = 0; i < n->n_vec; i++)
+        h = mix(h, bits(n->vec[i]));
+    return h;
+}
+
+static bool same_node(const struct node *a, const struct node *b)
+{
+    return a->hash == b->hash && a->op == b->op && a->n_args == b->n_args && a->w == b->w &&
+           a->m == b->m && a->h == b->h && bits(a->c) == bits(b->c) && a->n_vec == b->n_vec &&
+           memcmp(a->args, b->args, sizeof a->args) == 0 &&
+           (!a->n_vec || memcmp(a->vec, b->vec, a->n_vec * sizeof(double)) == 0);
+}
+
+static void reindex(struct ac_plan *p)
+{
+    p->n_index = p->n_index ? p->n_index * 2 : 64;
+    free(p->index);
+    p->index = ac_xcalloc(p->n_index, sizeof(p->index[0]));
+    for (size_t i = 0; i < p->n_nodes; i++) {
+        size_t at = p->nodes[i].hash & (p->n_index - 1);
+        while (p->index[at])
+            at = (at + 1) & (p->n_index - 1);
+        p->index[at] = (uint32_t)i + 1;
+    }
+}
+
+/* Points before the current one that an operator reads of its first argument. */
+static uint32_t lookback(const struct node *n)
+{
+    switch (n->op) {
+    case N_PREDICT:
+    case N_AR:
+        return n->n_vec;
+    case N_INCREASE:
+        return 1;
+    case N_SUM:
+    case N_MEAN:
+    case N_STD:
+    case N_SLOPE:
+    case N_MIN:
+    case N_MAX:
+    case N_QUANTILE:
+    case N_MAD:
+    case N_COUNT:
+    case N_PERSIST:
+        return n->w;
+    default:
+        return node_is_season(n->op) ? n->w * n->m + n->h + 1 : 0;
+    }
+}
+
+static void need(struct lowering *l, struct ref r, uint32_t back)
+{
+    struct node *n = &l->p->nodes[r.node];
+    uint32_t total = r.off + back;
+    if (total > 2 * AC_RULES_WINDOW_MAX + 2)
+        l->failed = true;
+    else
+        n->hist = AC_MAX(n->hist, total);
+}
+
+static struct ref add(struct lowering *l, struct node n)
+{
+    struct ac_plan *p = l->p;
+    n.hash = node_hash(p, &n);
+    if (p->n_index < 2 * (p->n_nodes + 1))
+        reindex(p);
+    size_t at = n.hash & (p->n_index - 1);
+    for (; p->index[at]; at = (at + 1) & (p->n_index - 1)) {
+        if (same_node(&p->nodes[p->index[at] - 1], &n))
+            return (struct ref){p->index[at] - 1, 0};
+    }
+    if (p->n_nodes == NODES_MAX) {
+        l->failed = true;
+        return (struct ref){0, 0};
+    }
+    n.n_scalars = node_scalars(&n);
+    for (uint32_t i = 0; i < n.n_args; i++)
+        need(l, n.args[i], i ? 0 : lookback(&n));
+    ac_grow(&p->nodes, &p->cap_nodes, p->n_nodes + 1, sizeof(p->nodes[0]));
+    p->nodes[p->n_nodes] = n;
+    p->index[at] = (uint32_t)p->n_nodes + 1;
+    return (struct ref){(uint32_t)p->n_nodes++, 0};
+}
+
+static struct ref constant(struct lowering *l, double c)
+{
+    return add(l, (struct node){.op = N_CONST, .c = c + 0.0});
+}
+
+static struct ref unary(struct lowering *l, enum node_op op, struct ref a)
+{
+    return add(l, (struct node){.op = op, .n_args = 1, .args = {a}});
+}
+
+static struct ref binary(struct lowering *l, enum node_op op, struct ref a, struct ref b)
+{
+    return add(l, (struct node){.op = op, .n_args = 2, .args = {a, b}});
+}
+
+static struct ref window(struct lowering *l, enum node_op op, struct ref a, uint32_t w, double c)
+{
+    return add(l, (struct node){.op = op, .n_args = 1, .args = {a}, .w = w, .c = c});
+}
+
+static struct ref lagged(struct lowering *l, struct ref a, uint32_t k)
+{
+    if (l->p->nodes[a.node].op == N_CONST)
+        return a;
+    if (a.off + k > AC_RULES_WINDOW_MAX)
+        l->failed = true;
+    else
+        a.off += k;
+    need(l, a, 0);
+    return a;
+}
+
+static struct ref lower(struct lowering *l, const struct expr *e);
+
+static uint32_t points(struct lowering *l, const struct expr *e)
+{
+    double n = 1;
+    (void)rule_points(l->r, e, &n);
+    return (uint32_t)n;
+}
+
+static double number(struct lowering *l, const struct expr *e)
+{
+    double v = 0;
+    (void)rule_const(l->r, e, &v);
+    return v;
+}
+
+static const struct expr *vector(struct lowering *l, const struct expr *e)
+{
+    while (e->kind == EX_LET)
+        e = l->r->lets[e->let].expr;
+    return e;
+}
+
+/* (x - centre) / greatest(spread, floor) of the w points before. */
+static struct ref lower_z(struct lowering *l, const struct expr *e, struct ref x, bool robust)
+{
+    uint32_t w = points(l, e->args[1]);
+    double floor = e->n > 2 ? number(l, e->args[2]) : 0;
+    struct ref before = lagged(l, x, 1);
+    struct ref mid =
+        robust ? window(l, N_QUANTILE, before, w, 0.5) : window(l, N_MEAN, before, w, 0);
+    struct ref spread = window(l, robust ? N_MAD : N_STD, before, w, 0);
+    if (robust)
+        spread = binary(l, N_MUL, spread, constant(l, 1.4826));
+    if (floor > 0)
+        spread = binary(l, N_GREATEST, spread, constant(l, floor));
+    return binary(l, N_DIV, binary(l, N_SUB, x, mid), spread);
+}
+
+static struct ref lower_season(struct lowering *l, const struct expr *e, struct ref x,
+                               enum node_op op)
+{
+    return add(l, (struct node){.op = op,
+                                .n_args = 1,
+                                .args = {x},
+                                .w = points(l, e->args[1]),
+                                .m = points(l, e->args[2]),
+                                .h = points(l, e->args[3])});
+}
+
+static struct ref lower_three(struct lowering *l, const struct expr *e, struct ref x,
+                              enum node_op op)
+{
+    struct ref y = lower(l, e->args[1]);
+    return add(l, (struct node){.op = op, .n_args = 3, .args = {x, y, lower(l, e->args[2])}});
+}
+
+static struct ref lower_vec(struct lowering *l, const struct expr *e, struct ref x, enum node_op op)
+{
+    const struct expr *v = vector(l, e->args[1]);
+    return add(l, (struct node){.op = op, .n_args = 1, .args = {x}, .vec = v->vec, .n_vec = v->n});
+}
+
+static struct ref lower_windowed(struct lowering *l, const struct expr *e, struct ref x)
+{
+    uint32_t w = points(l, e->args[1]);
+    switch (e->op->fn) {
+    case FN_LAG:
+        return lagged(l, x, w);
+    case FN_DIFF:
+        return binary(l, N_SUB, x, lagged(l, x, w));
+    case FN_SUM:
+        return window(l, N_SUM, x, w, 0);
+    case FN_MEAN:
+        return window(l, N_MEAN, x, w, 0);
+    case FN_STD:
+        return window(l, N_STD, x, w, 0);
+    case FN_SLOPE:
+        return window(l, N_SLOPE, x, w, 0);
+    case FN_COUNT:
+        return window(l, N_COUNT, x, w, 0);
+    case FN_MIN:
+        return window(l, N_MIN, x, w, 0);
+    case FN_MAX:
+        return window(l, N_MAX, x, w, 0);
+    case FN_MEDIAN:
+        return window(l, N_QUANTILE, x, w, 0.5);
+    case FN_QUANTILE:
+        return window(l, N_QUANTILE, x, w, number(l, e->args[2]));
+    case FN_MAD:
+        return window(l, N_MAD, x, w, 0);
+    case FN_EDGE:
+        return window(l, N_EDGE, x, w, 0);
+    case FN_Z:
+        return lower_z(l, e, x, false);
+    default:
+        return lower_z(l, e, x, true);
+    }
+}
+
+static struct ref lower_call(struct lowering *l, const struct expr *e)
+{
+    if (e->op->fn == FN_TIME_OF_DAY)
+        return add(l, (struct node){.op = N_TIME_OF_DAY});
+    if (e->op->fn == FN_DAY_OF_WEEK)
+        return add(l, (struct node){.op = N_DAY_OF_WEEK});
+    struct ref x = lower(l, e->args[0]);
+    switch (e->op->fn) {
+    case FN_ABS:
+        return unary(l, N_ABS, x);
+    case FN_SQRT:
+        return unary(l, N_SQRT, x);
+    case FN_LOG:
+        return unary(l, N_LOG, x);
+    case FN_EXP:
+        return unary(l, N_EXP, x);
+    case FN_SIGN:
+        return unary(l, N_SIGN, x);
+    case FN_MISSING:
+        return unary(l, N_MISSING, x);
+    case FN_RUN:
+        return unary(l, N_RUN, x);
+    case FN_INCREASE:
+        return unary(l, N_INCREASE, x);
+    case FN_LEAST:
+        return binary(l, N_LEAST, x, lower(l, e->args[1]));
+    case FN_GREATEST:
+        return binary(l, N_GREATEST, x, lower(l, e->args[1]));
+    case FN_COALESCE:
+        return binary(l, N_COALESCE, x, lower(l, e->args[1]));
+    case FN_CLIP:
+        return lower_three(l, e, x, N_CLIP);
+    case FN_OUTSIDE:
+        return lower_three(l, e, x, N_OUTSIDE);
+    case FN_IF:
+        return lower_three(l, e, x, N_IF);
+    case FN_PREDICT:
+        return lower_vec(l, e, x, N_PREDICT);
+    case FN_AR:
+        return lower_vec(l, e, x, N_AR);
+    case FN_EWMA:
+        return window(l, N_EWMA, x, 0, number(l, e->args[1]));
+    case FN_ENVELOPE:
+        return add(l, (struct node){.op = N_ENVELOPE,
+                                    .n_args = 1,
+                                    .args = {x},
+                                    .w = points(l, e->args[1]),
+                                    .m = points(l, e->args[2]),
+                                    .c = number(l, e->args[3])});
+    case FN_SEASON_MEAN:
+        return lower_season(l, e, x, N_SEASON_MEAN);
+    case FN_SEASON_MEDIAN:
+        return lower_season(l, e, x, N_SEASON_MEDIAN);
+    case FN_SEASON_MIN:
+        return lower_season(l, e, x, N_SEASON_MIN);
+    case FN_SEASON_MAX:
+        return lower_season(l, e, x, N_SEASON_MAX);
+    default:
+        return lower_windowed(l, e, x);
+    }
+}
+
+static struct ref lower(struct lowering *l, const struct expr *e)
+{
+    static const enum node_op bin[] = {N_OR, N_AND, N_LT,  N_LE,  N_GT,  N_GE,
+                                       N_EQ, N_NE,  N_ADD, N_SUB, N_MUL, N_DIV};
+    double c;
+    if (l->failed)
+        return (struct ref){0, 0};
+    if (e->type == TY_NUM && rule_const(l->r, e, &c))
+        return constant(l, c);
+    switch (e->kind) {
+    case EX_VALUE:
+        return add(l, (struct node){.op = N_VALUE});
+    case EX_BOOL:
+        return constant(l, e->num);
+    case EX_LET:
+        return l->lets[e->let];
+    case EX_NEG:
+        return unary(l, N_NEG, lower(l, e->args[0]));
+    case EX_NOT:
+        return unary(l, N_NOT, lower(l, e->args[0]));
+    case EX_BIN: {
+        struct ref a = lower(l, e->args[0]);
+        return binary(l, bin[e->bin], a, lower(l, e->args[1]));
+    }
+    case EX_CALL:
+        return lower_call(l, e);
+    default:
+        return constant(l, 0); /* a list or duration alone: never read */
+    }
+}
+
+static void mark(const struct expr *e, bool *used)
+{
+    if (!e)
+        return;
+    if (e->kind == EX_LET)
+        used[e->let] = true;
+    for (uint32_t i = 0; e->kind != EX_VEC && i < e->n; i++)
+        mark(e->args[i], used);
+}
+
+/* Lets in their order, so that no walk goes through more than one. */
+static void lower_lets(struct lowering *l, bool all)
+{
+    const struct ac_rule *r = l->r;
+    bool *used = ac_xcalloc(r->n_lets + 1, sizeof *used);
+    mark(r->when, used);
+    mark(r->until, used);
+    for (size_t i = 0; i < r->n_parts; i++) {
+        if (r->parts[i].let >= 0)
+            used[r->parts[i].let] = true;
+    }
+    for (size_t i = r->n_lets; i-- > 0;) {
+        used[i] |= all;
+        if (used[i])
+            mark(r->lets[i].expr, used);
+    }
+    for (size_t i = 0; i < r->n_lets; i++) {
+        l->lets[i].node = NO_NODE;
+        if (!used[i] || l->failed)
+            continue;
+        l->lets[i] = lower(l, r->lets[i].expr);
+    }
+    free(used);
+}
+
+static struct ref held(struct lowering *l, struct ref cond, struct persist p)
+{
+    if (!p.n || (p.n == 1 && p.k == 1))
+        return cond;
+    return add(l, (struct node){.op = N_PERSIST, .n_args = 1, .args = {cond}, .w = p.n, .m = p.k});
+}
+
+static double node_ops(const struct node *n)
+{
+    switch (n->op) {
+    case N_CONST:
+        return 0;
+    case N_PREDICT:
+    case N_AR:
+        return 2.0 * n->n_vec + 1;
+    case N_SUM:
+    case N_MEAN:
+        return 5;
+    case N_STD:
+    case N_SLOPE:
+        return 12;
+    case N_QUANTILE:
+    case N_MAD:
+        return 30 + 4.0 * __builtin_clz(1) - 4.0 * __builtin_clz(n->w | 1);
+    case N_MIN:
+    case N_MAX:
+        return 6;
+    case N_SEASON_MEAN:
+        return 5.0 * n->m + 2;
+    case N_SEASON_MEDIAN:
+    case N_SEASON_MIN:
+    case N_SEASON_MAX:
+        return 25.0 * n->m + 4;
+    case N_LOG:
+    case N_EXP:
+        return 20;
+    case N_ENVELOPE:
+        return 4 + 8.0 * n->m / n->w;
+    default:
+        return n->n_args > 2 ? 3 : 1 + (n->op >= N_EWMA);
+    }
+}
+
+static size_t node_bytes(const struct node *n)
+{
+    size_t b =
+        sizeof(struct col) + sizeof(double) * (n->hist + AC_MAX(1u, n->hist / 4) + n->n_scalars);
+    if (n->op == N_QUANTILE || n->op == N_MAD)
+        b += ostat_bytes(n->w);
+    if (n->op == N_MIN || n->op == N_MAX)
+        b += (size_t)n->w * 16;
+    if (n->op == N_SEASON_MEDIAN || n->op == N_SEASON_MIN || n->op == N_SEASON_MAX)
+        b += ostat_bytes(n->m * (2 * n->h + 1));
+    return b;
+}
+
+static void count_cost(struct ac_plan *p)
+{
+    struct ac_cost c = {.state_bytes = sizeof(struct ac_eval)};
+    uint32_t *back = ac_xcalloc(p->n_nodes + 1, sizeof *back);
+    for (size_t i = 0; i < p->n_nodes; i++) {
+        const struct node *n = &p->nodes[i];
+        c.state_bytes += node_bytes(n);
+        c.ops_per_point += node_ops(n);
+        for (uint32_t k = 0; k < n->n_args; k++) {
+            uint64_t b = (uint64_t)back[n->args[k].node] + n->args[k].off + (k ? 0 : lookback(n));
+            back[i] = (uint32_t)AC_MAX(back[i], AC_MIN(b, (uint64_t)UINT32_MAX));
+        }
+        if (n->op == N_ENVELOPE)
+            back[i] = (uint32_t)AC_MIN(back[i] + (uint64_t)n->w * n->m, (uint64_t)UINT32_MAX);
+        c.lookback = AC_MAX(c.lookback, (size_t)back[i]);
+    }
+    c.operators = p->n_nodes;
+    free(back);
+    p->cost = c;
+}
+
+int ac_plan_create(const struct ac_rule *const *rules, size_t n_rules, unsigned flags,
+                   struct ac_plan **ret_plan, struct ac_err *err)
+{
+    struct ac_plan *p = ac_xcalloc(1, sizeof *p);
+    p->rules = ac_xcalloc(n_rules + 1, sizeof(p->rules[0]));
+    p->n_rules = n_rules;
+    for (size_t i = 0; i < n_rules; i++) {
+        struct plan_rule *pr = &p->rules[i];
+        pr->rule = rules[i];
+        pr->lets = ac_xcalloc(rules[i]->n_lets + 1, sizeof(pr->lets[0]));
+        struct lowering l = {p, rules[i], pr->lets, false};
+        (void)add(&l, (struct node){.op = N_VALUE});
+        lower_lets(&l, flags & AC_PLAN_ALL_TERMS);
+        pr->verdict = held(&l, lower(&l, rules[i]->when), rules[i]->when_for);
+        if (rules[i]->until && !l.failed) {
+            struct ref clear = held(&l, lower(&l, rules[i]->until), rules[i]->until_for);
+            pr->verdict = binary(&l, N_LATCH, pr->verdict, clear);
+        }
+        if (l.failed) {
+            ac_plan_destroy(p);
+            return ac_err_set(err, AC_ERANGE,
+                              "the rule needs too many operators or looks back too far");
+        }
+    }
+    count_cost(p);
+    if (p->cost.state_bytes > AC_RULES_STATE_MAX * AC_MAX(n_rules, (size_t)1)) {
+        size_t bytes = p->cost.state_bytes;
+        ac_plan_destroy(p);
+        return ac_err_set(err, AC_ERANGE,
+                          "the rule needs %zu bytes of state a series, at most %u are allowed",
+                          bytes, AC_RULES_STATE_MAX);
+    }
+    *ret_plan = p;
+    return 0;
+}
+
+void ac_plan_destroy(struct ac_plan *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->n_rules; i++)
+        free(p->rules[i].lets);
+    free(p->rules);
+    free(p->nodes);
+    free(p->index);
+    free(p);
+}
+
+struct ac_cost ac_plan_cost(const struct ac_plan *p)
+{
+    return p->cost;
+}
+
+size_t ac_plan_n_rules(const struct ac_plan *p)
+{
+    return p->n_rules;
+}
+
+const struct ac_rule *ac_plan_rule(const struct ac_plan *p, size_t i)
+{
+    AC_ASSERT(i < p->n_rules);
+    return p->rules[i].rule;
+}

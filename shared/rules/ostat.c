@@ -1,0 +1,255 @@
+/* A multiset of numbers with access by rank. Small ones are a sorted array (moving 256 numbers is
+ * cheaper than walking a tree), large ones a treap over an array of items: O(log n) a step. */
+#include "rules_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <aceso/base.h>
+
+#define SORTED_MAX 256u
+#define NIL        0u
+
+struct item {
+    double v;
+    uint32_t left, right, count, prio;
+};
+
+struct ostat {
+    uint32_t max, n;
+    double *sorted;    /* or */
+    struct item *item; /* item[0] is NIL */
+    uint32_t root, free_head, used, salt;
+};
+
+struct ostat *ostat_create(uint32_t max_items)
+{
+    struct ostat *o = ac_xcalloc(1, sizeof *o);
+    o->max = max_items;
+    if (max_items <= SORTED_MAX)
+        o->sorted = ac_xcalloc((size_t)max_items + 1, sizeof(double));
+    else
+        o->item = ac_xcalloc((size_t)max_items + 2, sizeof(struct item));
+    ostat_clear(o);
+    return o;
+}
+
+size_t ostat_bytes(uint32_t max_items)
+{
+    return sizeof(struct ostat) +
+           ((size_t)max_items + 2) *
+               (max_items <= SORTED_MAX ? sizeof(double) : sizeof(struct item));
+}
+
+void ostat_destroy(struct ostat *o)
+{
+    if (!o)
+        return;
+    free(o->sorted);
+    free(o->item);
+    free(o);
+}
+
+void ostat_clear(struct ostat *o)
+{
+    o->n = o->root = o->free_head = 0;
+    o->used = 1;
+    o->salt = 0x9e3779b9u;
+}
+
+uint32_t ostat_len(const struct ostat *o)
+{
+    return o->n;
+}
+
+/* First position whose number is not less than v. */
+static uint32_t lower(const double *s, uint32_t n, double v)
+{
+    uint32_t lo = 0;
+    while (n) {
+        uint32_t half = n / 2;
+        if (s[lo + half] < v) {
+            lo += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
+    }
+    return lo;
+}
+
+static void recount(struct ostat *o, uint32_t i)
+{
+    o->item[i].count = o->item[o->item[i].left].count + o->item[o->item[i].right].count + 1;
+}
+
+/* Left part: numbers < v (or <= v with equal); walks down once, fixing the counts on the way back.
+ */
+static void split(struct ostat *o, uint32_t root, double v, bool equal, uint32_t out[2])
+{
+    uint32_t path[128];
+    uint32_t depth = 0;
+    uint32_t *l = &out[0], *r = &out[1];
+    while (root != NIL && depth < 128) {
+        struct item *x = &o->item[root];
+        path[depth++] = root;
+        if (x->v < v || (equal && x->v == v)) {
+            *l = root;
+            l = &x->right;
+            root = x->right;
+        } else {
+            *r = root;
+            r = &x->left;
+            root = x->left;
+        }
+    }
+    AC_ASSERT(root == NIL); /* depth of a treap with hashed priorities */
+    *l = *r = NIL;
+    while (depth)
+        recount(o, path[--depth]);
+}
+
+static uint32_t merge(struct ostat *o, uint32_t a, uint32_t b)
+{
+    uint32_t path[256];
+    uint32_t depth = 0, root = NIL;
+    uint32_t *at = &root;
+    while (a != NIL && b != NIL) {
+        AC_ASSERT(depth < 256);
+        if (o->item[a].prio > o->item[b].prio) {
+            path[depth++] = *at = a;
+            at = &o->item[a].right;
+            a = o->item[a].right;
+        } else {
+            path[depth++] = *at = b;
+            at = &o->item[b].left;
+            b = o->item[b].left;
+        }
+    }
+    *at = a != NIL ? a : b;
+    while (depth)
+        recount(o, path[--depth]);
+    return root;
+}
+
+void ostat_insert(struct ostat *o, double v)
+{
+    AC_ASSERT(o->n < o->max);
+    v += 0.0; /* -0 becomes 0: equal numbers must be the same bits, whatever order they came in */
+    if (o->sorted) {
+        uint32_t i = lower(o->sorted, o->n, v);
+        memmove(o->sorted + i + 1, o->sorted + i, (o->n - i) * sizeof(double));
+        o->sorted[i] = v;
+        o->n++;
+        return;
+    }
+    uint32_t i = o->free_head;
+    if (i)
+        o->free_head = o->item[i].left;
+    else
+        i = o->used++;
+    o->salt = o->salt * 1664525u + 1013904223u;
+    uint32_t prio = o->salt ^ (o->salt >> 15);
+    o->item[i] = (struct item){v, NIL, NIL, 1, prio * 2654435761u};
+    uint32_t part[2];
+    split(o, o->root, v, false, part);
+    o->root = merge(o, merge(o, part[0], i), part[1]);
+    o->n++;
+}
+
+void ostat_remove(struct ostat *o, double v)
+{
+    if (o->sorted) {
+        uint32_t i = lower(o->sorted, o->n, v);
+        AC_ASSERT(i < o->n && o->sorted[i] == v);
+        memmove(o->sorted + i, o->sorted + i + 1, (o->n - i - 1) * sizeof(double));
+        o->n--;
+        return;
+    }
+    uint32_t path[128];
+    uint32_t depth = 0, root = o->root;
+    uint32_t *at = &o->root;
+    while (root != NIL && o->item[root].v != v) {
+        AC_ASSERT(depth < 128);
+        path[depth++] = root;
+        at = o->item[root].v < v ? &o->item[root].right : &o->item[root].left;
+        root = *at;
+    }
+    AC_ASSERT(root != NIL);
+    *at = merge(o, o->item[root].left, o->item[root].right);
+    o->item[root].left = o->free_head;
+    o->item[root].count = 0;
+    o->free_head = root;
+    while (depth)
+        recount(o, path[--depth]);
+    o->n--;
+}
+
+double ostat_at(const struct ostat *o, uint32_t rank)
+{
+    if (o->sorted)
+        return o->sorted[rank];
+    uint32_t i = o->root;
+    while (i != NIL) {
+        uint32_t left = o->item[o->item[i].left].count;
+        if (rank == left)
+            return o->item[i].v;
+        if (rank < left) {
+            i = o->item[i].left;
+        } else {
+            rank -= left + 1;
+            i = o->item[i].right;
+        }
+    }
+    return nan("");
+}
+
+double ostat_quantile(const struct ostat *o, double q)
+{
+    if (!o->n)
+        return nan("");
+    double pos = q * (double)(o->n - 1);
+    uint32_t i = (uint32_t)pos;
+    double lo = ostat_at(o, i), f = pos - (double)i;
+    return f > 0 ? lo + f * (ostat_at(o, i + 1) - lo) : lo;
+}
+
+/* k-th smallest (from 0) distance to m. The numbers left of m, read backwards, and those right of
+ * it are two sorted lists of distances; a bisection finds how many come from the left one. */
+static double kth_distance(const struct ostat *o, double m, uint32_t split_at, uint32_t k)
+{
+    uint32_t n_left = split_at, n_right = o->n - split_at;
+    uint32_t lo = k + 1 > n_right ? k + 1 - n_right : 0, hi = k + 1 < n_left ? k + 1 : n_left;
+    while (lo < hi) { /* least count i from the left so that left[i] >= right[k - i] */
+        uint32_t i = lo + (hi - lo) / 2;
+        double left = m - ostat_at(o, split_at - 1 - i);
+        double right = ostat_at(o, split_at + (k - i)) - m;
+        if (left < right)
+            lo = i + 1;
+        else
+            hi = i;
+    }
+    double a = lo ? m - ostat_at(o, split_at - lo) : -1;
+    double b = k + 1 > lo ? ostat_at(o, split_at + (k - lo)) - m : -1;
+    return a > b ? a : b;
+}
+
+double ostat_mad(const struct ostat *o)
+{
+    if (!o->n)
+        return nan("");
+    double m = ostat_quantile(o, 0.5);
+    uint32_t lo = 0, n = o->n;
+    while (n) { /* numbers < m */
+        uint32_t half = n / 2;
+        if (ostat_at(o, lo + half) < m) {
+            lo += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
+    }
+    uint32_t k = (o->n - 1) / 2;
+    double d = kth_distance(o, m, lo, k);
+    return o->n % 2 ? d : d + (kth_distance(o, m, lo, k + 1) - d) * 0.5;
+}

@@ -1,0 +1,329 @@
+/* Inside shared/rules: syntax tree, operator table, plan nodes. Not a public header. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <aceso/arena.h>
+#include <aceso/rules.h>
+
+/* ---- operator table ---- */
+
+enum rule_fn {
+#define OP(name, sig, res, id, ...) FN_##id,
+#include "ops.def"
+#undef OP
+    FN_END
+};
+
+struct rule_op {
+    const char *name, *sig, *res;
+    enum rule_fn fn;
+};
+extern const struct rule_op rule_ops[];
+extern const size_t rule_n_ops;
+const struct rule_op *rule_op_find(const char *name);
+
+/* ---- syntax tree: in the arena of its rule set, immutable after the check ---- */
+
+enum expr_kind {
+    EX_NUM,
+    EX_DURATION,
+    EX_BOOL,
+    EX_VEC,
+    EX_VALUE,
+    EX_LET,
+    EX_NEG,
+    EX_NOT,
+    EX_BIN,
+    EX_CALL
+};
+
+enum bin_op {
+    BIN_OR,
+    BIN_AND,
+    BIN_LT,
+    BIN_LE,
+    BIN_GT,
+    BIN_GE,
+    BIN_EQ,
+    BIN_NE,
+    BIN_ADD,
+    BIN_SUB,
+    BIN_MUL,
+    BIN_DIV,
+};
+
+enum expr_type {
+    TY_NUM = 'x',
+    TY_BOOL = 'b',
+    TY_VEC = 'v'
+};
+
+struct expr {
+    enum expr_kind kind;
+    enum expr_type type;
+    int line, column;
+    enum bin_op bin;          /* EX_BIN */
+    double num;               /* EX_NUM; EX_BOOL: 0 or 1 */
+    int64_t ns;               /* EX_DURATION */
+    const struct rule_op *op; /* EX_CALL */
+    uint32_t let;             /* EX_LET: index */
+    uint32_t height;          /* of the tree, bounded so that walks may recurse */
+    uint32_t n;               /* arguments, or numbers of a vector */
+    struct expr **args;
+    double *vec;
+};
+
+struct let {
+    const char *name, *comment;
+    struct expr *expr;
+    bool constant; /* made of literals: its value */
+    double c;
+};
+
+struct persist {
+    uint32_t k, n; /* n = 0: clause absent */
+};
+
+struct rule_label {
+    const char *key, *glob;
+};
+
+enum clause {
+    CL_RULE,
+    CL_ON,
+    CL_STEP,
+    CL_WHEN,
+    CL_UNTIL,
+    CL_SEVERITY,
+    CL_REASON,
+    CL_END,
+    CL_COUNT
+};
+
+/* A reason is literal text and names in turn. */
+struct reason_part {
+    const char *text; /* literal, or NULL: a name */
+    const char *name;
+    int32_t let; /* index, or -1: value */
+};
+
+struct ac_rule {
+    const char *name, *metric;
+    struct rule_label *labels;
+    size_t n_labels;
+    int64_t step_ns;
+    struct let *lets;
+    size_t n_lets;
+    struct expr *when, *until;
+    struct persist when_for, until_for;
+    enum ac_severity severity;
+    const char *reason; /* as written, unescaped */
+    struct reason_part *parts;
+    size_t n_parts;
+    const char *comments[CL_COUNT]; /* lines before the clause, each with '\n'; NULL: none */
+};
+
+struct ac_ruleset {
+    struct ac_arena *arena;
+    struct ac_rule **rules;
+    size_t n;
+    const char *comment, *tail; /* before the language line; after the last rule */
+};
+
+#define RULE_LETS_MAX   2048
+#define RULE_DEPTH_MAX  100
+#define RULE_VEC_MAX    512
+#define RULE_COUNT_MAX  4096 /* rules of one text */
+#define RULE_LABELS_MAX 32
+
+/** Adds an error unless the list is full; diags may be NULL. */
+void rule_diag(struct ac_diags *d, int line, int column, const char *hint, const char *fmt, ...)
+    AC_PRINTF(5, 6);
+/** Types, constants and counts of one parsed rule. False when it added errors. */
+bool rule_check(struct ac_rule *r, struct ac_diags *d);
+/** Parses the placeholders of the reason. */
+bool rule_parse_reason(struct ac_arena *a, struct ac_rule *r, int line, int column,
+                       struct ac_diags *d);
+/** Value of an expression made of literals and constant lets; false for others. */
+bool rule_const(const struct ac_rule *r, const struct expr *e, double *ret_v);
+/** Points that a count argument stands for; false when it is no count. */
+bool rule_points(const struct ac_rule *r, const struct expr *e, double *ret_n);
+/** The closest of names within a small edit distance, or NULL. */
+const char *rule_closest(const char *word, const char *const *names, size_t n);
+
+/* Every number of the language is finite and small enough that its square is too, or missing. */
+#define RULE_NUM_MAX 1e150
+static inline double rule_canon(double v)
+{
+    return (v <= RULE_NUM_MAX && v >= -RULE_NUM_MAX) ? v : __builtin_nan("");
+}
+
+/* ---- plan ---- */
+
+enum node_op {
+    N_VALUE,
+    N_TIME_OF_DAY,
+    N_DAY_OF_WEEK,
+    N_CONST,
+    N_NEG,
+    N_NOT,
+    N_OR,
+    N_AND,
+    N_LT,
+    N_LE,
+    N_GT,
+    N_GE,
+    N_EQ,
+    N_NE,
+    N_ADD,
+    N_SUB,
+    N_MUL,
+    N_DIV,
+    N_ABS,
+    N_SQRT,
+    N_LOG,
+    N_EXP,
+    N_SIGN,
+    N_LEAST,
+    N_GREATEST,
+    N_CLIP,
+    N_OUTSIDE,
+    N_COALESCE,
+    N_MISSING,
+    N_IF,
+    N_INCREASE,
+    N_PREDICT,
+    N_AR,
+    N_SUM,
+    N_MEAN,
+    N_STD,
+    N_SLOPE,
+    N_COUNT,
+    N_MIN,
+    N_MAX,
+    N_QUANTILE,
+    N_MAD,
+    N_EWMA,
+    N_ENVELOPE,
+    N_SEASON_MEAN,
+    N_SEASON_MEDIAN,
+    N_SEASON_MIN,
+    N_SEASON_MAX,
+    N_RUN,
+    N_EDGE,
+    N_PERSIST,
+    N_LATCH,
+    N_END
+};
+
+struct ref {
+    uint32_t node, off; /* the column of a node, off points ago */
+};
+
+struct node {
+    enum node_op op;
+    uint32_t n_args;
+    struct ref args[3];
+    uint32_t w, m, h; /* window; count of blocks or seasons, persistence k; half width */
+    double c;         /* constant, quantile, rate */
+    const double *vec;
+    uint32_t n_vec;
+    uint32_t hist;      /* points of this column's past that others read */
+    uint32_t n_scalars; /* saved state besides the history */
+    uint64_t hash;      /* of the subterm, the same in every plan */
+};
+
+struct plan_rule {
+    const struct ac_rule *rule;
+    struct ref verdict;
+    struct ref *lets; /* node == UINT32_MAX: not compiled */
+};
+
+struct ac_plan {
+    struct node *nodes;
+    size_t n_nodes, cap_nodes;
+    uint32_t *index; /* hash table: node + 1 */
+    size_t n_index;
+    struct plan_rule *rules;
+    size_t n_rules;
+    struct ac_cost cost;
+};
+
+#define NO_NODE UINT32_MAX
+
+static inline bool node_is_season(enum node_op op)
+{
+    return op >= N_SEASON_MEAN && op <= N_SEASON_MAX;
+}
+
+/* ---- order statistics: a multiset with rank access ---- */
+
+struct ostat;
+struct ostat *ostat_create(uint32_t max_items);
+void ostat_destroy(struct ostat *o);
+void ostat_clear(struct ostat *o);
+void ostat_insert(struct ostat *o, double v); /* v is a number */
+void ostat_remove(struct ostat *o, double v); /* v must be in */
+uint32_t ostat_len(const struct ostat *o);
+double ostat_at(const struct ostat *o, uint32_t rank);  /* rank < len */
+double ostat_quantile(const struct ostat *o, double q); /* NaN when empty */
+double ostat_mad(const struct ostat *o);
+size_t ostat_bytes(uint32_t max_items);
+
+/* ---- evaluation ---- */
+
+/* Greatest and least of a window: candidates with the time they came in. */
+struct deque {
+    double *v;
+    uint64_t *t;
+    uint32_t cap, head, len;
+};
+
+struct col {
+    double *data; /* hist + slack values */
+    uint32_t pos; /* next write */
+    uint32_t cap;
+    uint32_t cur;    /* first point of the current block */
+    double *scalars; /* n_scalars of the node: saved */
+    struct ostat *os;
+    struct deque dq;
+};
+
+struct ac_eval {
+    const struct ac_plan *plan;
+    struct col *cols;
+    size_t block;
+    uint64_t points;
+    size_t at;    /* point of the current block that reasons and terms speak of */
+    size_t taken; /* points of the current block */
+    double *scalar_mem;
+};
+
+/* One step of a node over n points. a[k] points at the k-th argument's first point of the block. */
+struct step {
+    const struct node *node;
+    struct col *col;
+    const double *a[3];
+    double *out;
+    size_t n;
+    uint64_t t; /* time of the block's first point, for queues */
+};
+
+void kernel_run(const struct step *s);
+void kernel_window(const struct step *s); /* sums, order statistics, seasons, memory of truth */
+/** Rebuilds what is not saved (sorted windows, queues) from the argument's history. */
+void kernel_rebuild(const struct step *s);
+/** Puts the scalars of a node to their start: sums are then taken afresh at the next point. */
+void kernel_reset(const struct node *n, struct col *c);
+uint32_t node_scalars(const struct node *n);
+bool node_has_set(const struct node *n); /* keeps an order-statistics set */
+
+/* Queues count time from here, so that a window may begin before the first point. */
+#define RULE_TIME_BASE ((uint64_t)1 << 40)
+
+/* Evaluation's pieces that the state module shares. */
+const double *eval_arg(const struct ac_eval *e, struct ref r);
+void eval_rebuild(struct ac_eval *e);
