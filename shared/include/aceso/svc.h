@@ -17,12 +17,14 @@ struct ac_svc_conf {
     char *http_listen; /* HTTP address, default 127.0.0.1:0 */
     char *pg_url, *nats_url, *nats_creds;
     char *state_dir;                   /* for services that keep files */
-    char *tls_cert, *tls_key, *tls_ca; /* PEM files */
+    char *tls_cert, *tls_key, *tls_ca; /* PEM files; with a CA both sides show certificates */
     char *token_file;                  /* API tokens, one a line; NULL = none asked */
     char *log;                         /* level spec */
     char *tenant;                      /* default "default" */
-    int64_t drain_ns;                  /* default 2 s */
+    int64_t linger_ns;                 /* NOT_SERVING, but still serving, this long; default 0 */
+    int64_t drain_ns;                  /* then what runs gets this long to end; default 2 s */
     bool reflection;
+    bool http_tls;    /* HTTP with the TLS settings too */
     char *ready_file; /* where the addresses are written once ready */
 };
 
@@ -32,10 +34,10 @@ struct ac_svc {
     struct ac_metrics *metrics;
     struct ac_rpc *rpc;
     struct ac_rpc_server *server; /* add services in start(); it starts listening afterwards */
-    struct ac_http_server *http;
-    struct ac_pg *pg;   /* NULL unless spec.migrations or uses_pg */
-    struct ac_bus *bus; /* NULL unless uses_bus */
-    void *state;        /* the service's own */
+    struct ac_http_server *http;  /* NULL without an address */
+    struct ac_pg *pg;             /* NULL unless spec.migrations or uses_pg */
+    struct ac_bus *bus;           /* NULL unless uses_bus */
+    void *state;                  /* the service's own */
     const struct ac_svc_spec *spec;
     void *priv;
 };
@@ -58,8 +60,8 @@ struct ac_svc_spec {
     void (*http)(struct ac_http_req *r, struct ac_svc *s);
     /** After start succeeded and the servers listen (loop thread, before run). May be NULL. */
     void (*ready)(struct ac_svc *s);
-    /** SIGTERM/SIGINT: health is NOT_SERVING already. Stop taking work; call ac_svc_stopped when
-     * done. NULL = at once. */
+    /** SIGTERM/SIGINT: health is NOT_SERVING already. Stop taking work, end what was begun; call
+     * ac_svc_stopped when done (after drain_ns + 5 s it is taken for done). NULL = at once. */
     void (*stop)(struct ac_svc *s);
     /** After the servers are shut down, before pg, bus, rpc and loop go. Free everything. */
     void (*fini)(struct ac_svc *s);
