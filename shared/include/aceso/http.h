@@ -41,6 +41,8 @@ const char *ac_http_header(const struct ac_http_req *r,
                            const char *name); /* any case; NULL when absent */
 const char *ac_http_body(const struct ac_http_req *r, size_t *ret_len); /* NUL-terminated */
 const char *ac_http_peer(const struct ac_http_req *r);                  /* "127.0.0.1:4242" */
+/** Common name of the client's verified certificate; NULL when none was shown. */
+const char *ac_http_client_name(const struct ac_http_req *r);
 
 void ac_http_reply(struct ac_http_req *r, int status, const char *content_type, const void *body,
                    size_t len);
