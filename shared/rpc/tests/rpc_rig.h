@@ -172,7 +172,7 @@ static inline void down_more(struct ac_rpc_call *c, void *arg)
     }
     free(bytes);
     if (code == AC_EAGAIN)
-        CHECK(d->g, ac_rpc_queued(c) == 256);
+        CHECK(d->g, ac_rpc_queued(c) <= 256);
     if (d->left == 0) {
         ac_rpc_on_drained(c, NULL, NULL);
         ac_rpc_on_cancel(c, NULL, NULL);
@@ -288,11 +288,9 @@ static const struct ac_rpc_method echo_methods[] = {
 
 /* ---- the rig ---- */
 
-static inline struct rig *rig_create(const struct ac_rpc_server_opts *o,
-                                     const struct ac_rpc_tls *client_tls)
+static inline struct rig *rig_create_unstarted(const struct ac_rpc_server_opts *o)
 {
     struct rig *g = ac_xcalloc(1, sizeof(*g));
-    struct ac_err err = AC_ERR_INIT;
     struct ac_rpc_server_opts plain = {.listen = "127.0.0.1:0"};
     g->loop = ac_loop_create();
     g->metrics = ac_metrics_create();
@@ -301,6 +299,13 @@ static inline struct rig *rig_create(const struct ac_rpc_server_opts *o,
     ac_rpc_server_add(g->server, &aceso__test__v1__echo__descriptor, echo_methods,
                       AC_ARRAY_LEN(echo_methods), g);
     g->grace_ns = 2 * SECONDS;
+    return g;
+}
+
+static inline void rig_start(struct rig *g, const struct ac_rpc_server_opts *o,
+                             const struct ac_rpc_tls *client_tls)
+{
+    struct ac_err err = AC_ERR_INIT;
     if (ac_rpc_server_start(g->server, &err) < 0) {
         (void)fprintf(stderr, "start: %s\n", err.msg);
         abort();
@@ -310,6 +315,13 @@ static inline struct rig *rig_create(const struct ac_rpc_server_opts *o,
     else
         (void)snprintf(g->target, sizeof(g->target), "%s", o->listen);
     g->ch = ac_rpc_channel_create(g->rpc, g->target, client_tls);
+}
+
+static inline struct rig *rig_create(const struct ac_rpc_server_opts *o,
+                                     const struct ac_rpc_tls *client_tls)
+{
+    struct rig *g = rig_create_unstarted(o);
+    rig_start(g, o, client_tls);
     return g;
 }
 
