@@ -283,6 +283,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     return MHD_queue_response(r->conn, (unsigned)r->status, r->response);
 }
 
+static void on_log(void *cls, const char *fmt, va_list ap) AC_PRINTF(2, 0);
 static void on_log(void *cls, const char *fmt, va_list ap)
 {
     char text[256];

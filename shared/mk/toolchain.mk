@@ -9,6 +9,8 @@ COMPILE = $(CCACHE) $(CC)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wundef \
         -Wwrite-strings -Wvla -Wpointer-arith -Wcast-qual -Wunused-value -Werror
+# protobuf-c's __INIT macros cast const away; clang, unlike gcc, blames that on whoever uses them.
+WARN += $(if $(findstring clang,$(CC)),-Wno-cast-qual)
 OPT := $(if $(DEBUG),-O1,-O2) -g
 comma := ,
 SANFLAGS := $(if $(LIBFUZZER),-fsanitize=fuzzer-no-link) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
