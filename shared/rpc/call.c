@@ -47,8 +47,10 @@ struct ac_rpc_call *ac_rpc_call_create(struct ac_rpc_server *s)
 static void call_free(struct ac_rpc_call *c)
 {
     struct ac_rpc_server *s = c->s;
-    if (c->entry)
+    if (c->entry) {
+        ac_metric_add(s->running, -1);
         ac_rpc_entry_handled(s->r, c->entry, (int)c->status, ac_now_ns() - c->started_ns);
+    }
     ac_rpc_queue_clear(&c->out);
     ac_rpc_queue_clear(&c->in);
     if (c->recv_bb)
@@ -472,6 +474,7 @@ void ac_rpc_call_accepted(struct ac_rpc_call *c)
     size_t n = GRPC_SLICE_LENGTH(c->details.method);
     c->path = ac_arena_strndup(c->arena, (const char *)GRPC_SLICE_START_PTR(c->details.method), n);
     c->entry = ac_rpc_server_find(s, c->path);
+    ac_metric_add(s->running, 1);
     c->owed = true; /* the reference that create gave is the owed end's */
     pthread_mutex_lock(&c->mu);
     watch_close(c);

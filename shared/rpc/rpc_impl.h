@@ -143,7 +143,8 @@ struct ac_rpc_server {
     bool started;
 
     pthread_mutex_t mu;
-    size_t live; /* calls, armed ones included */
+    size_t live;               /* calls, armed ones included */
+    struct ac_metric *running; /* gauge: calls accepted and not over */
     struct ac_list calls;
     bool stopping, tag_seen, done_posted;
     struct ac_rpc_op op_shutdown;

@@ -54,6 +54,9 @@ struct ac_rpc_server *ac_rpc_server_create(struct ac_rpc *r, const struct ac_rpc
     s->entries = ac_map_create(entry_free);
     s->raws = ac_map_create(entry_free);
     s->services = ac_map_create(NULL);
+    if (r->metrics)
+        s->running = ac_metrics_get(r->metrics, AC_METRIC_GAUGE, "aceso_rpc_server_calls",
+                                    "Calls that run now.", NULL, NULL);
     s->unknown = (struct ac_rpc_entry){.path = NULL, .open = true};
 
     s->health = ac_rpc_health_create(s);
