@@ -209,6 +209,8 @@ int ac_rpc_server_start(struct ac_rpc_server *s, struct ac_err *err)
 {
     AC_CHECK_OBJ(s, AC_RPC_SERVER_MAGIC);
     AC_ASSERT(!s->started);
+    if (!ac_str_starts(s->listen, "unix:") && !strchr(s->listen, ':')) /* core would take 443 */
+        return ac_err_set(err, AC_EINVAL, "\"%s\" is no address: give HOST:PORT", s->listen);
     grpc_server_credentials *creds = ac_rpc_server_creds(s->has_tls ? &s->tls : NULL, err);
     if (!creds)
         return AC_EINVAL;

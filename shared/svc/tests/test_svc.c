@@ -1,5 +1,6 @@
 /* The frame as a real process: this program starts itself as a service and is its peer. */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
