@@ -49,6 +49,7 @@ struct ac_rpc {
     atomic_uint users; /* servers and channels that were not destroyed yet */
 };
 
+void ac_rpc_core_init(void); /* one grpc_shutdown for each */
 void ac_rpc_rt_ref(struct ac_rpc *r);
 void ac_rpc_rt_unref(struct ac_rpc *r);
 /** Tells the thread sanitizer that what this thread wrote is handed to the poller with the tag. */

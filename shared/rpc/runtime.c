@@ -1,6 +1,8 @@
 /* The completion queue, its one poller thread, and the tags. */
 #include "rpc_impl.h"
 
+#include <grpc/support/log.h>
+
 #include <aceso/log.h>
 
 #if defined(__SANITIZE_THREAD__)
@@ -41,6 +43,25 @@ bool ac_rpc_start(grpc_call *g, const grpc_op *ops, size_t n, struct ac_rpc_op *
     return false;
 }
 
+/* What core prints by itself goes where our lines go. Its errors are mostly about peers. */
+static void core_log(gpr_log_func_args *a)
+{
+    AC_LOGD("grpc", "core", AC_KS("msg", a->message), AC_KS("file", a->file),
+            AC_KI("line", a->line));
+}
+
+static void init_log(void)
+{
+    gpr_set_log_function(core_log);
+}
+
+void ac_rpc_core_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, init_log);
+    grpc_init();
+}
+
 static void *poll_main(void *arg)
 {
     struct ac_rpc *r = arg;
@@ -78,7 +99,7 @@ struct ac_rpc *ac_rpc_create(struct ac_loop *loop, struct ac_metrics *metrics)
     r->metrics = metrics;
     atomic_init(&r->refs, 1);
     atomic_init(&r->users, 0);
-    grpc_init();
+    ac_rpc_core_init();
     r->cq = grpc_completion_queue_create_for_next(NULL);
     int e = pthread_create(&r->poller, NULL, poll_main, r);
     AC_ASSERT(e == 0);

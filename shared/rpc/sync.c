@@ -23,7 +23,7 @@ static void sync_open(struct sync_call *k, const char *target, const struct ac_r
 {
     memset(k, 0, sizeof(*k));
     AC_ASSERT(timeout_ns > 0);
-    grpc_init();
+    ac_rpc_core_init();
     k->target = target;
     k->channel = ac_rpc_connect(target, tls);
     k->cq = grpc_completion_queue_create_for_pluck(NULL);
