@@ -52,7 +52,7 @@ static int parse_row(char *line, unsigned row, struct costs_row *r, struct ac_er
     return 0;
 }
 
-int costs_parse(const char *text, size_t len, struct costs *ret_c, struct ac_err *err)
+int serving_costs_parse(const char *text, size_t len, struct costs *ret_c, struct ac_err *err)
 {
     struct costs c = {0};
     size_t cap = 0;
@@ -78,7 +78,7 @@ int costs_parse(const char *text, size_t len, struct costs *ret_c, struct ac_err
         ac_grow(&c.rows, &cap, c.n + 1, sizeof(*c.rows));
         memset(&c.rows[c.n], 0, sizeof(c.rows[c.n]));
         rc = parse_row(line, row, &c.rows[c.n], err);
-        if (rc == 0 && costs_find(&c, c.rows[c.n].model))
+        if (rc == 0 && serving_costs_find(&c, c.rows[c.n].model))
             rc = ac_err_set(err, AC_EINVAL, "row %u, column 1: %s is there twice", row,
                             c.rows[c.n].model);
         c.n++;
@@ -86,20 +86,20 @@ int costs_parse(const char *text, size_t len, struct costs *ret_c, struct ac_err
     if (rc == 0 && c.n == 0)
         rc = ac_err_set(err, AC_EINVAL, "row %u: the table has no model", row);
     if (rc) {
-        costs_free(&c);
+        serving_costs_free(&c);
         return rc;
     }
     *ret_c = c;
     return 0;
 }
 
-void costs_free(struct costs *c)
+void serving_costs_free(struct costs *c)
 {
     free(c->rows);
     *c = (struct costs){0};
 }
 
-const struct costs_row *costs_find(const struct costs *c, const char *model)
+const struct costs_row *serving_costs_find(const struct costs *c, const char *model)
 {
     for (size_t i = 0; i < c->n; i++)
         if (strcmp(c->rows[i].model, model) == 0)

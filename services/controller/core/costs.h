@@ -22,7 +22,8 @@ struct costs {
 };
 
 /** Parses text (len bytes). On error the message names row and column; c is left empty. */
-int costs_parse(const char *text, size_t len, struct costs *ret_c, struct ac_err *err) AC_MUST_USE;
-void costs_free(struct costs *c);
+int serving_costs_parse(const char *text, size_t len, struct costs *ret_c,
+                        struct ac_err *err) AC_MUST_USE;
+void serving_costs_free(struct costs *c);
 /** NULL when there is none of that name. */
-const struct costs_row *costs_find(const struct costs *c, const char *model);
+const struct costs_row *serving_costs_find(const struct costs *c, const char *model);

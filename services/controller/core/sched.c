@@ -16,16 +16,16 @@ const char *policy_outcome_text(enum policy_outcome o)
     return o < POLICY_OUTCOME_END ? text[o] : "?";
 }
 
-double decayed_get(const struct decayed *d, int64_t now, double tau_ns)
+double sched_decayed_get(const struct decayed *d, int64_t now, double tau_ns)
 {
     if (now <= d->at || d->value <= 0)
         return d->value;
     return d->value * exp(-(double)(now - d->at) / tau_ns);
 }
 
-void decayed_add(struct decayed *d, int64_t now, double tau_ns, double v)
+void sched_decayed_add(struct decayed *d, int64_t now, double tau_ns, double v)
 {
-    d->value = decayed_get(d, now, tau_ns) + v;
+    d->value = sched_decayed_get(d, now, tau_ns) + v;
     d->at = now;
 }
 
@@ -160,11 +160,11 @@ void sched_model_able(struct sched *s, int64_t now, uint32_t model, uint32_t dev
     m->cost.pages = AC_MAX(m->cost.pages, 1u);
     m->able |= 1ull << d->bit;
     m->load_failures = 0;
-    model_plan(s, m);
-    queue_expire(s, now, model);
+    sched_model_plan(s, m);
+    sched_queue_expire(s, now, model);
     if (m->queued) {
-        cold_add(s, model, false);
-        loads_run(s, now, m->cell);
+        sched_cold_add(s, model, false);
+        sched_loads_run(s, now, m->cell);
     }
 }
 
@@ -175,10 +175,10 @@ void sched_model_retire(struct sched *s, int64_t now, uint32_t model)
     m->able = 0;
     while (m->head != NIL) {
         uint32_t req = m->head;
-        queue_remove(s, req);
-        request_refuse(s, now, req, POLICY_NO_DEVICE, 0);
+        sched_queue_remove(s, req);
+        sched_request_refuse(s, now, req, POLICY_NO_DEVICE, 0);
     }
-    model_touch(s, model);
+    sched_model_touch(s, model);
 }
 
 /* Earliest time at which some device could begin one row of the model; POLICY_NEVER without any. */
@@ -188,7 +188,7 @@ static int64_t best_start(const struct sched *s, const struct model *m, int64_t 
     int64_t best = POLICY_NEVER, net = s->learnt.net_ns;
     for (uint64_t k = m->loaded & c->up; k; k &= k - 1) {
         const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
-        int64_t t = device_free(s, d, now);
+        int64_t t = sched_device_free(s, d, now);
         t = AC_MAX(now + net, t + (int64_t)((double)d->outstanding * s->learnt.exec_margin));
         best = AC_MIN(best, t);
     }
@@ -214,13 +214,13 @@ static bool too_late(struct sched *s, int64_t now, uint32_t req)
     /* With no device up the request waits for one: a worker may be restarting. */
     if (start == POLICY_NEVER)
         return false;
-    int64_t end = start + m->eh[batch_for_rows(m, r->rows)] + s->learnt.net_ns;
+    int64_t end = start + m->eh[sched_batch_for_rows(m, r->rows)] + s->learnt.net_ns;
     if (end <= r->deadline)
         return false;
     uint32_t id = r->model;
-    request_refuse(s, now, req, POLICY_REFUSED, end);
+    sched_request_refuse(s, now, req, POLICY_REFUSED, end);
     if (m->loaded == 0 && m->loading == 0)
-        load_wanted(s, now, id);
+        sched_load_wanted(s, now, id);
     return true;
 }
 
@@ -245,9 +245,9 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
     AC_ASSERT(in->model < s->n_models);
     struct model *m = &s->models[in->model];
     struct cell *c = &s->cells[m->cell];
-    decayed_add(&m->fast, now, 1e9, 1);
-    decayed_add(&m->slow, now, 300e9, 1);
-    decayed_add(&c->arrivals, now, 0.5e9, 1);
+    sched_decayed_add(&m->fast, now, 1e9, 1);
+    sched_decayed_add(&m->slow, now, 300e9, 1);
+    sched_decayed_add(&c->arrivals, now, 0.5e9, 1);
     m->last_arrival = now;
     s->arrivals_since_tick++;
     if (s->tick_at == POLICY_NEVER)
@@ -272,17 +272,17 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
                                         .cold = m->loaded == 0};
     if (too_late(s, now, req))
         return;
-    queue_insert(s, req);
-    model_touch(s, in->model);
+    sched_queue_insert(s, req);
+    sched_model_touch(s, in->model);
     if (m->loaded & c->up) {
-        pick_for(s, now, in->model);
+        sched_pick_for(s, now, in->model);
         if (m->queued && at_risk(s, m, now))
-            cold_add(s, in->model, true);
+            sched_cold_add(s, in->model, true);
     } else if (!m->loading) {
-        cold_add(s, in->model, false);
+        sched_cold_add(s, in->model, false);
     }
     if (c->n_cold)
-        loads_run(s, now, m->cell);
+        sched_loads_run(s, now, m->cell);
 }
 
 void sched_cancel(struct sched *s, int64_t now, uint32_t model, uint64_t cookie)
@@ -292,18 +292,18 @@ void sched_cancel(struct sched *s, int64_t now, uint32_t model, uint64_t cookie)
     for (uint32_t r = m->head; r != NIL; r = s->requests[r].next) {
         if (s->requests[r].cookie != cookie)
             continue;
-        queue_remove(s, r);
+        sched_queue_remove(s, r);
         s->requests[r].next = s->free_request;
         s->free_request = r;
-        model_touch(s, model);
+        sched_model_touch(s, model);
         return;
     }
 }
 
 /* ---- actions ---- */
 
-struct action *action_new(struct sched *s, enum policy_action_kind kind, uint32_t device,
-                          uint32_t model)
+struct action *sched_action_new(struct sched *s, enum policy_action_kind kind, uint32_t device,
+                                uint32_t model)
 {
     AC_ASSERT(s->free_action != NIL);
     uint32_t at = s->free_action;
@@ -319,14 +319,14 @@ struct action *action_new(struct sched *s, enum policy_action_kind kind, uint32_
     return a;
 }
 
-void action_free(struct sched *s, struct action *a)
+void sched_action_free(struct sched *s, struct action *a)
 {
     a->live = false;
     a->next_free = s->free_action;
     s->free_action = (uint32_t)(a - s->actions);
 }
 
-void action_send(struct sched *s, struct action *a, int64_t earliest, int64_t latest)
+void sched_action_send(struct sched *s, struct action *a, int64_t earliest, int64_t latest)
 {
     uint64_t cookies[POLICY_MAX_BATCH];
     for (uint32_t i = 0; i < a->n; i++)
@@ -359,10 +359,10 @@ static void list_take(uint32_t *list, uint32_t *n, uint32_t at)
 static void learn(struct sched *s, int64_t now, struct action *a, const struct policy_result *r)
 {
     int64_t took = r->end_ns - r->begin_ns;
-    sketch_add(&s->answer_delay, now - r->end_ns);
+    serving_sketch_add(&s->answer_delay, now - r->end_ns);
     if (a->kind == POLICY_INFER && a->expected > 0) {
         double excess = (double)(took - a->expected) / (double)a->expected;
-        sketch_add(&s->exec_excess_ppm, excess > 0 ? (int64_t)(excess * 1e6) : 0);
+        serving_sketch_add(&s->exec_excess_ppm, excess > 0 ? (int64_t)(excess * 1e6) : 0);
         struct model *m = &s->models[a->model];
         int64_t *e = &m->cost.exec_ns[a->batch];
         /* Outliers are the margin's business; one of them must not move the plan far. */
@@ -370,7 +370,7 @@ static void learn(struct sched *s, int64_t now, struct action *a, const struct p
         *e += (seen - *e) / 16;
         if (*e < 1)
             *e = 1;
-        model_plan(s, m);
+        sched_model_plan(s, m);
     } else if (a->kind == POLICY_LOAD) {
         int64_t *l = &s->models[a->model].cost.load_ns;
         *l += (took - *l) / 8;
@@ -378,9 +378,9 @@ static void learn(struct sched *s, int64_t now, struct action *a, const struct p
     if (++s->since_learnt < 128)
         return;
     s->since_learnt = 0;
-    int64_t net = sketch_quantile(&s->answer_delay, 0.5);
-    int64_t p99 = sketch_quantile(&s->answer_delay, 0.99);
-    double margin = (double)sketch_quantile(&s->exec_excess_ppm, 0.99) * 1e-6;
+    int64_t net = serving_sketch_quantile(&s->answer_delay, 0.5);
+    int64_t p99 = serving_sketch_quantile(&s->answer_delay, 0.99);
+    double margin = (double)serving_sketch_quantile(&s->exec_excess_ppm, 0.99) * 1e-6;
     s->learnt.net_ns = AC_MAX(net, 1000);
     s->learnt.answer_margin_ns = p99 - net;
     s->learnt.horizon_ns =
@@ -402,7 +402,7 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
     for (uint32_t i = 0; i < n; i++) {
         uint32_t req = a->requests[i];
         if (r->status == POLICY_TOO_LATE) {
-            queue_insert(s, req);
+            sched_queue_insert(s, req);
             continue;
         }
         struct policy_reply out = {
@@ -412,18 +412,18 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
             .action = a->id,
             .slot = i,
         };
-        request_answer(s, now, req, &out);
+        sched_request_answer(s, now, req, &out);
     }
     if (r->status == POLICY_DONE && s->cfg.learn)
         learn(s, now, a, r);
     uint32_t device = a->device;
-    action_free(s, a);
+    sched_action_free(s, a);
     if (r->status == POLICY_TOO_LATE) {
-        queue_expire(s, now, model);
+        sched_queue_expire(s, now, model);
         if (m->queued && !m->loaded && !m->loading)
-            cold_add(s, model, false);
+            sched_cold_add(s, model, false);
     }
-    pick(s, now, device);
+    sched_pick(s, now, device);
 }
 
 static void load_result(struct sched *s, int64_t now, struct action *a,
@@ -446,19 +446,19 @@ static void load_result(struct sched *s, int64_t now, struct action *a,
     } else {
         for (uint32_t i = 0; i < d->n_resident; i++)
             if (d->resident[i] == model) {
-                resident_remove(s, device, i);
+                sched_resident_remove(s, device, i);
                 break;
             }
         /* A device that cannot load a model is not asked again until it reports it anew. */
         if (r->status == POLICY_FAILED && ++m->load_failures >= SCHED_LOAD_TRIES)
             m->able &= ~bit;
     }
-    action_free(s, a);
-    queue_expire(s, now, model);
+    sched_action_free(s, a);
+    sched_queue_expire(s, now, model);
     if (m->queued && !m->loaded && !m->loading)
-        cold_add(s, model, false);
+        sched_cold_add(s, model, false);
     if (m->loaded & bit)
-        pick(s, now, device);
+        sched_pick(s, now, device);
 }
 
 void sched_result(struct sched *s, int64_t now, const struct policy_result *r)
@@ -476,7 +476,7 @@ void sched_result(struct sched *s, int64_t now, const struct policy_result *r)
     else
         load_result(s, now, a, r);
     if (s->cells[cell].n_cold)
-        loads_run(s, now, cell);
+        sched_loads_run(s, now, cell);
 }
 
 void sched_device_down(struct sched *s, int64_t now, uint32_t device)
@@ -492,13 +492,13 @@ void sched_device_down(struct sched *s, int64_t now, uint32_t device)
         struct action *a = &s->actions[d->infers[i]];
         s->models[a->model].inflight--;
         for (uint32_t k = 0; k < a->n; k++)
-            queue_insert(s, a->requests[k]);
-        action_free(s, a);
+            sched_queue_insert(s, a->requests[k]);
+        sched_action_free(s, a);
     }
     for (uint32_t i = 0; i < d->n_loads; i++)
-        action_free(s, &s->actions[d->loads[i]]);
+        sched_action_free(s, &s->actions[d->loads[i]]);
     d->n_infers = d->n_loads = 0;
-    timer_set(s, device | TIMER_DEVICE, POLICY_NEVER);
+    sched_timer_set(s, device | TIMER_DEVICE, POLICY_NEVER);
     d->outstanding = 0;
     d->n_resident = 0;
     d->pages_free = 0;
@@ -510,23 +510,23 @@ void sched_device_down(struct sched *s, int64_t now, uint32_t device)
         m->loading &= ~bit;
         if (!had)
             continue;
-        queue_expire(s, now, c->models[i]);
+        sched_queue_expire(s, now, c->models[i]);
         if (m->queued && !m->loaded && !m->loading)
-            cold_add(s, c->models[i], false);
+            sched_cold_add(s, c->models[i], false);
         else if (m->queued)
-            pick_for(s, now, c->models[i]);
+            sched_pick_for(s, now, c->models[i]);
     }
-    loads_run(s, now, d->cell);
+    sched_loads_run(s, now, d->cell);
 }
 
 int64_t sched_next_wake(const struct sched *s)
 {
-    return AC_MIN(timers_next(s), s->tick_at);
+    return AC_MIN(sched_timers_next(s), s->tick_at);
 }
 
 void sched_wake(struct sched *s, int64_t now)
 {
-    timers_run(s, now);
+    sched_timers_run(s, now);
     if (now < s->tick_at)
         return;
     s->idle_ticks = s->arrivals_since_tick ? 0 : s->idle_ticks + 1;
@@ -537,11 +537,11 @@ void sched_wake(struct sched *s, int64_t now)
         struct cell *c = &s->cells[i];
         /* A device whose work overruns gets no result that would call pick: look again. */
         for (uint64_t k = c->n_records ? c->up : 0; k; k &= k - 1)
-            pick(s, now, c->devices[__builtin_ctzll(k)]);
+            sched_pick(s, now, c->devices[__builtin_ctzll(k)]);
         if (c->n_cold)
-            loads_run(s, now, i);
+            sched_loads_run(s, now, i);
         else
-            loads_tick(s, now, i);
+            sched_loads_tick(s, now, i);
     }
 }
 

@@ -137,34 +137,35 @@ struct sched {
 };
 
 /* sched.c */
-double decayed_get(const struct decayed *d, int64_t now, double tau_ns);
-void decayed_add(struct decayed *d, int64_t now, double tau_ns, double v);
-struct action *action_new(struct sched *s, enum policy_action_kind kind, uint32_t device,
-                          uint32_t model);
-void action_free(struct sched *s, struct action *a);
-void action_send(struct sched *s, struct action *a, int64_t earliest, int64_t latest);
+double sched_decayed_get(const struct decayed *d, int64_t now, double tau_ns);
+void sched_decayed_add(struct decayed *d, int64_t now, double tau_ns, double v);
+struct action *sched_action_new(struct sched *s, enum policy_action_kind kind, uint32_t device,
+                                uint32_t model);
+void sched_action_free(struct sched *s, struct action *a);
+void sched_action_send(struct sched *s, struct action *a, int64_t earliest, int64_t latest);
 
 /* sched_queue.c */
-void model_plan(struct sched *s, struct model *m);
-void model_touch(struct sched *s, uint32_t id);
-void queue_insert(struct sched *s, uint32_t req);
-void queue_remove(struct sched *s, uint32_t req);
-void queue_expire(struct sched *s, int64_t now, uint32_t id);
-void request_answer(struct sched *s, int64_t now, uint32_t req, struct policy_reply *r);
-void request_refuse(struct sched *s, int64_t now, uint32_t req, enum policy_outcome o, int64_t at);
-void timer_set(struct sched *s, uint32_t key, int64_t at);
-void timers_run(struct sched *s, int64_t now);
-int64_t timers_next(const struct sched *s);
-uint8_t batch_for_rows(const struct model *m, uint32_t rows);
+void sched_model_plan(struct sched *s, struct model *m);
+void sched_model_touch(struct sched *s, uint32_t id);
+void sched_queue_insert(struct sched *s, uint32_t req);
+void sched_queue_remove(struct sched *s, uint32_t req);
+void sched_queue_expire(struct sched *s, int64_t now, uint32_t id);
+void sched_request_answer(struct sched *s, int64_t now, uint32_t req, struct policy_reply *r);
+void sched_request_refuse(struct sched *s, int64_t now, uint32_t req, enum policy_outcome o,
+                          int64_t at);
+void sched_timer_set(struct sched *s, uint32_t key, int64_t at);
+void sched_timers_run(struct sched *s, int64_t now);
+int64_t sched_timers_next(const struct sched *s);
+uint8_t sched_batch_for_rows(const struct model *m, uint32_t rows);
 
 /* sched_pick.c */
-int64_t device_free(const struct sched *s, const struct device *d, int64_t now);
-void pick(struct sched *s, int64_t now, uint32_t device);
-void pick_for(struct sched *s, int64_t now, uint32_t model);
+int64_t sched_device_free(const struct sched *s, const struct device *d, int64_t now);
+void sched_pick(struct sched *s, int64_t now, uint32_t device);
+void sched_pick_for(struct sched *s, int64_t now, uint32_t model);
 
 /* sched_load.c */
-void cold_add(struct sched *s, uint32_t id, bool at_risk);
-void loads_run(struct sched *s, int64_t now, uint32_t cell);
-void load_wanted(struct sched *s, int64_t now, uint32_t model);
-void loads_tick(struct sched *s, int64_t now, uint32_t cell);
-void resident_remove(struct sched *s, uint32_t device, uint32_t at);
+void sched_cold_add(struct sched *s, uint32_t id, bool at_risk);
+void sched_loads_run(struct sched *s, int64_t now, uint32_t cell);
+void sched_load_wanted(struct sched *s, int64_t now, uint32_t model);
+void sched_loads_tick(struct sched *s, int64_t now, uint32_t cell);
+void sched_resident_remove(struct sched *s, uint32_t device, uint32_t at);

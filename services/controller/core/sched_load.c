@@ -1,14 +1,14 @@
 /* What is brought into device memory, where, and what has to leave for it. */
 #include "sched_int.h"
 
-void resident_remove(struct sched *s, uint32_t device, uint32_t at)
+void sched_resident_remove(struct sched *s, uint32_t device, uint32_t at)
 {
     struct device *d = &s->devices[device];
     d->pages_free += s->models[d->resident[at]].cost.pages;
     d->resident[at] = d->resident[--d->n_resident];
 }
 
-void cold_add(struct sched *s, uint32_t id, bool at_risk)
+void sched_cold_add(struct sched *s, uint32_t id, bool at_risk)
 {
     struct model *m = &s->models[id];
     struct cell *c = &s->cells[m->cell];
@@ -29,8 +29,8 @@ static void cold_drop(struct sched *s, struct cell *c, uint32_t at)
 static double rate_of(const struct model *m, int64_t now)
 {
     double age = (double)(now - m->last_arrival) * 1e-9;
-    double slow = decayed_get(&m->slow, now, 300e9) / 300;
-    double fast = decayed_get(&m->fast, now, 1e9) / 2;
+    double slow = sched_decayed_get(&m->slow, now, 300e9) / 300;
+    double fast = sched_decayed_get(&m->fast, now, 1e9) / 2;
     double r = AC_MAX(slow, fast);
     return m->slow.at ? AC_MAX(r, 0.3 / (age + 1)) : r;
 }
@@ -95,9 +95,9 @@ static void unload(struct sched *s, uint32_t device, uint32_t at, int64_t now)
 {
     struct device *d = &s->devices[device];
     uint32_t model = d->resident[at];
-    resident_remove(s, device, at);
+    sched_resident_remove(s, device, at);
     s->models[model].loaded &= ~(1ull << d->bit);
-    model_touch(s, model);
+    sched_model_touch(s, model);
     /* The load engine works in order, so no answer is waited for: the pages are free for what
      * follows. */
     struct policy_action out = {.id = ++s->serial << SCHED_ACTION_BITS |
@@ -125,7 +125,7 @@ static bool load(struct sched *s, int64_t now, uint32_t device, uint32_t model)
         if (v != NIL)
             unload(s, device, v, now);
     }
-    struct action *a = action_new(s, POLICY_LOAD, device, model);
+    struct action *a = sched_action_new(s, POLICY_LOAD, device, model);
     a->expected = m->cost.load_ns;
     a->sent = now;
     d->loads[d->n_loads++] = (uint32_t)(a - s->actions);
@@ -137,7 +137,7 @@ static bool load(struct sched *s, int64_t now, uint32_t device, uint32_t model)
     int64_t ready = d->pipe_free + (int64_t)((double)a->expected * s->cfg.load_margin);
     m->eta = m->loading ? AC_MIN(m->eta, ready) : ready;
     m->loading |= 1ull << d->bit;
-    action_send(s, a, now, POLICY_NEVER);
+    sched_action_send(s, a, now, POLICY_NEVER);
     return true;
 }
 
@@ -159,8 +159,8 @@ static uint32_t place(struct sched *s, int64_t now, const struct model *m)
         if (d->pages_free < m->cost.pages && victim(s, now, d, &lose) == NIL)
             continue;
         double score = m->at_risk ? (double)(busy + d->backlog)
-                                  : 2 * decayed_get(&d->util, now, 1e9) + 1e-8 * (double)busy +
-                                        3e-8 * (double)d->backlog + 5 * lose;
+                                  : 2 * sched_decayed_get(&d->util, now, 1e9) +
+                                        1e-8 * (double)busy + 3e-8 * (double)d->backlog + 5 * lose;
         if (best == NIL || score < best_score) {
             best = id;
             best_score = score;
@@ -194,7 +194,7 @@ static bool still_wanted(const struct sched *s, const struct model *m, int64_t n
 }
 
 /* Serves the cold list while load engines are free. */
-void loads_run(struct sched *s, int64_t now, uint32_t cell)
+void sched_loads_run(struct sched *s, int64_t now, uint32_t cell)
 {
     struct cell *c = &s->cells[cell];
     uint64_t refused[4] = {0}; /* list places that found no device in this round */
@@ -227,7 +227,7 @@ void loads_run(struct sched *s, int64_t now, uint32_t cell)
                 continue;
             double key;
             if (pressed)
-                key = -(m->queued + 0.1 * decayed_get(&m->fast, now, 1e9)) /
+                key = -(m->queued + 0.1 * sched_decayed_get(&m->fast, now, 1e9)) /
                       ((double)m->cost.load_ns * 1e-6 + 1e-3);
             else
                 key =
@@ -253,7 +253,7 @@ void loads_run(struct sched *s, int64_t now, uint32_t cell)
 
 /** A request of an absent model was refused: bring the model in for those to come, if that is worth
  * more than what has to leave and no waiting load is held up. */
-void load_wanted(struct sched *s, int64_t now, uint32_t model)
+void sched_load_wanted(struct sched *s, int64_t now, uint32_t model)
 {
     struct model *m = &s->models[model];
     struct cell *c = &s->cells[m->cell];
@@ -272,7 +272,7 @@ void load_wanted(struct sched *s, int64_t now, uint32_t model)
 }
 
 /** Idle load engines look at some models in turn and bring in what is worth twice its victim. */
-void loads_tick(struct sched *s, int64_t now, uint32_t cell)
+void sched_loads_tick(struct sched *s, int64_t now, uint32_t cell)
 {
     struct cell *c = &s->cells[cell];
     uint32_t busy = 0, up = (uint32_t)__builtin_popcountll(c->up);

@@ -3,7 +3,7 @@
 
 /** Mean time at which the device will be idle. Work that overruns is taken to need as long again as
  * it is late, so that a stuck device looks ever less attractive instead of free. */
-int64_t device_free(const struct sched *s, const struct device *d, int64_t now)
+int64_t sched_device_free(const struct sched *s, const struct device *d, int64_t now)
 {
     if (d->n_infers == 0)
         return d->free_at;
@@ -27,7 +27,7 @@ static bool fit(const struct sched *s, const struct model *m, uint32_t rows_left
                 const struct request *r, int64_t fh, struct choice *ret_c)
 {
     uint32_t n = AC_MIN(rows_left, (uint32_t)POLICY_MAX_BATCH);
-    uint8_t need = batch_for_rows(m, r->rows);
+    uint8_t need = sched_batch_for_rows(m, r->rows);
     for (int b = AC_MAX(m->first[n], need); b >= (int)need; b--) {
         if (m->eh[b] == 0 || b == POLICY_BATCHES)
             continue;
@@ -77,8 +77,8 @@ static bool candidate(const struct sched *s, const struct record *rec, int64_t f
 static bool is_shedding(const struct sched *s, const struct cell *c, int64_t now)
 {
     (void)s;
-    double drops = decayed_get(&c->drops, now, 0.5e9);
-    return drops > 0.02 * decayed_get(&c->arrivals, now, 0.5e9);
+    double drops = sched_decayed_get(&c->drops, now, 0.5e9);
+    return drops > 0.02 * sched_decayed_get(&c->arrivals, now, 0.5e9);
 }
 
 static bool choose(struct sched *s, int64_t now, const struct cell *c, const struct device *d,
@@ -120,18 +120,18 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     struct device *d = &s->devices[device];
     struct model *m = &s->models[k->model];
     int64_t net = s->learnt.net_ns;
-    struct action *a = action_new(s, POLICY_INFER, device, k->model);
+    struct action *a = sched_action_new(s, POLICY_INFER, device, k->model);
     a->batch = k->batch;
     a->expected = m->cost.exec_ns[k->batch];
     a->sent = now;
-    a->begin_estimate = AC_MAX(now + net, device_free(s, d, now));
+    a->begin_estimate = AC_MAX(now + net, sched_device_free(s, d, now));
     uint32_t rows = 0, r = k->start;
     int64_t first_due = s->requests[r].deadline;
     while (r != NIL && a->n < POLICY_MAX_BATCH &&
            rows + s->requests[r].rows <= policy_batch_size[k->batch]) {
         uint32_t next = s->requests[r].next;
         rows += s->requests[r].rows;
-        queue_remove(s, r);
+        sched_queue_remove(s, r);
         a->requests[a->n++] = r;
         r = next;
     }
@@ -140,22 +140,22 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     d->outstanding += a->expected;
     d->free_at = a->begin_estimate + a->expected;
     d->last_sent = now;
-    decayed_add(&d->util, now, 1e9, (double)a->expected / 1e9);
+    sched_decayed_add(&d->util, now, 1e9, (double)a->expected / 1e9);
     m->inflight++;
-    model_touch(s, k->model);
+    sched_model_touch(s, k->model);
     /* Latest useful start: after it the first request is lost whatever the device does. */
-    action_send(s, a, now, first_due - m->eh[k->batch] - net);
+    sched_action_send(s, a, now, first_due - m->eh[k->batch] - net);
 }
 
 /** Gives the device work until its queue reaches past the horizon. */
-void pick(struct sched *s, int64_t now, uint32_t device)
+void sched_pick(struct sched *s, int64_t now, uint32_t device)
 {
     struct device *d = &s->devices[device];
     struct cell *c = &s->cells[d->cell];
     while (d->up && d->n_infers < SCHED_OUTSTANDING) {
-        int64_t free_at = device_free(s, d, now);
+        int64_t free_at = sched_device_free(s, d, now);
         if (free_at > now + s->learnt.horizon_ns) {
-            timer_set(s, device | TIMER_DEVICE, free_at - s->learnt.horizon_ns);
+            sched_timer_set(s, device | TIMER_DEVICE, free_at - s->learnt.horizon_ns);
             return;
         }
         int64_t fh = AC_MAX(now + s->learnt.net_ns,
@@ -168,7 +168,7 @@ void pick(struct sched *s, int64_t now, uint32_t device)
 }
 
 /** Offers a newly waiting model to its least used device that is free or about to be. */
-void pick_for(struct sched *s, int64_t now, uint32_t model)
+void sched_pick_for(struct sched *s, int64_t now, uint32_t model)
 {
     struct model *m = &s->models[model];
     const struct cell *c = &s->cells[m->cell];
@@ -177,15 +177,15 @@ void pick_for(struct sched *s, int64_t now, uint32_t model)
     for (uint64_t k = m->loaded & c->up; k; k &= k - 1) {
         uint32_t id = c->devices[__builtin_ctzll(k)];
         const struct device *d = &s->devices[id];
-        int64_t f = device_free(s, d, now);
+        int64_t f = sched_device_free(s, d, now);
         if (f > now + s->learnt.horizon_ns)
             continue;
-        double score = decayed_get(&d->util, now, 1e9) + (d->n_infers ? 1e6 : 0);
+        double score = sched_decayed_get(&d->util, now, 1e9) + (d->n_infers ? 1e6 : 0);
         if (best == NIL || score < best_score) {
             best = id;
             best_score = score;
         }
     }
     if (best != NIL)
-        pick(s, now, best);
+        sched_pick(s, now, best);
 }

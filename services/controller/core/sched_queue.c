@@ -6,7 +6,7 @@
 const uint32_t policy_batch_size[POLICY_BATCHES] = {1, 2, 4, 8, 16};
 
 /** Smallest compiled batch that takes so many rows; POLICY_BATCHES when none does. */
-uint8_t batch_for_rows(const struct model *m, uint32_t rows)
+uint8_t sched_batch_for_rows(const struct model *m, uint32_t rows)
 {
     for (uint8_t b = 0; b < POLICY_BATCHES; b++)
         if (m->eh[b] > 0 && policy_batch_size[b] >= rows)
@@ -15,7 +15,7 @@ uint8_t batch_for_rows(const struct model *m, uint32_t rows)
 }
 
 /** Fills the table of least device time for n rows. Padding comes out of it by itself. */
-void model_plan(struct sched *s, struct model *m)
+void sched_model_plan(struct sched *s, struct model *m)
 {
     m->smallest = POLICY_BATCHES;
     /* What batch_for_rows says for too many rows: no deadline is met, so such requests expire. */
@@ -98,7 +98,7 @@ static void heap_sift(struct sched *s, uint32_t at)
 }
 
 /** Arms, moves or (POLICY_NEVER) disarms. */
-void timer_set(struct sched *s, uint32_t key, int64_t at)
+void sched_timer_set(struct sched *s, uint32_t key, int64_t at)
 {
     struct timer *t = timer_of(s, key);
     if (at == POLICY_NEVER) {
@@ -123,7 +123,7 @@ void timer_set(struct sched *s, uint32_t key, int64_t at)
 /** Last moment at which sending the request to an idle device still helps. */
 static int64_t last_chance(const struct sched *s, const struct model *m, const struct request *r)
 {
-    uint8_t b = batch_for_rows(m, r->rows);
+    uint8_t b = sched_batch_for_rows(m, r->rows);
     return r->deadline - m->eh[b] - 2 * s->learnt.net_ns;
 }
 
@@ -146,7 +146,7 @@ static void record_update(struct sched *s, uint32_t id)
         m->record = c->n_records++;
     const struct request *h = &s->requests[m->head], *t = &s->requests[m->tail];
     uint32_t n = AC_MIN(m->rows, (uint32_t)POLICY_MAX_BATCH);
-    uint8_t need = batch_for_rows(m, h->rows), b = m->first[n];
+    uint8_t need = sched_batch_for_rows(m, h->rows), b = m->first[n];
     if (policy_batch_size[b] < h->rows)
         b = need;
     int64_t net = s->learnt.net_ns;
@@ -154,7 +154,7 @@ static void record_update(struct sched *s, uint32_t id)
         .mask = m->loaded,
         .lfull = h->deadline - m->eh[b] - net,
         .lhead = h->deadline - m->eh[need] - net,
-        .llast = t->deadline - m->eh[batch_for_rows(m, t->rows)] - net,
+        .llast = t->deadline - m->eh[sched_batch_for_rows(m, t->rows)] - net,
         .model = id,
         .first = b,
         .take = (uint8_t)AC_MIN(n, policy_batch_size[b]),
@@ -162,7 +162,7 @@ static void record_update(struct sched *s, uint32_t id)
 }
 
 /** Brings record, backlog shares and timer in line with the queue and the copies. */
-void model_touch(struct sched *s, uint32_t id)
+void sched_model_touch(struct sched *s, uint32_t id)
 {
     struct model *m = &s->models[id];
     struct cell *c = &s->cells[m->cell];
@@ -175,14 +175,14 @@ void model_touch(struct sched *s, uint32_t id)
         m->share = share;
     }
     record_update(s, id);
-    timer_set(s, id,
-              m->queued && m->smallest < POLICY_BATCHES
-                  ? last_chance(s, m, &s->requests[m->head]) + 1
-              : m->queued ? s->requests[m->head].deadline
-                          : POLICY_NEVER);
+    sched_timer_set(s, id,
+                    m->queued && m->smallest < POLICY_BATCHES
+                        ? last_chance(s, m, &s->requests[m->head]) + 1
+                    : m->queued ? s->requests[m->head].deadline
+                                : POLICY_NEVER);
 }
 
-void queue_insert(struct sched *s, uint32_t req)
+void sched_queue_insert(struct sched *s, uint32_t req)
 {
     struct request *r = &s->requests[req];
     struct model *m = &s->models[r->model];
@@ -203,7 +203,7 @@ void queue_insert(struct sched *s, uint32_t req)
     m->rows += r->rows;
 }
 
-void queue_remove(struct sched *s, uint32_t req)
+void sched_queue_remove(struct sched *s, uint32_t req)
 {
     struct request *r = &s->requests[req];
     struct model *m = &s->models[r->model];
@@ -220,12 +220,12 @@ void queue_remove(struct sched *s, uint32_t req)
 }
 
 /** Replies and frees the request, which must be in no queue. */
-void request_answer(struct sched *s, int64_t now, uint32_t req, struct policy_reply *r)
+void sched_request_answer(struct sched *s, int64_t now, uint32_t req, struct policy_reply *r)
 {
     struct request *q = &s->requests[req];
     struct cell *c = &s->cells[s->models[q->model].cell];
     if (r->outcome != POLICY_ON_TIME && r->outcome != POLICY_ERROR)
-        decayed_add(&c->drops, now, 0.5e9, 1);
+        sched_decayed_add(&c->drops, now, 0.5e9, 1);
     r->cookie = q->cookie;
     r->cold = q->cold;
     q->next = s->free_request;
@@ -233,14 +233,15 @@ void request_answer(struct sched *s, int64_t now, uint32_t req, struct policy_re
     s->ports.reply(s->ports.self, r);
 }
 
-void request_refuse(struct sched *s, int64_t now, uint32_t req, enum policy_outcome o, int64_t at)
+void sched_request_refuse(struct sched *s, int64_t now, uint32_t req, enum policy_outcome o,
+                          int64_t at)
 {
     struct policy_reply r = {.outcome = o, .predicted_ns = at};
-    request_answer(s, now, req, &r);
+    sched_request_answer(s, now, req, &r);
 }
 
 /** Refuses waiting requests that no idle device could finish in time. */
-void queue_expire(struct sched *s, int64_t now, uint32_t id)
+void sched_queue_expire(struct sched *s, int64_t now, uint32_t id)
 {
     struct model *m = &s->models[id];
     bool any = false;
@@ -252,31 +253,31 @@ void queue_expire(struct sched *s, int64_t now, uint32_t id)
         uint32_t req = m->head;
         int64_t at = 0;
         if (planned)
-            at = now + 2 * s->learnt.net_ns + m->eh[batch_for_rows(m, r->rows)];
-        queue_remove(s, req);
+            at = now + 2 * s->learnt.net_ns + m->eh[sched_batch_for_rows(m, r->rows)];
+        sched_queue_remove(s, req);
         bool none = m->able == 0 || (m->able & s->cells[m->cell].up) == 0;
-        request_refuse(s, now, req, none ? POLICY_NO_DEVICE : POLICY_EXPIRED, at);
+        sched_request_refuse(s, now, req, none ? POLICY_NO_DEVICE : POLICY_EXPIRED, at);
         any = true;
     }
-    model_touch(s, id);
+    sched_model_touch(s, id);
     if (any && m->loaded == 0 && m->loading == 0)
-        load_wanted(s, now, id);
+        sched_load_wanted(s, now, id);
 }
 
-void timers_run(struct sched *s, int64_t now)
+void sched_timers_run(struct sched *s, int64_t now)
 {
     while (s->n_heap && timer_of(s, s->heap[0])->at <= now) {
         uint32_t key = s->heap[0];
         if (key & TIMER_DEVICE) {
-            timer_set(s, key, POLICY_NEVER);
-            pick(s, now, key & ~TIMER_DEVICE);
+            sched_timer_set(s, key, POLICY_NEVER);
+            sched_pick(s, now, key & ~TIMER_DEVICE);
         } else {
-            queue_expire(s, now, key);
+            sched_queue_expire(s, now, key);
         }
     }
 }
 
-int64_t timers_next(const struct sched *s)
+int64_t sched_timers_next(const struct sched *s)
 {
     return s->n_heap ? timer_of(s, s->heap[0])->at : POLICY_NEVER;
 }

@@ -218,7 +218,7 @@ static void on_open(struct sim *s, uint32_t class)
 {
     const struct workload_class *c = &s->cfg->workload->classes[class];
     uint32_t model = c->first_model + (uint32_t)ac_rng_below(&s->rng_arrivals, c->n_models);
-    schedule(s, s->now + workload_gap_ns(c, &s->rng_arrivals), EV_OPEN, class);
+    schedule(s, s->now + serving_workload_gap_ns(c, &s->rng_arrivals), EV_OPEN, class);
     ask(s, model, NIL);
 }
 
@@ -380,7 +380,7 @@ static void start(struct sim *s)
         for (uint32_t k = 0; k < c->closed * c->n_models; k++)
             schedule(s, 0, EV_CLIENT, client++);
         if (c->rate > 0)
-            schedule(s, workload_gap_ns(c, &s->rng_arrivals), EV_OPEN, i);
+            schedule(s, serving_workload_gap_ns(c, &s->rng_arrivals), EV_OPEN, i);
     }
     if (s->cfg->crash_at_ns)
         schedule(s, s->cfg->crash_at_ns, EV_CRASH, 0);
@@ -448,7 +448,7 @@ static void handle(struct sim *s, const struct event *e)
     }
 }
 
-int sim_run(const struct sim_config *cfg, struct sim_stats *ret_s, struct ac_err *err)
+int serving_sim_run(const struct sim_config *cfg, struct sim_stats *ret_s, struct ac_err *err)
 {
     if (cfg->gpus == 0 || cfg->gpus > 1024)
         return ac_err_set(err, AC_ERANGE, "number of devices must be 1 to 1024");

@@ -40,4 +40,5 @@ struct sim_stats {
     uint64_t digest; /* of all outcomes and times, in order */
 };
 
-int sim_run(const struct sim_config *cfg, struct sim_stats *ret_s, struct ac_err *err) AC_MUST_USE;
+int serving_sim_run(const struct sim_config *cfg, struct sim_stats *ret_s,
+                    struct ac_err *err) AC_MUST_USE;

@@ -17,7 +17,7 @@ static int64_t bucket_top(uint32_t b)
     return (int64_t)(((8ull + sub + 1u) << (log - 3u)) - 1u);
 }
 
-void sketch_add(struct sketch *k, int64_t v)
+void serving_sketch_add(struct sketch *k, int64_t v)
 {
     k->count[bucket_of(v < 0 ? 0 : (uint64_t)v)]++;
     k->total++;
@@ -31,7 +31,7 @@ void sketch_add(struct sketch *k, int64_t v)
     }
 }
 
-int64_t sketch_quantile(const struct sketch *k, double q)
+int64_t serving_sketch_quantile(const struct sketch *k, double q)
 {
     if (k->total == 0)
         return 0;

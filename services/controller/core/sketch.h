@@ -13,6 +13,6 @@ struct sketch {
     uint32_t total, since_halving;
 };
 
-void sketch_add(struct sketch *k, int64_t v); /* negative counts as 0 */
+void serving_sketch_add(struct sketch *k, int64_t v); /* negative counts as 0 */
 /** Upper edge of the bucket that holds the quantile; 0 when empty. */
-int64_t sketch_quantile(const struct sketch *k, double q);
+int64_t serving_sketch_quantile(const struct sketch *k, double q);

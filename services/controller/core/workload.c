@@ -10,7 +10,7 @@
 static int same_model(const char *model, uint32_t n, const struct costs *c, struct workload *w,
                       struct ac_err *err)
 {
-    const struct costs_row *r = costs_find(c, model);
+    const struct costs_row *r = serving_costs_find(c, model);
     if (!r)
         return ac_err_set(err, AC_ENOTFOUND,
                           "the cost table has no model %s, which this workload uses", model);
@@ -21,8 +21,8 @@ static int same_model(const char *model, uint32_t n, const struct costs *c, stru
     return 0;
 }
 
-int workload_named(const char *name, const struct costs *c, int64_t objective_ns,
-                   struct workload *ret_w, struct ac_err *err)
+int serving_workload_named(const char *name, const struct costs *c, int64_t objective_ns,
+                           struct workload *ret_w, struct ac_err *err)
 {
     struct workload w = {.duration_ns = 60 * AC_NS_PER_S, .warmup_ns = 2 * AC_NS_PER_S};
     int64_t objective = objective_ns > 0 ? objective_ns : 100 * AC_NS_PER_MS;
@@ -54,13 +54,13 @@ int workload_named(const char *name, const struct costs *c, int64_t objective_ns
     return 0;
 }
 
-void workload_free(struct workload *w)
+void serving_workload_free(struct workload *w)
 {
     free(w->row);
     *w = (struct workload){0};
 }
 
-int64_t workload_gap_ns(const struct workload_class *c, struct ac_rng *rng)
+int64_t serving_workload_gap_ns(const struct workload_class *c, struct ac_rng *rng)
 {
     double mean = 1e9 / c->rate, shape = 1 / (c->cv * c->cv);
     double gap =

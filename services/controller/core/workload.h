@@ -28,8 +28,8 @@ struct workload {
 };
 
 /** Experiments by name: fig5, poisson, burst. objective_ns replaces theirs when above 0. */
-int workload_named(const char *name, const struct costs *c, int64_t objective_ns,
-                   struct workload *ret_w, struct ac_err *err) AC_MUST_USE;
-void workload_free(struct workload *w);
+int serving_workload_named(const char *name, const struct costs *c, int64_t objective_ns,
+                           struct workload *ret_w, struct ac_err *err) AC_MUST_USE;
+void serving_workload_free(struct workload *w);
 /** Gap to the next open arrival of a class, in ns. */
-int64_t workload_gap_ns(const struct workload_class *c, struct ac_rng *rng);
+int64_t serving_workload_gap_ns(const struct workload_class *c, struct ac_rng *rng);

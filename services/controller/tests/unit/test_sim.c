@@ -23,13 +23,13 @@ static struct costs costs;
 static int setup(void **state)
 {
     (void)state;
-    return costs_parse(table, strlen(table), &costs, NULL);
+    return serving_costs_parse(table, strlen(table), &costs, NULL);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    costs_free(&costs);
+    serving_costs_free(&costs);
     return 0;
 }
 
@@ -37,12 +37,13 @@ static struct sim_stats run(const char *name, int64_t objective_ms, struct sim_c
 {
     struct workload w;
     struct sim_stats st;
-    assert_int_equal(workload_named(name, &costs, objective_ms * AC_NS_PER_MS, &w, NULL), 0);
+    assert_int_equal(serving_workload_named(name, &costs, objective_ms * AC_NS_PER_MS, &w, NULL),
+                     0);
     w.duration_ns = 20 * AC_NS_PER_S;
     cfg.costs = &costs;
     cfg.workload = &w;
-    assert_int_equal(sim_run(&cfg, &st, NULL), 0);
-    workload_free(&w);
+    assert_int_equal(serving_sim_run(&cfg, &st, NULL), 0);
+    serving_workload_free(&w);
     print_message(
         "%s %ld ms %s: %.1f r/s, attainment %.4f, p50 %.2f p99 %.2f p99.99 %.2f ms, batch %.2f, "
         "busy %.3f, loads %lu, too late %lu\n",
@@ -88,12 +89,12 @@ static void test_open_arrivals_are_met(void **state)
     /* 1.54 execution times was the least objective for 99 % in the study that this policy comes
      * from. */
     struct workload w;
-    assert_int_equal(workload_named("poisson", &costs, 4204200, &w, NULL), 0);
+    assert_int_equal(serving_workload_named("poisson", &costs, 4204200, &w, NULL), 0);
     w.duration_ns = 20 * AC_NS_PER_S;
     c.costs = &costs;
     c.workload = &w;
-    assert_int_equal(sim_run(&c, &st, NULL), 0);
-    workload_free(&w);
+    assert_int_equal(serving_sim_run(&c, &st, NULL), 0);
+    serving_workload_free(&w);
     print_message("poisson 1.54x: %.4f\n", st.attainment);
     assert_true(st.attainment >= 0.985);
 }

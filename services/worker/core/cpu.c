@@ -1,0 +1,300 @@
+/* The cpu executor: dense networks with BLAS. Load copies the weights into device memory; infer
+ * walks a list of steps over fixed offsets in one workspace. */
+#include "blas.h"
+#include "cpu_int.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const uint32_t wk_batch_size[WK_BATCHES] = {1, 2, 4, 8, 16};
+
+static int cpu_prepare(struct wk_executor *x, const struct wk_source *src, struct wk_model **ret_m,
+                       struct ac_err *err)
+{
+    struct cpu *c = AC_CONTAINER_OF(x, struct cpu, base);
+    struct cpu_model *m = ac_xcalloc(1, sizeof(*m));
+    size_t workspace = 0;
+    int rc = cpu_compile(src, m, &workspace, err);
+    if (rc == 0 && workspace > CPU_WORKSPACE_MAX)
+        rc = ac_err_set(err, AC_ERANGE, "the model needs a workspace of %zu bytes, %zu are allowed",
+                        workspace, CPU_WORKSPACE_MAX);
+    /* The workspace keeps its address while it grows: another model may be running in it now. */
+    if (rc == 0 && workspace > c->workspace_bytes) {
+        if (c->mem.commit(c->mem.self, c->workspace, workspace))
+            c->workspace_bytes = workspace;
+        else
+            rc = ac_err_set(err, AC_ENOMEM, "no memory for a workspace of %zu bytes", workspace);
+    }
+    if (rc == 0 && !(m->device = c->mem.reserve(c->mem.self, m->blob_bytes)))
+        rc = ac_err_set(err, AC_ENOMEM, "no address space for %zu bytes of weights", m->blob_bytes);
+    if (rc) {
+        cpu_model_free(m);
+        return rc;
+    }
+    *ret_m = &m->base;
+    return 0;
+}
+
+static void cpu_forget(struct wk_executor *x, struct wk_model *base)
+{
+    struct cpu *c = AC_CONTAINER_OF(x, struct cpu, base);
+    struct cpu_model *m = AC_CONTAINER_OF(base, struct cpu_model, base);
+    c->mem.drop(c->mem.self, m->device, m->blob_bytes);
+    cpu_model_free(m);
+}
+
+static int cpu_load(struct wk_executor *x, struct wk_model *base, struct ac_err *err)
+{
+    struct cpu *c = AC_CONTAINER_OF(x, struct cpu, base);
+    struct cpu_model *m = AC_CONTAINER_OF(base, struct cpu_model, base);
+    if (!c->mem.commit(c->mem.self, m->device, m->blob_bytes))
+        return ac_err_set(err, AC_ENOMEM, "no device memory for %zu bytes of weights",
+                          m->blob_bytes);
+    memcpy(m->device, m->blob, m->blob_bytes);
+    return 0;
+}
+
+static void cpu_unload(struct wk_executor *x, struct wk_model *base)
+{
+    struct cpu *c = AC_CONTAINER_OF(x, struct cpu, base);
+    struct cpu_model *m = AC_CONTAINER_OF(base, struct cpu_model, base);
+    c->mem.release(c->mem.self, m->device, m->blob_bytes);
+}
+
+static void activate(const struct wk_activation *act, float *v, size_t n)
+{
+    const float a = act->a, b = act->b;
+    switch (act->kind) {
+    case WK_KEEP:
+        return;
+    case WK_RELU:
+        for (size_t i = 0; i < n; i++)
+            v[i] = v[i] > 0 ? v[i] : 0;
+        return;
+    case WK_LEAKY_RELU:
+        for (size_t i = 0; i < n; i++)
+            v[i] = v[i] >= 0 ? v[i] : a * v[i];
+        return;
+    case WK_SIGMOID:
+        for (size_t i = 0; i < n; i++)
+            v[i] = 1 / (1 + expf(-v[i]));
+        return;
+    case WK_TANH:
+        for (size_t i = 0; i < n; i++)
+            v[i] = tanhf(v[i]);
+        return;
+    case WK_CLIP:
+        for (size_t i = 0; i < n; i++)
+            v[i] = v[i] < a ? a : v[i] > b ? b : v[i];
+        return;
+    case WK_ELU:
+        for (size_t i = 0; i < n; i++)
+            v[i] = v[i] >= 0 ? v[i] : a * expm1f(v[i]);
+        return;
+    case WK_HARD_SIGMOID:
+        for (size_t i = 0; i < n; i++)
+            v[i] = fminf(1, fmaxf(0, a * v[i] + b));
+        return;
+    case WK_NEG:
+        for (size_t i = 0; i < n; i++)
+            v[i] = -v[i];
+        return;
+    case WK_ABS:
+        for (size_t i = 0; i < n; i++)
+            v[i] = fabsf(v[i]);
+        return;
+    case WK_SQRT:
+        for (size_t i = 0; i < n; i++)
+            v[i] = sqrtf(v[i]);
+        return;
+    case WK_EXP:
+        for (size_t i = 0; i < n; i++)
+            v[i] = expf(v[i]);
+        return;
+    case WK_LOG:
+        for (size_t i = 0; i < n; i++)
+            v[i] = logf(v[i]);
+        return;
+    }
+}
+
+static void run_dense(const struct step *s, const float *in, const float *w, const float *bias,
+                      float *out)
+{
+    for (size_t i = 0; i < s->m; i++)
+        memcpy(out + i * s->n, bias, s->n * sizeof(float));
+    if (s->m == 1)
+        cblas_sgemv(BLAS_ROW_MAJOR, BLAS_TRANS, (int)s->k, (int)s->n, 1, w, (int)s->n, in, 1, 1,
+                    out, 1);
+    else
+        cblas_sgemm(BLAS_ROW_MAJOR, BLAS_NO_TRANS, BLAS_NO_TRANS, (int)s->m, (int)s->n, (int)s->k,
+                    1, in, (int)s->k, w, (int)s->n, 1, out, (int)s->n);
+    activate(&s->act, out, s->m * s->n);
+}
+
+static void run_affine(const struct step *s, const float *in, const float *scale, const float *bias,
+                       float *out)
+{
+    for (size_t o = 0; o < s->m; o++)
+        for (size_t c = 0; c < s->k; c++) {
+            size_t at = (o * s->k + c) * s->n;
+            for (size_t i = 0; i < s->n; i++)
+                out[at + i] = in[at + i] * scale[c] + bias[c];
+        }
+    activate(&s->act, out, s->m * s->k * s->n);
+}
+
+/* Softmax over k, for every m before it and n behind it. */
+static void run_softmax(const struct step *s, const float *in, float *out)
+{
+    for (size_t o = 0; o < s->m; o++)
+        for (size_t i = 0; i < s->n; i++) {
+            size_t at = o * s->k * s->n + i;
+            float top = -INFINITY, sum = 0;
+            for (size_t c = 0; c < s->k; c++)
+                top = fmaxf(top, in[at + c * s->n]);
+            for (size_t c = 0; c < s->k; c++)
+                sum += out[at + c * s->n] = expf(in[at + c * s->n] - top);
+            for (size_t c = 0; c < s->k; c++)
+                out[at + c * s->n] /= sum;
+        }
+}
+
+static float f32_op(enum wk_binary op, float a, float b)
+{
+    return op == WK_ADD ? a + b : op == WK_SUB ? a - b : op == WK_MUL ? a * b : a / b;
+}
+
+static int32_t i32_op(enum wk_binary op, int32_t a, int32_t b)
+{
+    uint32_t x = (uint32_t)a, y = (uint32_t)b; /* wraps, as the operators are defined */
+    switch (op) {
+    case WK_ADD:
+        return (int32_t)(x + y);
+    case WK_SUB:
+        return (int32_t)(x - y);
+    case WK_MUL:
+        return (int32_t)(x * y);
+    case WK_DIV:
+        break;
+    }
+    return b == 0 || (a == INT32_MIN && b == -1) ? 0 : a / b;
+}
+
+static void run_binary(const struct step *s, const void *a, const void *b, void *out)
+{
+    size_t at[WK_ONNX_MAX_RANK] = {0}, ia = 0, ib = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->dtype == WK_F32)
+            ((float *)out)[i] = f32_op(s->binary, ((const float *)a)[ia], ((const float *)b)[ib]);
+        else
+            ((int32_t *)out)[i] =
+                i32_op(s->binary, ((const int32_t *)a)[ia], ((const int32_t *)b)[ib]);
+        for (uint32_t d = s->rank; d-- > 0;) {
+            ia += s->sa[d];
+            ib += s->sb[d];
+            if (++at[d] < s->dims[d])
+                break;
+            at[d] = 0;
+            ia -= s->sa[d] * s->dims[d];
+            ib -= s->sb[d] * s->dims[d];
+        }
+    }
+}
+
+static void run_step(const struct cpu *c, const struct cpu_model *m, const struct step *s)
+{
+    const void *a = (s->a.weight ? m->device : c->workspace) + s->a.offset;
+    const void *b = (s->b.weight ? m->device : c->workspace) + s->b.offset;
+    const void *w = m->device + s->weights, *bias = m->device + s->bias;
+    void *out = c->workspace + s->out.offset;
+    switch (s->op) {
+    case WK_DENSE:
+        run_dense(s, a, w, bias, out);
+        break;
+    case WK_AFFINE:
+        run_affine(s, a, w, bias, out);
+        break;
+    case WK_UNARY:
+        memcpy(out, a, s->n * sizeof(float));
+        activate(&s->act, out, s->n);
+        break;
+    case WK_BINARY:
+        run_binary(s, a, b, out);
+        break;
+    case WK_SOFTMAX:
+        run_softmax(s, a, out);
+        break;
+    case WK_RESHAPE:
+        memcpy(out, a, s->n * wk_dtype_size(s->dtype));
+        break;
+    case WK_DROPPED:
+        break;
+    }
+}
+
+static int cpu_infer(struct wk_executor *x, struct wk_model *base, uint32_t batch,
+                     const struct wk_item *items, uint32_t n_items, struct wk_phases *ret_ph,
+                     struct ac_err *err)
+{
+    struct cpu *c = AC_CONTAINER_OF(x, struct cpu, base);
+    struct cpu_model *m = AC_CONTAINER_OF(base, struct cpu_model, base);
+    const struct wk_model_info *info = &base->info;
+    const struct plan *p = &m->plans[batch];
+    if (!p->ok)
+        return ac_err_set(err, AC_EINVAL, "batch %u is not compiled", wk_batch_size[batch]);
+    int64_t t0 = c->clock.now_ns(c->clock.self);
+    for (uint32_t i = 0; i < info->n_inputs; i++) {
+        char *to = c->workspace + p->inputs[i];
+        size_t row = info->inputs[i].row_bytes, all = row * wk_batch_size[batch];
+        for (uint32_t k = 0; k < n_items; k++) {
+            memcpy(to, items[k].inputs[i], items[k].rows * row);
+            to += items[k].rows * row;
+        }
+        memset(to, 0, (size_t)(c->workspace + p->inputs[i] + all - to));
+    }
+    int64_t t1 = c->clock.now_ns(c->clock.self);
+    for (uint32_t i = 0; i < p->n_steps; i++)
+        run_step(c, m, &p->steps[i]);
+    int64_t t2 = c->clock.now_ns(c->clock.self);
+    for (uint32_t i = 0; i < info->n_outputs; i++) {
+        const char *from = c->workspace + p->outputs[i];
+        size_t row = info->outputs[i].row_bytes;
+        for (uint32_t k = 0; k < n_items; k++) {
+            memcpy(items[k].outputs[i], from, items[k].rows * row);
+            from += items[k].rows * row;
+        }
+    }
+    int64_t t3 = c->clock.now_ns(c->clock.self);
+    *ret_ph = (struct wk_phases){.input_ns = t1 - t0, .exec_ns = t2 - t1, .output_ns = t3 - t2};
+    return 0;
+}
+
+static void cpu_destroy(struct wk_executor *x)
+{
+    struct cpu *c = AC_CONTAINER_OF(x, struct cpu, base);
+    c->mem.drop(c->mem.self, c->workspace, CPU_WORKSPACE_MAX);
+    free(c);
+}
+
+static const struct wk_executor_ops cpu_ops = {
+    .name = "cpu",
+    .destroy = cpu_destroy,
+    .prepare = cpu_prepare,
+    .forget = cpu_forget,
+    .load = cpu_load,
+    .unload = cpu_unload,
+    .infer = cpu_infer,
+};
+
+struct wk_executor *wk_cpu_create(const struct wk_memory *mem, const struct ac_clock *clock)
+{
+    struct cpu *c = ac_xcalloc(1, sizeof(*c));
+    c->base.ops = &cpu_ops;
+    c->mem = *mem;
+    c->clock = *clock;
+    c->workspace = mem->reserve(mem->self, CPU_WORKSPACE_MAX);
+    AC_ASSERT(c->workspace != NULL);
+    return &c->base;
+}

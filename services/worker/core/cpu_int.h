@@ -1,0 +1,59 @@
+/* The cpu executor's insides: plans that cpu_plan.c makes and cpu.c walks. */
+#pragma once
+
+#include "executor.h"
+#include "graph.h"
+
+#include <aceso/base.h>
+
+#define CPU_ALIGN         64
+#define CPU_WORKSPACE_MAX ((size_t)1 << 30)
+#define CPU_DESCRIPTION   (64u << 20) /* most memory for a model's description while it is prepared \
+                                       */
+
+/* Where an operand lies: in the weights or in the workspace. */
+struct place {
+    bool weight;
+    size_t offset;
+};
+
+struct step {
+    enum wk_op op;
+    enum wk_binary binary;
+    struct wk_activation act;
+    int dtype;
+    struct place a, b, out;
+    size_t m, k,
+        n; /* DENSE: rows, inner, columns; AFFINE: outer, channels, inner; else elems in n */
+    size_t weights, bias; /* offsets in the blob */
+    uint32_t rank;        /* BINARY: strides of a and b over the result; 0 where broadcast */
+    size_t dims[WK_ONNX_MAX_RANK], sa[WK_ONNX_MAX_RANK], sb[WK_ONNX_MAX_RANK];
+};
+
+struct plan {
+    struct step *steps;
+    uint32_t n_steps;
+    size_t inputs[WK_MAX_IO], outputs[WK_MAX_IO]; /* offsets in the workspace */
+    bool ok;
+};
+
+struct cpu_model {
+    struct wk_model base;
+    char *blob, *device; /* host copy and resident copy of the weights */
+    size_t blob_bytes;
+    struct plan plans[WK_BATCHES];
+};
+
+struct cpu {
+    struct wk_executor base;
+    struct wk_memory mem;
+    struct ac_clock clock;
+    char *workspace;
+    size_t workspace_bytes;
+};
+
+/** Parses, simplifies, packs the weights and lays out a plan for each batch. ret_workspace: bytes
+ * that the largest plan needs. m is zeroed; on error cpu_model_free it. */
+int cpu_compile(const struct wk_source *src, struct cpu_model *m, size_t *ret_workspace,
+                struct ac_err *err) AC_MUST_USE;
+void cpu_model_free(struct cpu_model *m);

@@ -1,0 +1,289 @@
+/* From an ONNX file to weights in one blob and a list of steps for each batch. */
+#include "cpu_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct blob {
+    char *data;
+    size_t len, cap;
+};
+
+static size_t blob_add(struct blob *b, size_t bytes)
+{
+    size_t at = (b->len + CPU_ALIGN - 1) / CPU_ALIGN * CPU_ALIGN;
+    ac_grow(&b->data, &b->cap, at + bytes, 1);
+    memset(b->data + b->len, 0, at - b->len);
+    b->len = at + bytes;
+    return at;
+}
+
+struct layout { /* offsets of weights, per node and per constant value; shared by all batches */
+    size_t *weights, *bias, *constant;
+};
+
+static void pack_dense(struct blob *b, const struct wk_node *x, size_t *ret_weights,
+                       size_t *ret_bias)
+{
+    size_t k = x->k, n = x->n;
+    *ret_weights = blob_add(b, k * n * sizeof(float));
+    float *w = (float *)(void *)(b->data + *ret_weights);
+    const char *src = x->weights->data;
+    for (size_t i = 0; i < k; i++)
+        for (size_t j = 0; j < n; j++) {
+            float v;
+            memcpy(&v, src + 4 * (x->transposed ? j * k + i : i * n + j), 4);
+            w[i * n + j] = v * x->scale[j];
+        }
+    *ret_bias = blob_add(b, n * sizeof(float));
+    memcpy(b->data + *ret_bias, x->bias, n * sizeof(float));
+}
+
+static void pack(const struct wk_graph *g, struct blob *b, struct layout *l)
+{
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const struct wk_node *x = &g->nodes[i];
+        if (x->op == WK_DENSE) {
+            pack_dense(b, x, &l->weights[i], &l->bias[i]);
+        } else if (x->op == WK_AFFINE) {
+            l->weights[i] = blob_add(b, x->n * sizeof(float));
+            memcpy(b->data + l->weights[i], x->scale, x->n * sizeof(float));
+            l->bias[i] = blob_add(b, x->n * sizeof(float));
+            memcpy(b->data + l->bias[i], x->bias, x->n * sizeof(float));
+        }
+    }
+    for (uint32_t v = 0; v < g->n_values; v++) {
+        const struct wk_onnx_tensor *t = g->values[v].constant;
+        if (!t || g->values[v].uses == 0 || t->elems == 0)
+            continue;
+        size_t bytes = t->elems * wk_dtype_size(t->dtype);
+        l->constant[v] = blob_add(b, bytes);
+        memcpy(b->data + l->constant[v], t->data, bytes);
+    }
+}
+
+/* A run of workspace that is taken from one node to another. */
+struct block {
+    size_t at, bytes;
+    uint32_t until; /* last node that reads it; UINT32_MAX for outputs and inputs */
+};
+
+struct planner {
+    const struct wk_graph *g;
+    const struct wk_shape *shapes;
+    struct block *blocks; /* sorted by place */
+    uint32_t n_blocks;
+    uint32_t *last_use;
+    struct place *place; /* per value */
+    size_t high;
+};
+
+static size_t value_bytes(const struct planner *p, uint32_t v)
+{
+    return wk_shape_elems(&p->shapes[v]) * wk_dtype_size(p->g->values[v].dtype);
+}
+
+/* First gap that is large enough among the blocks still in use at the node. */
+static void take_space(struct planner *p, uint32_t v, uint32_t node)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->n_blocks; i++)
+        if (p->blocks[i].until >= node)
+            p->blocks[n++] = p->blocks[i];
+    p->n_blocks = n;
+    size_t need = (value_bytes(p, v) + CPU_ALIGN - 1) / CPU_ALIGN * CPU_ALIGN, at = 0;
+    uint32_t i = 0;
+    while (i < n && p->blocks[i].at - at < need) {
+        at = p->blocks[i].at + p->blocks[i].bytes;
+        i++;
+    }
+    memmove(p->blocks + i + 1, p->blocks + i, (n - i) * sizeof(*p->blocks));
+    p->blocks[i] = (struct block){.at = at, .bytes = need, .until = p->last_use[v]};
+    p->n_blocks++;
+    p->place[v] = (struct place){.offset = at};
+    p->high = AC_MAX(p->high, at + need);
+}
+
+static void last_uses(struct planner *p)
+{
+    const struct wk_graph *g = p->g;
+    for (uint32_t i = 0; i < g->n_nodes; i++)
+        for (uint32_t k = 0; k < g->nodes[i].n_in; k++)
+            p->last_use[g->nodes[i].in[k]] = i;
+    /* Inputs are filled before the first node and outputs read after the last. */
+    for (uint32_t i = 0; i < g->n_outputs; i++)
+        p->last_use[g->outputs[i]] = UINT32_MAX;
+    for (uint32_t i = g->n_nodes; i-- > 0;) {
+        const struct wk_node *x = &g->nodes[i];
+        /* A reshape shares its input's memory, which so lives as long as its result. */
+        if (x->op == WK_RESHAPE)
+            p->last_use[x->in[0]] = AC_MAX(p->last_use[x->in[0]], p->last_use[x->out]);
+    }
+}
+
+static void strides(const struct wk_shape *s, const struct step *x, size_t *ret)
+{
+    size_t run = 1;
+    for (uint32_t i = x->rank; i-- > 0;) {
+        uint32_t skip = x->rank - s->rank;
+        size_t d = i < skip ? 1 : (size_t)s->dims[i - skip];
+        ret[i] = d == 1 ? 0 : run;
+        run *= d;
+    }
+}
+
+static void fill_step(const struct planner *p, const struct layout *l, uint32_t node,
+                      struct step *s)
+{
+    const struct wk_node *x = &p->g->nodes[node];
+    const struct wk_shape *in = &p->shapes[x->in[0]], *out = &p->shapes[x->out];
+    *s = (struct step){.op = x->op,
+                       .binary = x->binary,
+                       .act = x->act,
+                       .dtype = p->g->values[x->out].dtype,
+                       .a = p->place[x->in[0]],
+                       .out = p->place[x->out],
+                       .weights = l->weights[node],
+                       .bias = l->bias[node],
+                       .n = wk_shape_elems(out)};
+    if (x->op == WK_DENSE) {
+        s->k = x->k;
+        s->n = x->n;
+        s->m = wk_shape_elems(in) / x->k;
+    } else if (x->op == WK_AFFINE) {
+        s->m = (size_t)in->dims[0];
+        s->k = x->n;
+        s->n = wk_shape_elems(in) / (s->m * s->k);
+    } else if (x->op == WK_BINARY) {
+        s->b = p->place[x->in[1]];
+        s->rank = out->rank;
+        for (uint32_t i = 0; i < out->rank; i++)
+            s->dims[i] = (size_t)out->dims[i];
+        strides(in, s, s->sa);
+        strides(&p->shapes[x->in[1]], s, s->sb);
+    } else if (x->op == WK_SOFTMAX) {
+        int64_t axis = x->axis < 0 ? x->axis + in->rank : x->axis;
+        bool rows = x->reshape == WK_FLATTEN;
+        s->m = s->k = s->n = 1;
+        for (uint32_t i = 0; i < in->rank; i++) {
+            size_t *d = (int64_t)i < axis ? &s->m : (int64_t)i == axis || rows ? &s->k : &s->n;
+            *d *= (size_t)in->dims[i];
+        }
+    }
+}
+
+static void make_steps(struct planner *p, const struct layout *l, struct plan *plan)
+{
+    const struct wk_graph *g = p->g;
+    for (uint32_t v = 0; v < g->n_values; v++)
+        if (g->values[v].constant)
+            p->place[v] = (struct place){.weight = true, .offset = l->constant[v]};
+    for (uint32_t i = 0; i < g->n_inputs; i++) {
+        take_space(p, g->inputs[i], 0);
+        plan->inputs[i] = p->place[g->inputs[i]].offset;
+    }
+    plan->steps = ac_xcalloc(g->n_nodes + 1u, sizeof(*plan->steps));
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const struct wk_node *x = &g->nodes[i];
+        if (x->op == WK_RESHAPE && !(g->values[x->out].output && p->place[x->in[0]].weight)) {
+            p->place[x->out] = p->place[x->in[0]];
+            continue;
+        }
+        take_space(p, x->out, i);
+        fill_step(p, l, i, &plan->steps[plan->n_steps++]);
+    }
+    for (uint32_t i = 0; i < g->n_outputs; i++)
+        plan->outputs[i] = p->place[g->outputs[i]].offset;
+}
+
+static int make_plan(const struct wk_graph *g, const struct layout *l, int64_t batch,
+                     struct ac_arena *arena, struct plan *plan, size_t *workspace,
+                     struct ac_err *err)
+{
+    struct wk_shape *shapes = ac_arena_calloc(arena, g->n_values, sizeof(*shapes));
+    struct planner p = {.g = g,
+                        .shapes = shapes,
+                        .blocks = ac_arena_calloc(arena, g->n_values + 1u, sizeof(*p.blocks)),
+                        .last_use = ac_arena_calloc(arena, g->n_values, sizeof(*p.last_use)),
+                        .place = ac_arena_calloc(arena, g->n_values, sizeof(*p.place))};
+    if (!shapes || !p.blocks || !p.last_use || !p.place)
+        return ac_err_set(err, AC_ENOMEM,
+                          "the model needs more memory than is allowed for its description");
+    int rc = wk_graph_shapes(g, batch, shapes, err);
+    if (rc)
+        return rc;
+    for (uint32_t i = 0; i < g->n_outputs; i++) {
+        const struct wk_shape *s = &shapes[g->outputs[i]];
+        if (g->batched && (s->rank == 0 || s->dims[0] != batch))
+            return ac_err_set(err, AC_ENOTSUP,
+                              "output %.80s does not have the batch as its first dimension",
+                              g->values[g->outputs[i]].name);
+    }
+    last_uses(&p);
+    make_steps(&p, l, plan);
+    *workspace = AC_MAX(*workspace, p.high);
+    plan->ok = true;
+    return 0;
+}
+
+void cpu_model_free(struct cpu_model *m)
+{
+    for (uint32_t b = 0; b < WK_BATCHES; b++)
+        free(m->plans[b].steps);
+    free(m->blob);
+    free(m);
+}
+
+static int compile(const struct wk_source *src, struct ac_arena *arena, struct cpu_model *m,
+                   size_t *ret_workspace, struct ac_err *err)
+{
+    struct wk_onnx onnx;
+    struct wk_graph g;
+    int rc = wk_onnx_parse(src->bytes, src->len, arena, &onnx, err);
+    if (rc == 0)
+        rc = wk_graph_build(&onnx, arena, &g, err);
+    if (rc == 0)
+        rc = wk_model_describe(&g, arena, &m->base.info, err);
+    if (rc)
+        return rc;
+    struct layout l = {.weights = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(size_t)),
+                       .bias = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(size_t)),
+                       .constant = ac_arena_calloc(arena, g.n_values, sizeof(size_t))};
+    if (!l.weights || !l.bias || !l.constant)
+        return ac_err_set(err, AC_ENOMEM,
+                          "the model needs more memory than is allowed for its description");
+    struct blob blob = {0};
+    pack(&g, &blob, &l);
+    m->blob = blob.data;
+    m->blob_bytes = AC_MAX(blob.len, (size_t)CPU_ALIGN);
+    if (!m->blob)
+        m->blob = ac_xcalloc(1, m->blob_bytes);
+    size_t workspace = 0;
+    for (uint32_t b = 0; b < WK_BATCHES; b++) {
+        /* A model with a fixed batch takes it as it is: one item is the whole of it. */
+        if (b > 0 && (!g.batched || (src->max_batch && wk_batch_size[b] > src->max_batch)))
+            break;
+        int64_t batch = g.batched ? wk_batch_size[b] : g.fixed_batch;
+        rc = make_plan(&g, &l, batch, arena, &m->plans[b], &workspace, err);
+        /* Some models hold shapes for one batch only: they run, but one at a time. */
+        if (rc && b > 0) {
+            rc = 0;
+            break;
+        }
+        if (rc)
+            return rc;
+        m->base.info.compiled[b] = true;
+    }
+    m->base.info.weights_bytes = m->blob_bytes;
+    *ret_workspace = workspace;
+    return 0;
+}
+
+int cpu_compile(const struct wk_source *src, struct cpu_model *m, size_t *ret_workspace,
+                struct ac_err *err)
+{
+    struct ac_arena *arena = ac_arena_create(CPU_DESCRIPTION);
+    int rc = compile(src, arena, m, ret_workspace, err);
+    ac_arena_destroy(arena);
+    return rc;
+}

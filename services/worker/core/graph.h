@@ -1,0 +1,103 @@
+/* A model as the executors see it: values and nodes in order of execution, built from ONNX.
+ * Operators are reduced to a few kinds (a Gemm and a MatMul with constant weights are both DENSE);
+ * shapes are worked out for a given batch. Lives in the arena; points into the ONNX bytes. */
+#pragma once
+
+#include "onnx.h"
+
+#define WK_NODE_INPUTS 2
+
+enum wk_op {
+    WK_DENSE,
+    WK_AFFINE,
+    WK_UNARY,
+    WK_BINARY,
+    WK_SOFTMAX,
+    WK_RESHAPE,
+    WK_DROPPED
+};
+
+enum wk_unary {
+    WK_KEEP,
+    WK_RELU,
+    WK_LEAKY_RELU,
+    WK_SIGMOID,
+    WK_TANH,
+    WK_CLIP,
+    WK_ELU,
+    WK_HARD_SIGMOID,
+    WK_NEG,
+    WK_ABS,
+    WK_SQRT,
+    WK_EXP,
+    WK_LOG
+};
+enum wk_binary {
+    WK_ADD,
+    WK_SUB,
+    WK_MUL,
+    WK_DIV
+};
+enum wk_reshape {
+    WK_TO_SHAPE,
+    WK_FLATTEN,
+    WK_SQUEEZE,
+    WK_UNSQUEEZE,
+    WK_SAME
+};
+
+struct wk_shape {
+    uint32_t rank;
+    int64_t dims[WK_ONNX_MAX_RANK];
+};
+
+struct wk_value {
+    const char *name;
+    int dtype;
+    const struct wk_onnx_tensor *constant; /* NULL: computed or given */
+    uint32_t uses;
+    bool input, output;
+};
+
+struct wk_activation {
+    enum wk_unary kind;
+    float a, b; /* slope; bounds; alpha and beta */
+};
+
+struct wk_node {
+    enum wk_op op;
+    const char *name, *onnx_op; /* for messages */
+    uint32_t in[WK_NODE_INPUTS], n_in, out;
+    struct wk_activation act; /* UNARY, or fused behind another */
+    enum wk_binary binary;
+    enum wk_reshape reshape;
+    int64_t axis;
+    int64_t axes[WK_ONNX_MAX_RANK];
+    uint32_t n_axes;
+    /* DENSE: out = in x weights (k x n) + bias; AFFINE: out = in * scale + bias along dimension 1.
+     */
+    const struct wk_onnx_tensor *weights;
+    bool transposed; /* weights are stored n x k */
+    uint32_t k, n;
+    float *scale, *bias; /* n each, in the arena; scale multiplies the product */
+};
+
+struct wk_graph {
+    struct wk_value *values;
+    uint32_t n_values, cap_values;
+    struct wk_node *nodes;
+    uint32_t n_nodes, cap_nodes;
+    uint32_t *inputs, *outputs; /* value numbers */
+    uint32_t n_inputs, n_outputs;
+    struct wk_shape *input_shapes; /* dims[0] may be -1: the batch */
+    bool batched;                  /* all inputs have a free first dimension */
+    int64_t fixed_batch;           /* else: what it is */
+};
+
+/** Translates and simplifies. Errors name the node and its operator. */
+int wk_graph_build(const struct wk_onnx *m, struct ac_arena *arena, struct wk_graph *ret_g,
+                   struct ac_err *err) AC_MUST_USE;
+/** Shapes of all values for a batch, into shapes[n_values]. */
+int wk_graph_shapes(const struct wk_graph *g, int64_t batch, struct wk_shape *shapes,
+                    struct ac_err *err) AC_MUST_USE;
+size_t wk_shape_elems(const struct wk_shape *s);

@@ -1,0 +1,253 @@
+/* ONNX reading, the graph and the cpu executor, on stored vectors and on broken files. */
+#include "executor.h"
+#include "graph.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <aceso/base.h>
+#include <aceso/file.h>
+#include <aceso/rng.h>
+
+#define OURS "services/controller/models/hotel_recommend/1/model.onnx"
+#define DATA "../shared/data/serving/"
+
+struct file {
+    char *data;
+    size_t len;
+};
+
+static struct file read_file(const char *path)
+{
+    struct file f = {0};
+    struct ac_err err = AC_ERR_INIT;
+    if (ac_file_read(path, 1u << 28, &f.data, &f.len, &err) != 0)
+        fail_msg("%s", err.msg);
+    return f;
+}
+
+static struct file tensor_file(const char *dir, const char *kind, uint32_t i)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/%s_%u.pb", dir, kind, i);
+    return read_file(path);
+}
+
+/* Largest absolute difference between what the model gives and what is stored. */
+static double check(const char *model, const char *dir)
+{
+    struct ac_err err = AC_ERR_INIT;
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    struct ac_arena *arena = ac_arena_create(16u << 20);
+    struct file f = read_file(model);
+    struct wk_source src = {.name = "m", .bytes = f.data, .len = f.len};
+    struct wk_model *m = NULL;
+    if (x->ops->prepare(x, &src, &m, &err) != 0)
+        fail_msg("%s: %s", model, err.msg);
+    free(f.data);
+    assert_int_equal(x->ops->load(x, m, &err), 0);
+    const void *in[WK_MAX_IO];
+    void *out[WK_MAX_IO];
+    struct file files[2 * WK_MAX_IO];
+    struct wk_onnx_tensor want[WK_MAX_IO], t;
+    uint32_t n = 0, rows = 1;
+    for (uint32_t i = 0; i < m->info.n_inputs; i++) {
+        files[n] = tensor_file(dir, "input", i);
+        assert_int_equal(wk_onnx_parse_tensor(files[n].data, files[n].len, arena, &t, &err), 0);
+        in[i] = t.data;
+        rows = m->info.batched ? (uint32_t)t.dims[0] : 1;
+        n++;
+    }
+    for (uint32_t i = 0; i < m->info.n_outputs; i++) {
+        files[n] = tensor_file(dir, "output", i);
+        assert_int_equal(wk_onnx_parse_tensor(files[n].data, files[n].len, arena, &want[i], &err),
+                         0);
+        out[i] = ac_xcalloc(rows, m->info.outputs[i].row_bytes);
+        n++;
+    }
+    struct wk_item item = {.rows = rows, .inputs = in, .outputs = out};
+    struct wk_phases ph;
+    uint32_t b = 0;
+    while (wk_batch_size[b] < rows)
+        b++;
+    double worst = 0;
+    for (int round = 0; round < 2; round++) /* the second finds the workspace used */
+        assert_int_equal(x->ops->infer(x, m, b, &item, 1, &ph, &err), 0);
+    for (uint32_t i = 0; i < m->info.n_outputs; i++) {
+        assert_int_equal(want[i].elems * 4, rows * m->info.outputs[i].row_bytes);
+        for (size_t k = 0; k < want[i].elems; k++) {
+            float w, g;
+            memcpy(&w, (const char *)want[i].data + 4 * k, 4);
+            memcpy(&g, (const char *)out[i] + 4 * k, 4);
+            worst = fmax(worst, fabs((double)w - (double)g));
+        }
+        free(out[i]);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        free(files[i].data);
+    x->ops->unload(x, m);
+    x->ops->forget(x, m);
+    x->ops->destroy(x);
+    ac_arena_destroy(arena);
+    print_message("%s: largest difference %.3g\n", dir, worst);
+    return worst;
+}
+
+static void test_our_model(void **state)
+{
+    (void)state;
+    assert_true(check(OURS, "services/worker/tests/data/hotel_recommend/test_data_set_b1") <= 1e-5);
+    assert_true(check(OURS, "services/worker/tests/data/hotel_recommend/test_data_set_b4") <= 1e-5);
+}
+
+static void test_published_autoencoder(void **state)
+{
+    (void)state;
+    const char *model = DATA "mlperf-tiny/autoencoder_ad01/model.onnx";
+    if (!ac_path_exists(model))
+        skip();
+    assert_true(check(model, DATA "mlperf-tiny/autoencoder_ad01/test_data_set_b1") <= 1e-4);
+    assert_true(check(model, DATA "mlperf-tiny/autoencoder_ad01/test_data_set_b4") <= 1e-4);
+}
+
+static void test_a_batch_is_its_rows(void **state)
+{
+    (void)state;
+    struct ac_err err = AC_ERR_INIT;
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    struct file f = read_file(OURS);
+    struct wk_source src = {.name = "m", .bytes = f.data, .len = f.len, .max_batch = 8};
+    struct wk_model *m = NULL;
+    assert_int_equal(x->ops->prepare(x, &src, &m, &err), 0);
+    assert_true(m->info.compiled[3] && !m->info.compiled[4]);
+    assert_int_equal(m->info.inputs[0].dims[0], -1);
+    assert_int_equal(m->info.inputs[0].row_bytes, 64);
+    assert_string_equal(m->info.outputs[1].name, "score");
+    assert_int_equal(x->ops->load(x, m, &err), 0);
+    struct ac_rng rng;
+    ac_rng_seed(&rng, 5);
+    float in[7][16], rec[7][16], score[7], one_rec[16], one_score;
+    for (int i = 0; i < 7; i++)
+        for (int k = 0; k < 16; k++)
+            in[i][k] = (float)ac_rng_normal(&rng);
+    /* Three items of 1, 4 and 2 rows in a batch of 8, of which one place stays empty. */
+    uint32_t rows[3] = {1, 4, 2}, at = 0;
+    const void *inputs[3];
+    void *outputs[3][2];
+    struct wk_item items[3];
+    for (int i = 0; i < 3; at += rows[i++]) {
+        inputs[i] = in[at];
+        outputs[i][0] = rec[at];
+        outputs[i][1] = &score[at];
+        items[i] = (struct wk_item){.rows = rows[i], .inputs = &inputs[i], .outputs = outputs[i]};
+    }
+    struct wk_phases ph;
+    assert_int_equal(x->ops->infer(x, m, 3, items, 3, &ph, &err), 0);
+    assert_int_equal(x->ops->infer(x, m, 4, items, 3, &ph, &err), AC_EINVAL);
+    for (int i = 0; i < 7; i++) {
+        const void *p = in[i];
+        void *o[2] = {one_rec, &one_score};
+        struct wk_item item = {.rows = 1, .inputs = &p, .outputs = o};
+        assert_int_equal(x->ops->infer(x, m, 0, &item, 1, &ph, &err), 0);
+        assert_true(fabsf(one_score - score[i]) < 1e-6f);
+        for (int k = 0; k < 16; k++)
+            assert_true(fabsf(one_rec[k] - rec[i][k]) < 1e-5f);
+    }
+    x->ops->unload(x, m);
+    x->ops->forget(x, m);
+    x->ops->destroy(x);
+    free(f.data);
+}
+
+static int prepare(struct wk_executor *x, const void *bytes, size_t len, struct ac_err *err)
+{
+    struct wk_source src = {.name = "m", .bytes = bytes, .len = len};
+    struct wk_model *m = NULL;
+    int rc = x->ops->prepare(x, &src, &m, err);
+    if (rc == 0)
+        x->ops->forget(x, m);
+    return rc;
+}
+
+static void test_broken_files_are_refused(void **state)
+{
+    (void)state;
+    struct ac_err err = AC_ERR_INIT;
+    struct file f = read_file(OURS);
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    assert_int_equal(prepare(x, "", 0, &err), AC_EINVAL);
+    assert_int_equal(prepare(x, "not an onnx file", 16, &err), AC_EINVAL);
+    assert_non_null(strstr(err.msg, "ONNX"));
+    for (size_t len = 1; len < f.len; len += 97)
+        assert_int_not_equal(prepare(x, f.data, len, &err), 0);
+    struct ac_rng rng;
+    ac_rng_seed(&rng, 9);
+    for (int i = 0; i < 3000; i++) {
+        size_t at = ac_rng_below(&rng, f.len);
+        char was = f.data[at];
+        f.data[at] = (char)ac_rng_u64(&rng);
+        (void)prepare(x, f.data, f.len, &err);
+        f.data[at] = was;
+    }
+    assert_int_equal(prepare(x, f.data, f.len, &err), 0);
+    /* An operator of no one's: the message names node and operator. */
+    char *at = memmem(f.data, f.len, "\"\x04Tanh", 6);
+    assert_non_null(at);
+    memcpy(at + 2, "Tonk", 4);
+    assert_int_equal(prepare(x, f.data, f.len, &err), AC_ENOTSUP);
+    assert_string_equal(err.msg, "node code (operator Tonk): this operator is not supported");
+    x->ops->destroy(x);
+    free(f.data);
+}
+
+static void test_triton_example(void **state)
+{
+    (void)state;
+    const char *path = DATA "triton-simple-models/simple/1/model.onnx";
+    if (!ac_path_exists(path))
+        skip();
+    struct ac_err err = AC_ERR_INIT;
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    struct file f = read_file(path);
+    struct wk_source src = {.name = "simple", .bytes = f.data, .len = f.len};
+    struct wk_model *m = NULL;
+    if (x->ops->prepare(x, &src, &m, &err) != 0)
+        fail_msg("%s", err.msg);
+    int32_t a[16], b[16], sum[16], diff[16];
+    for (int i = 0; i < 16; i++) {
+        a[i] = i;
+        b[i] = 1;
+    }
+    const void *in[2] = {a, b};
+    void *out[2] = {sum, diff};
+    struct wk_item item = {.rows = 1, .inputs = in, .outputs = out};
+    struct wk_phases ph;
+    assert_int_equal(x->ops->load(x, m, &err), 0);
+    assert_int_equal(x->ops->infer(x, m, 0, &item, 1, &ph, &err), 0);
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(sum[i], i + 1);
+        assert_int_equal(diff[i], i - 1);
+    }
+    x->ops->unload(x, m);
+    x->ops->forget(x, m);
+    x->ops->destroy(x);
+    free(f.data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_our_model),           cmocka_unit_test(test_published_autoencoder),
+        cmocka_unit_test(test_a_batch_is_its_rows), cmocka_unit_test(test_broken_files_are_refused),
+        cmocka_unit_test(test_triton_example),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
