@@ -232,7 +232,7 @@ void ac_rpc_call_abort(struct ac_rpc_call *c, const struct ac_err *err);
 void ac_rpc_call_post(struct ac_rpc_call *c, void (*fn)(void *call)); /* with a reference */
 void ac_rpc_call_pump(struct ac_rpc_call *c);                         /* with c->mu held */
 void ac_rpc_call_read(struct ac_rpc_call *c);                         /* with c->mu held */
-void ac_rpc_call_run(void *call);                                     /* runs the handler */
+void ac_rpc_call_run(void *arg);                                      /* runs the handler */
 int ac_rpc_call_authorize(struct ac_rpc_call *c, struct ac_err *err);
 
 /* ---- client ---- */

@@ -92,18 +92,28 @@ static void set(struct ac_svc *s, enum ac_metric_kind kind, const char *name, co
     ac_metric_set(ac_metrics_get(s->metrics, kind, name, help, NULL, NULL), v);
 }
 
+static double resident_bytes(void)
+{
+    char text[128] = "";
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f) {
+        if (!fgets(text, sizeof(text), f))
+            text[0] = '\0';
+        (void)fclose(f);
+    }
+    char *rest = text;
+    (void)ac_str_next(&rest, ' ');
+    const char *pages = ac_str_next(&rest, ' ');
+    int64_t n = 0;
+    if (pages)
+        (void)ac_str_to_i64(pages, &n);
+    return (double)n * (double)sysconf(_SC_PAGESIZE);
+}
+
 static void collect(void *arg)
 {
     struct ac_svc *s = arg;
-    long pages = 0, unused = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (f) {
-        if (fscanf(f, "%ld %ld", &unused, &pages) != 2)
-            pages = 0;
-        (void)fclose(f);
-    }
-    set(s, AC_METRIC_GAUGE, "process_resident_memory_bytes", "Resident memory.",
-        (double)pages * (double)sysconf(_SC_PAGESIZE));
+    set(s, AC_METRIC_GAUGE, "process_resident_memory_bytes", "Resident memory.", resident_bytes());
     set(s, AC_METRIC_GAUGE, "process_open_fds", "Open file descriptors.", open_files());
     struct rusage u;
     if (getrusage(RUSAGE_SELF, &u) == 0)

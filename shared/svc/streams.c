@@ -13,9 +13,9 @@ int ac_svc_ensure_streams(struct ac_bus *b, struct ac_err *err)
     const struct ac_bus_stream streams[] = {
         /* what a detector that was away has to catch up with; older telemetry is in PostgreSQL */
         {.name = AC_STREAM_TELEMETRY, .subjects = telemetry, .max_age_ns = 6 * hour},
-        {.name = AC_STREAM_ALERTS, .subjects = alerts, .max_age_ns = 7 * 24 * hour},
-        {.name = AC_STREAM_INCIDENTS, .subjects = incidents, .max_age_ns = 7 * 24 * hour},
-        {.name = AC_STREAM_LAB, .subjects = lab, .max_age_ns = 7 * 24 * hour},
+        {.name = AC_STREAM_ALERTS, .subjects = alerts, .max_age_ns = hour * 24 * 7},
+        {.name = AC_STREAM_INCIDENTS, .subjects = incidents, .max_age_ns = hour * 24 * 7},
+        {.name = AC_STREAM_LAB, .subjects = lab, .max_age_ns = hour * 24 * 7},
     };
     for (size_t i = 0; i < AC_ARRAY_LEN(streams); i++)
         if (ac_bus_ensure_stream(b, &streams[i], err) < 0)
