@@ -427,6 +427,21 @@ static void deliver_cb(void *arg)
 
 /* ---- beginning ---- */
 
+/* W3C traceparent: 2 hex digits of version, '-', 32 of the trace, ... */
+static bool set_trace(const struct ac_rpc_call *c)
+{
+    const char *tp = ac_rpc_metadata(c, "traceparent");
+    char id[33];
+    if (!tp || strlen(tp) < 36 || tp[2] != '-' || tp[35] != '-')
+        return false;
+    memcpy(id, tp + 3, 32);
+    id[32] = '\0';
+    if (strspn(id, "0123456789abcdef") != 32)
+        return false;
+    ac_log_set_trace(id);
+    return true;
+}
+
 void ac_rpc_call_run(void *arg)
 {
     struct ac_rpc_call *c = arg;
@@ -440,6 +455,7 @@ void ac_rpc_call_run(void *arg)
         ac_rpc_call_unref(c);
         return;
     }
+    bool traced = set_trace(c);
     for (size_t i = 0; i < c->s->n_intercept && code == AC_OK; i++)
         code = c->s->intercept[i].fn(c, c->s->intercept[i].arg, &err);
     if (code != AC_OK) {
@@ -449,6 +465,8 @@ void ac_rpc_call_run(void *arg)
     } else {
         c->entry->handler(c, c->req, c->entry->self);
     }
+    if (traced)
+        ac_log_set_trace(NULL);
     ac_rpc_call_unref(c);
 }
 

@@ -30,6 +30,7 @@
 #define AC_RPC_RECV_AHEAD            32u         /* messages read before the loop has taken them */
 #define AC_RPC_ARMED                 64u    /* calls that a server is ready to accept at once */
 #define AC_RPC_MAX_CALLS             16384u /* running calls of a server; more are refused */
+#define AC_RPC_SERVER_MEMORY         (512u << 20) /* core's buffers of all connections */
 #define AC_RPC_ARENA_BASE            (4u << 20)
 #define AC_RPC_ARENA_FACTOR          8u /* unpacked bytes allowed for a byte on the wire */
 #define AC_RPC_STATUS_TEXT           512u

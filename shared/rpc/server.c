@@ -138,6 +138,8 @@ struct ac_rpc_entry *ac_rpc_server_find(struct ac_rpc_server *s, const char *pat
 
 static grpc_server *core_server(const struct ac_rpc_server *s)
 {
+    grpc_resource_quota *quota = grpc_resource_quota_create("aceso");
+    grpc_resource_quota_resize(quota, AC_RPC_SERVER_MEMORY);
     grpc_arg args[] = {
         {.type = GRPC_ARG_INTEGER, .key = (char[]){GRPC_ARG_ALLOW_REUSEPORT}, .value.integer = 0},
         {.type = GRPC_ARG_INTEGER,
@@ -158,9 +160,13 @@ static grpc_server *core_server(const struct ac_rpc_server *s)
         {.type = GRPC_ARG_INTEGER,
          .key = (char[]){GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS},
          .value.integer = 10000},
+        {.type = GRPC_ARG_POINTER,
+         .key = (char[]){GRPC_ARG_RESOURCE_QUOTA},
+         .value.pointer = {.p = quota, .vtable = grpc_resource_quota_arg_vtable()}},
     };
     grpc_channel_args ca = {.num_args = AC_ARRAY_LEN(args), .args = args};
     grpc_server *g = grpc_server_create(&ca, NULL);
+    grpc_resource_quota_unref(quota);
     grpc_server_register_completion_queue(g, s->r->cq, NULL);
     return g;
 }

@@ -253,6 +253,8 @@ static int run(struct ac_svc *s)
     s->loop = ac_loop_create();
     s->metrics = ac_metrics_create();
     ac_svc_process_metrics_(s);
+    if (!ac_str_empty(s->conf.ready_file))
+        (void)remove(s->conf.ready_file); /* of a run that was killed */
     bool up = go_up(s, &err) >= 0;
     if (up) {
         AC_LOGI("svc", "ready", AC_KS("grpc", p->grpc_address), AC_KS("http", p->http_address));
