@@ -429,11 +429,11 @@ static size_t node_bytes(const struct node *n)
     size_t b =
         sizeof(struct col) + sizeof(double) * (n->hist + AC_MAX(1u, n->hist / 4) + n->n_scalars);
     if (n->op == N_QUANTILE || n->op == N_MAD)
-        b += ostat_bytes(n->w);
+        b += ac_ostat_bytes(n->w);
     if (n->op == N_MIN || n->op == N_MAX)
         b += (size_t)n->w * 16;
     if (n->op == N_SEASON_MEDIAN || n->op == N_SEASON_MIN || n->op == N_SEASON_MAX)
-        b += ostat_bytes(n->m * (2 * n->h + 1));
+        b += ac_ostat_bytes(n->m * (2 * n->h + 1));
     return b;
 }
 

@@ -34,7 +34,7 @@ struct ac_eval *ac_eval_create(const struct ac_plan *p, size_t block)
         c->scalars = s;
         s += n->n_scalars;
         if (node_has_set(n))
-            c->os = ostat_create(node_is_season(n->op) ? n->m * (2 * n->h + 1) : n->w);
+            c->os = ac_ostat_create(node_is_season(n->op) ? n->m * (2 * n->h + 1) : n->w);
         if (n->op == N_MIN || n->op == N_MAX) {
             c->dq.cap = n->w;
             c->dq.v = ac_xmalloc(n->w * sizeof(double));
@@ -53,7 +53,7 @@ void ac_eval_destroy(struct ac_eval *e)
         free(e->cols[i].data);
         free(e->cols[i].dq.v);
         free(e->cols[i].dq.t);
-        ostat_destroy(e->cols[i].os);
+        ac_ostat_destroy(e->cols[i].os);
     }
     free(e->cols);
     free(e->scalar_mem);
@@ -77,7 +77,7 @@ void eval_rebuild(struct ac_eval *e)
         uint32_t off = n->args[0].off;
         s.a[0] = a->pos > off ? a->data + (a->pos - 1 - off) : a->data; /* else no past is read */
         if (s.col->os)
-            ostat_clear(s.col->os);
+            ac_ostat_clear(s.col->os);
         s.col->dq.head = s.col->dq.len = 0;
         kernel_rebuild(&s);
     }

@@ -7,6 +7,7 @@
 
 #include <aceso/arena.h>
 #include <aceso/rules.h>
+#include <aceso/stats.h>
 
 /* ---- operator table ---- */
 
@@ -259,20 +260,6 @@ static inline bool node_is_season(enum node_op op)
     return op >= N_SEASON_MEAN && op <= N_SEASON_MAX;
 }
 
-/* ---- order statistics: a multiset with rank access ---- */
-
-struct ostat;
-struct ostat *ostat_create(uint32_t max_items);
-void ostat_destroy(struct ostat *o);
-void ostat_clear(struct ostat *o);
-void ostat_insert(struct ostat *o, double v); /* v is a number */
-void ostat_remove(struct ostat *o, double v); /* v must be in */
-uint32_t ostat_len(const struct ostat *o);
-double ostat_at(const struct ostat *o, uint32_t rank);  /* rank < len */
-double ostat_quantile(const struct ostat *o, double q); /* NaN when empty */
-double ostat_mad(const struct ostat *o);
-size_t ostat_bytes(uint32_t max_items);
-
 /* ---- evaluation ---- */
 
 /* Greatest and least of a window: candidates with the time they came in. */
@@ -288,7 +275,7 @@ struct col {
     uint32_t cap;
     uint32_t cur;    /* first point of the current block */
     double *scalars; /* n_scalars of the node: saved */
-    struct ostat *os;
+    struct ac_ostat *os;
     struct deque dq;
 };
 

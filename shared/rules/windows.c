@@ -124,18 +124,18 @@ static void sums(const struct step *s)
 
 static void order(const struct step *s)
 {
-    struct ostat *o = s->col->os;
+    struct ac_ostat *o = s->col->os;
     const double *a = s->a[0];
     uint32_t w = s->node->w, least = (w + 1) / 2;
     for (size_t i = 0; i < s->n; i++) {
         double old = *(a + i - w);
         if (known(old))
-            ostat_remove(o, old);
+            ac_ostat_remove(o, old);
         if (known(a[i]))
-            ostat_insert(o, a[i]);
-        s->out[i] = ostat_len(o) < least   ? NAN_
-                    : s->node->op == N_MAD ? ostat_mad(o)
-                                           : ostat_quantile(o, s->node->c);
+            ac_ostat_insert(o, a[i]);
+        s->out[i] = ac_ostat_len(o) < least ? NAN_
+                    : s->node->op == N_MAD  ? ac_ostat_mad(o)
+                                            : ac_ostat_quantile(o, s->node->c);
     }
 }
 
@@ -219,24 +219,24 @@ static void season_mean(const struct step *s)
 static void season_order(const struct step *s)
 {
     const struct node *n = s->node;
-    struct ostat *o = s->col->os;
+    struct ac_ostat *o = s->col->os;
     for (size_t i = 0; i < s->n; i++) {
         const double *a = s->a[0] + i;
         for (uint32_t d = n->m; d >= 1; d--) {
             double in = *(a - (size_t)d * n->w + n->h);
             double out = *(a - (size_t)d * n->w - n->h - 1);
             if (known(out))
-                ostat_remove(o, out);
+                ac_ostat_remove(o, out);
             if (known(in))
-                ostat_insert(o, in);
+                ac_ostat_insert(o, in);
         }
-        uint32_t len = ostat_len(o);
+        uint32_t len = ac_ostat_len(o);
         if (len < n->h + 1)
             s->out[i] = NAN_;
         else if (n->op == N_SEASON_MEDIAN)
-            s->out[i] = ostat_quantile(o, 0.5);
+            s->out[i] = ac_ostat_quantile(o, 0.5);
         else
-            s->out[i] = ostat_at(o, n->op == N_SEASON_MIN ? 0 : len - 1);
+            s->out[i] = ac_ostat_at(o, n->op == N_SEASON_MIN ? 0 : len - 1);
     }
 }
 
@@ -253,13 +253,13 @@ enum {
 
 static double ring_quantile(const double *ring, uint32_t m, double q)
 {
-    struct ostat *o = ostat_create(m);
+    struct ac_ostat *o = ac_ostat_create(m);
     for (uint32_t i = 0; i < m; i++) {
         if (known(ring[i]))
-            ostat_insert(o, ring[i]);
+            ac_ostat_insert(o, ring[i]);
     }
-    double v = ostat_quantile(o, q);
-    ostat_destroy(o);
+    double v = ac_ostat_quantile(o, q);
+    ac_ostat_destroy(o);
     return v;
 }
 
@@ -417,7 +417,7 @@ void kernel_reset(const struct node *n, struct col *c)
         c->scalars[E_MAX] = c->scalars[E_VALUE] = NAN_;
     }
     if (c->os)
-        ostat_clear(c->os);
+        ac_ostat_clear(c->os);
     c->dq.head = c->dq.len = 0;
 }
 
@@ -480,7 +480,7 @@ void kernel_rebuild(const struct step *s)
     if (n->op == N_QUANTILE || n->op == N_MAD) {
         for (uint32_t k = 0; k < n->w; k++) {
             if (known(*(a - k)))
-                ostat_insert(s->col->os, *(a - k));
+                ac_ostat_insert(s->col->os, *(a - k));
         }
     } else if (n->op == N_MIN || n->op == N_MAX) {
         for (uint32_t k = n->w; k-- > 0;) {
@@ -491,7 +491,7 @@ void kernel_rebuild(const struct step *s)
             for (uint32_t k = 0; k <= 2 * n->h; k++) {
                 double v = *(a - (size_t)d * n->w - n->h + k);
                 if (known(v))
-                    ostat_insert(s->col->os, v);
+                    ac_ostat_insert(s->col->os, v);
             }
         }
     }

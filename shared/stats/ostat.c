@@ -1,11 +1,10 @@
 /* A multiset of numbers with access by rank. Small ones are a sorted array (moving 256 numbers is
  * cheaper than walking a tree), large ones a treap over an array of items: O(log n) a step. */
-#include "rules_impl.h"
-
 #include <math.h>
 #include <string.h>
 
 #include <aceso/base.h>
+#include <aceso/stats.h>
 
 #define SORTED_MAX 256u
 #define NIL        0u
@@ -15,33 +14,33 @@ struct item {
     uint32_t left, right, count, prio;
 };
 
-struct ostat {
+struct ac_ostat {
     uint32_t max, n;
     double *sorted;    /* or */
     struct item *item; /* item[0] is NIL */
     uint32_t root, free_head, used, salt;
 };
 
-struct ostat *ostat_create(uint32_t max_items)
+struct ac_ostat *ac_ostat_create(uint32_t max_items)
 {
-    struct ostat *o = ac_xcalloc(1, sizeof *o);
+    struct ac_ostat *o = ac_xcalloc(1, sizeof *o);
     o->max = max_items;
     if (max_items <= SORTED_MAX)
         o->sorted = ac_xcalloc((size_t)max_items + 1, sizeof(double));
     else
         o->item = ac_xcalloc((size_t)max_items + 2, sizeof(struct item));
-    ostat_clear(o);
+    ac_ostat_clear(o);
     return o;
 }
 
-size_t ostat_bytes(uint32_t max_items)
+size_t ac_ostat_bytes(uint32_t max_items)
 {
-    return sizeof(struct ostat) +
+    return sizeof(struct ac_ostat) +
            ((size_t)max_items + 2) *
                (max_items <= SORTED_MAX ? sizeof(double) : sizeof(struct item));
 }
 
-void ostat_destroy(struct ostat *o)
+void ac_ostat_destroy(struct ac_ostat *o)
 {
     if (!o)
         return;
@@ -50,14 +49,14 @@ void ostat_destroy(struct ostat *o)
     free(o);
 }
 
-void ostat_clear(struct ostat *o)
+void ac_ostat_clear(struct ac_ostat *o)
 {
     o->n = o->root = o->free_head = 0;
     o->used = 1;
     o->salt = 0x9e3779b9u;
 }
 
-uint32_t ostat_len(const struct ostat *o)
+uint32_t ac_ostat_len(const struct ac_ostat *o)
 {
     return o->n;
 }
@@ -78,14 +77,14 @@ static uint32_t lower(const double *s, uint32_t n, double v)
     return lo;
 }
 
-static void recount(struct ostat *o, uint32_t i)
+static void recount(struct ac_ostat *o, uint32_t i)
 {
     o->item[i].count = o->item[o->item[i].left].count + o->item[o->item[i].right].count + 1;
 }
 
 /* Left part: numbers < v (or <= v with equal); walks down once, fixing the counts on the way back.
  */
-static void split(struct ostat *o, uint32_t root, double v, bool equal, uint32_t out[2])
+static void split(struct ac_ostat *o, uint32_t root, double v, bool equal, uint32_t out[2])
 {
     uint32_t path[128];
     uint32_t depth = 0;
@@ -109,7 +108,7 @@ static void split(struct ostat *o, uint32_t root, double v, bool equal, uint32_t
         recount(o, path[--depth]);
 }
 
-static uint32_t merge(struct ostat *o, uint32_t a, uint32_t b)
+static uint32_t merge(struct ac_ostat *o, uint32_t a, uint32_t b)
 {
     uint32_t path[256];
     uint32_t depth = 0, root = NIL;
@@ -132,7 +131,7 @@ static uint32_t merge(struct ostat *o, uint32_t a, uint32_t b)
     return root;
 }
 
-void ostat_insert(struct ostat *o, double v)
+void ac_ostat_insert(struct ac_ostat *o, double v)
 {
     AC_ASSERT(o->n < o->max);
     v += 0.0; /* -0 becomes 0: equal numbers must be the same bits, whatever order they came in */
@@ -157,7 +156,7 @@ void ostat_insert(struct ostat *o, double v)
     o->n++;
 }
 
-void ostat_remove(struct ostat *o, double v)
+void ac_ostat_remove(struct ac_ostat *o, double v)
 {
     if (o->sorted) {
         uint32_t i = lower(o->sorted, o->n, v);
@@ -185,7 +184,7 @@ void ostat_remove(struct ostat *o, double v)
     o->n--;
 }
 
-double ostat_at(const struct ostat *o, uint32_t rank)
+double ac_ostat_at(const struct ac_ostat *o, uint32_t rank)
 {
     if (o->sorted)
         return o->sorted[rank];
@@ -204,45 +203,45 @@ double ostat_at(const struct ostat *o, uint32_t rank)
     return nan("");
 }
 
-double ostat_quantile(const struct ostat *o, double q)
+double ac_ostat_quantile(const struct ac_ostat *o, double q)
 {
     if (!o->n)
         return nan("");
     double pos = q * (double)(o->n - 1);
     uint32_t i = (uint32_t)pos;
-    double lo = ostat_at(o, i), f = pos - (double)i;
-    return f > 0 ? lo + f * (ostat_at(o, i + 1) - lo) : lo;
+    double lo = ac_ostat_at(o, i), f = pos - (double)i;
+    return f > 0 ? lo + f * (ac_ostat_at(o, i + 1) - lo) : lo;
 }
 
 /* k-th smallest (from 0) distance to m. The numbers left of m, read backwards, and those right of
  * it are two sorted lists of distances; a bisection finds how many come from the left one. */
-static double kth_distance(const struct ostat *o, double m, uint32_t split_at, uint32_t k)
+static double kth_distance(const struct ac_ostat *o, double m, uint32_t split_at, uint32_t k)
 {
     uint32_t n_left = split_at, n_right = o->n - split_at;
     uint32_t lo = k + 1 > n_right ? k + 1 - n_right : 0, hi = k + 1 < n_left ? k + 1 : n_left;
     while (lo < hi) { /* least count i from the left so that left[i] >= right[k - i] */
         uint32_t i = lo + (hi - lo) / 2;
-        double left = m - ostat_at(o, split_at - 1 - i);
-        double right = ostat_at(o, split_at + (k - i)) - m;
+        double left = m - ac_ostat_at(o, split_at - 1 - i);
+        double right = ac_ostat_at(o, split_at + (k - i)) - m;
         if (left < right)
             lo = i + 1;
         else
             hi = i;
     }
-    double a = lo ? m - ostat_at(o, split_at - lo) : -1;
-    double b = k + 1 > lo ? ostat_at(o, split_at + (k - lo)) - m : -1;
+    double a = lo ? m - ac_ostat_at(o, split_at - lo) : -1;
+    double b = k + 1 > lo ? ac_ostat_at(o, split_at + (k - lo)) - m : -1;
     return a > b ? a : b;
 }
 
-double ostat_mad(const struct ostat *o)
+double ac_ostat_mad(const struct ac_ostat *o)
 {
     if (!o->n)
         return nan("");
-    double m = ostat_quantile(o, 0.5);
+    double m = ac_ostat_quantile(o, 0.5);
     uint32_t lo = 0, n = o->n;
     while (n) { /* numbers < m */
         uint32_t half = n / 2;
-        if (ostat_at(o, lo + half) < m) {
+        if (ac_ostat_at(o, lo + half) < m) {
             lo += half + 1;
             n -= half + 1;
         } else {
