@@ -30,6 +30,8 @@ int ac_svc_announce_(struct ac_svc *s, struct ac_err *err)
     (void)ac_buf_put_json_str(&b, p->grpc_address);
     (void)ac_buf_puts(&b, ",\"http\":");
     (void)ac_buf_put_json_str(&b, p->http_address);
+    if (!ac_str_empty(s->ready_more))
+        (void)ac_buf_printf(&b, ",%s", s->ready_more);
     (void)ac_buf_printf(&b, ",\"pid\":%ld}\n", (long)getpid());
     int code =
         b.failed ? ac_err_set(err, AC_ERANGE, "the addresses are too long to announce") : AC_OK;

@@ -38,6 +38,9 @@ struct ac_svc {
     struct ac_pg *pg;             /* NULL unless spec.migrations or uses_pg */
     struct ac_bus *bus;           /* NULL unless uses_bus */
     void *state;                  /* the service's own */
+    /* Further members for the ready line, set in start(), e.g. "\"server\":\"https://...\"";
+     * NULL = none. Owned by the service. */
+    const char *ready_more;
     const struct ac_svc_spec *spec;
     void *priv;
 };
