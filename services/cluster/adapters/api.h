@@ -1,0 +1,29 @@
+/* The Kubernetes API over HTTPS: discovery, objects, watches, logs, exec. Loop thread. */
+#pragma once
+
+#include "pki.h"
+
+#include <aceso/http.h>
+#include <aceso/loop.h>
+#include <aceso/metrics.h>
+
+#include "core/ctl.h"
+
+struct api;
+struct runtime;
+
+struct api_deps {
+    struct ac_loop *loop;
+    struct ac_metrics *metrics;
+    struct cl_store *store;
+    struct cl_ctl *ctl;
+    const struct pki *pki;
+    struct runtime *runtime; /* logs and exec */
+};
+
+/** listen "127.0.0.1:6443". AC_EEXISTS when the port is taken. */
+int api_start(const struct api_deps *d, const char *listen, struct api **ret,
+              struct ac_err *err) AC_MUST_USE;
+int api_port(const struct api *a);
+/** Ends streams and closes. NULL is fine. */
+void api_stop(struct api *a);
