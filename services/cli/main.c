@@ -50,7 +50,8 @@ void cli_progress(const char *fmt, ...)
     va_end(ap);
 }
 
-static const struct cli_opt *find_opt(const struct cli_opt *opts, int n, const char *name, size_t len)
+static const struct cli_opt *find_opt(const struct cli_opt *opts, int n, const char *name,
+                                      size_t len)
 {
     for (int i = 0; i < n; i++) {
         if (strlen(opts[i].name) == len && strncmp(opts[i].name, name, len) == 0)
@@ -102,8 +103,8 @@ static int take_option(const struct cli_verb *verb, int argc, char **argv, int i
     return i;
 }
 
-int cli_parse(const struct cli_verb *verb, int argc, char **argv, const struct cli_opt *opts, int n_opts,
-              int *ret_npos)
+int cli_parse(const struct cli_verb *verb, int argc, char **argv, const struct cli_opt *opts,
+              int n_opts, int *ret_npos)
 {
     int npos = 0;
     for (int i = 1; i < argc; i++) {
@@ -126,8 +127,10 @@ int cli_parse(const struct cli_verb *verb, int argc, char **argv, const struct c
 static void print_help(FILE *out)
 {
     fputs("usage: aceso VERB [ARGUMENTS] [--json] [--help]\n\n", out);
-    for (const struct cli_verb *const *v = VERBS; *v; v++)
-        fprintf(out, "  %-12s %s\n", (*v)->name, (*v)->summary);
+    for (const struct cli_verb *const *v = VERBS; *v; v++) {
+        if ((*v)->summary) /* internal verbs have none */
+            fprintf(out, "  %-12s %s\n", (*v)->name, (*v)->summary);
+    }
     fputs("\nExit codes: 0 success, 1 a failed check or task, 2 wrong usage.\n", out);
 }
 

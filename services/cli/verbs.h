@@ -1,6 +1,6 @@
 /* The command line's verbs: one file a verb group in verbs/. Each verbs/<name>.c defines
- *   const struct cli_verb cli_verb_<name> = {"rule", "check, format and evaluate rules", cmd_rule, USAGE};
- * and main.c's table is generated from the files that are there. */
+ *   const struct cli_verb cli_verb_<name> = {"rule", "check, format and evaluate rules", cmd_rule,
+ * USAGE}; and main.c's table is generated from the files that are there. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,15 +8,17 @@
 #include <aceso/err.h>
 
 struct cli_ctx {
-    bool json; /* --json was given: the last line of stdout is one JSON object, nothing else there */
+    bool
+        json; /* --json was given: the last line of stdout is one JSON object, nothing else there */
 };
 
-/** argv[0] is the verb; --json is taken out already. Returns the exit code: 0, 1 failed, 2 usage. */
+/** argv[0] is the verb; --json is taken out already. Returns the exit code: 0, 1 failed, 2 usage.
+ */
 typedef int (*cli_verb_fn)(int argc, char **argv, const struct cli_ctx *ctx);
 
 struct cli_verb {
     const char *name;
-    const char *summary; /* one line */
+    const char *summary; /* one line; NULL = internal, not listed */
     cli_verb_fn fn;
     const char *usage; /* text of --help: a usage line an action, then the options */
 };
@@ -41,8 +43,8 @@ struct cli_opt {
     int max;
     int *count; /* for repeat: how many */
 };
-/** Parses argv[1..]; positionals are moved to argv[1..*ret_npos]. --help prints the usage and returns
- * 1 (exit 0); negative on wrong usage (message printed, exit 2). After a repeat option all arguments
- * up to the next option are its values. */
-int cli_parse(const struct cli_verb *verb, int argc, char **argv, const struct cli_opt *opts, int n_opts,
-              int *ret_npos);
+/** Parses argv[1..]; positionals are moved to argv[1..*ret_npos]. --help prints the usage and
+ * returns 1 (exit 0); negative on wrong usage (message printed, exit 2). After a repeat option all
+ * arguments up to the next option are its values. */
+int cli_parse(const struct cli_verb *verb, int argc, char **argv, const struct cli_opt *opts,
+              int n_opts, int *ret_npos);

@@ -1,11 +1,17 @@
-/* The life of one supervised process as a state machine: start, health, restart with back-off, stop.
- * Pure: the supervisor tells it what happened and when, it says what to do. Not thread-safe. */
+/* The life of one supervised process as a state machine: start, health, restart with back-off,
+ * stop. Pure: the supervisor tells it what happened and when, it says what to do. Not thread-safe.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum cli_unit_state { CLI_UNIT_STOPPED, CLI_UNIT_STARTING, CLI_UNIT_HEALTHY, CLI_UNIT_FAILED };
+enum cli_unit_state {
+    CLI_UNIT_STOPPED,
+    CLI_UNIT_STARTING,
+    CLI_UNIT_HEALTHY,
+    CLI_UNIT_FAILED
+};
 
 enum cli_unit_action {
     CLI_UNIT_NONE,
@@ -14,21 +20,22 @@ enum cli_unit_action {
     CLI_UNIT_KILL   /* send SIGKILL */
 };
 
-#define CLI_UNIT_BACKOFF_MIN_NS  200000000LL
-#define CLI_UNIT_BACKOFF_MAX_NS  10000000000LL
-#define CLI_UNIT_SETTLED_NS      30000000000LL /* healthy this long: the back-off starts anew */
-#define CLI_UNIT_START_LIMIT_NS  60000000000LL /* not healthy within this: killed and tried again */
-#define CLI_UNIT_SICK_LIMIT_NS   15000000000LL /* healthy once, then silent this long: killed */
-#define CLI_UNIT_STOP_GRACE_NS   8000000000LL  /* SIGTERM, then SIGKILL */
+#define CLI_UNIT_BACKOFF_MIN_NS 200000000LL
+#define CLI_UNIT_BACKOFF_MAX_NS 10000000000LL
+#define CLI_UNIT_SETTLED_NS     30000000000LL /* healthy this long: the back-off starts anew */
+#define CLI_UNIT_START_LIMIT_NS 60000000000LL /* not healthy within this: killed and tried again   \
+                                               */
+#define CLI_UNIT_SICK_LIMIT_NS 15000000000LL  /* healthy once, then silent this long: killed */
+#define CLI_UNIT_STOP_GRACE_NS 8000000000LL   /* SIGTERM, then SIGKILL */
 
 struct cli_unit {
     enum cli_unit_state state;
-    bool wanted;          /* should it run */
-    bool alive;           /* a process exists */
-    bool killed;          /* SIGKILL was asked for this process */
-    int restarts;         /* deaths that were not asked for */
-    int last_exit;        /* wait status of the last death */
-    int64_t since_ns;     /* entered the state */
+    bool wanted;           /* should it run */
+    bool alive;            /* a process exists */
+    bool killed;           /* SIGKILL was asked for this process */
+    int restarts;          /* deaths that were not asked for */
+    int last_exit;         /* wait status of the last death */
+    int64_t since_ns;      /* entered the state */
     int64_t sick_since_ns; /* first failed probe after the last good one; 0 = none */
     int64_t backoff_ns;
     int64_t next_start_ns;
