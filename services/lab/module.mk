@@ -1,0 +1,3 @@
+# The benchmark orchestrator.
+lab_LIBS :=
+$(call service,lab)
