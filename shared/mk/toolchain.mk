@@ -11,6 +11,8 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat
         -Wwrite-strings -Wvla -Wpointer-arith -Wcast-qual -Wunused-value -Werror
 # protobuf-c's __INIT macros cast const away; clang, unlike gcc, blames that on whoever uses them.
 WARN += $(if $(findstring clang,$(CC)),-Wno-cast-qual)
+# snprintf cuts texts for people on purpose; where a cut matters its result is checked.
+WARN += $(if $(findstring clang,$(CC)),,-Wno-format-truncation)
 OPT := $(if $(DEBUG),-O1,-O2) -g
 comma := ,
 SANFLAGS := $(if $(LIBFUZZER),-fsanitize=fuzzer-no-link) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all)

@@ -57,7 +57,7 @@ int cli_layout_find(const char *state_option, struct cli_layout *l, struct ac_er
         l->dir[--n] = 0;
     /* ".s.PGSQL.5432" and a slash must fit into sun_path behind the directory. */
     if ((size_t)n + strlen("/run/.s.PGSQL.5432") < sizeof(((struct sockaddr_un *)0)->sun_path))
-        snprintf(l->socket_dir, sizeof(l->socket_dir), "%s/run", l->dir);
+        snprintf(l->socket_dir, sizeof(l->socket_dir), "%.128s/run", l->dir);
     else
         snprintf(l->socket_dir, sizeof(l->socket_dir), "/tmp/aceso-%016llx",
                  (unsigned long long)ac_hash_str(l->dir));

@@ -225,10 +225,6 @@ static void run(struct supervisor *s)
     ac_loop_on_signal(s->loop, SIGCHLD, on_child_exit, s);
     ac_loop_on_signal(s->loop, SIGTERM, on_stop, s);
     ac_loop_on_signal(s->loop, SIGINT, on_stop, s);
-    for (int i = 0; i < s->units.n; i++) {
-        s->child[i] = (struct child){.def = &s->units.unit[i], .sup = s};
-        cli_unit_init(&s->child[i].unit);
-    }
     ac_timer_start(s->tick, 0, TICK_NS);
     ac_loop_run(s->loop);
     ac_timer_destroy(s->tick);
@@ -250,6 +246,10 @@ int cli_supervise(struct cli_layout *l)
             AC_LOGW("supervisor", "leftovers_killed", AC_KI("processes", n));
         rc = cli_units_prepare(l, &s->units, &err);
         if (rc == 0) {
+            for (int i = 0; i < s->units.n; i++) {
+                s->child[i] = (struct child){.def = &s->units.unit[i], .sup = s};
+                cli_unit_init(&s->child[i].unit);
+            }
             write_status(s);
             run(s);
             cli_units_fini(&s->units);

@@ -227,6 +227,21 @@ static int add_service(struct cli_layout *l, struct cli_units *u, size_t i, cons
     return 0;
 }
 
+/* ACESO_SERVICES=a,b,c runs only these (to work on one of them). */
+static bool chosen(const char *name)
+{
+    const char *list = getenv("ACESO_SERVICES");
+    if (ac_str_empty(list))
+        return true;
+    ac_cleanup(ac_free_p) char *copy = ac_xstrdup(list);
+    char *rest = copy;
+    for (char *one; (one = ac_str_next(&rest, ','));) {
+        if (ac_streq(ac_str_trim(one), name))
+            return true;
+    }
+    return false;
+}
+
 int cli_units_prepare(struct cli_layout *l, struct cli_units *ret, struct ac_err *err)
 {
     int grpc[AC_ARRAY_LEN(SERVICES)] = {0}, http[AC_ARRAY_LEN(SERVICES)] = {0}, rc = 0;
@@ -252,8 +267,10 @@ int cli_units_prepare(struct cli_layout *l, struct cli_units *ret, struct ac_err
         if (rc == 0 && SERVICES[i].grpc)
             rc = cli_layout_port(l, SERVICES[i].name, &grpc[i], err);
     }
-    for (size_t i = 0; rc == 0 && i < AC_ARRAY_LEN(SERVICES); i++)
-        rc = add_service(l, ret, i, grpc, http, pg_url, nats_url, err);
+    for (size_t i = 0; rc == 0 && i < AC_ARRAY_LEN(SERVICES); i++) {
+        if (chosen(SERVICES[i].name))
+            rc = add_service(l, ret, i, grpc, http, pg_url, nats_url, err);
+    }
     if (rc != 0)
         cli_units_fini(ret);
     return rc;
