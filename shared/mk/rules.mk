@@ -64,8 +64,8 @@ endef
 
 define service_targets_
 $$(call lib,$$($(1)_core_a),$$($(1)_core_src))
-$$(call objs,$$($(1)_core_src)): XFLAGS := -Wconversion $(PUREFLAGS) -Iservices/$(1)/core $(foreach c,$($(1)_CORES),-Iservices/$(c)/core)
-$$(call objs,$$($(1)_shell_src) $$(wildcard services/$(1)/main.c)): XFLAGS := -Iservices/$(1) -Iservices/$(1)/core $(foreach c,$($(1)_CORES),-Iservices/$(c)/core) $($(1)_XFLAGS)
+$$(call objs,$$($(1)_core_src)): XFLAGS := -Wconversion $(PUREFLAGS) -iquoteservices/$(1)/core $(foreach c,$($(1)_CORES),-iquoteservices/$(c)/core)
+$$(call objs,$$($(1)_shell_src) $$(wildcard services/$(1)/main.c)): XFLAGS := -iquoteservices/$(1) -iquoteservices/$(1)/core $(foreach c,$($(1)_CORES),-iquoteservices/$(c)/core) $($(1)_XFLAGS)
 $$(call objs,$$($(1)_fakes_src)): XFLAGS := $(call test_xflags,$(1))
 ALL_CORES += $$($(1)_core_a)
 ifneq ($$(wildcard services/$(1)/main.c),)
@@ -78,7 +78,7 @@ $$(foreach t,$$(wildcard services/$(1)/tests/bench/bench_*.c),$$(call bench_prog
 $$(foreach t,$$(wildcard services/$(1)/tests/fuzz/fuzz_*.c),$$(call fuzz_target,$(1),$$(t)))
 endef
 
-test_xflags = -Iservices/$(1) -Iservices/$(1)/core -Iservices/$(1)/tests/fakes $(foreach c,$($(1)_CORES),-Iservices/$(c)/core) $($(1)_XFLAGS)
+test_xflags = -iquoteservices/$(1) -iquoteservices/$(1)/core -iquoteservices/$(1)/tests/fakes $(foreach c,$($(1)_CORES),-iquoteservices/$(c)/core) $($(1)_XFLAGS)
 
 # $(call unit_test,OWNER,TEST.c,OTHER SOURCES,ARCHIVES,LIBS)
 define unit_test_

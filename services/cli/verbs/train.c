@@ -1,0 +1,400 @@
+/* aceso train: rules from series files. No service is needed. */
+#include "train.h"
+
+#include "bench.h"
+#include "evalrule.h"
+#include "verbs.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <dirent.h>
+
+#include <aceso/base.h>
+#include <aceso/buf.h>
+#include <aceso/clock.h>
+#include <aceso/file.h>
+#include <aceso/str.h>
+
+#include "readers/series_file.h"
+
+static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx);
+
+const struct cli_verb cli_verb_train = {
+    "train", "learn rules from series; score the method on a data set", cmd_train,
+    "usage: aceso train --series CSV... [--proposer synth] [--budget-s S] [--delay K] --out DIR\n"
+    "       aceso train bench --dataset kpi|csv DIR [--protocol honest|argos] [--delay K] "
+    "[--threads N]\n\n"
+    "  --series CSV     value,label rows or a header with timestamp,value,label; .gz is read as it "
+    "is\n"
+    "  --out DIR        DIR/<series>.rule and DIR/<series>.flags (one 0/1 a row)\n"
+    "  --delay K        an event counts as found in its first K + 1 points (default 7)\n"
+    "  --budget-s S     stop starting on further series after S seconds (0: no limit)\n"
+    "  --protocol       honest: choices from the training part alone, score on the test part;\n"
+    "                   argos: training part cut 70/30, threshold on the scored labels\n"
+    "  --threads N      default: all processors; the result does not depend on it\n"};
+
+#define FILES_MAX 4096
+
+/* Work on files by index: each thread takes the next one; results lie in the order of the files. */
+struct pool {
+    pthread_mutex_t lock;
+    size_t next, n, done;
+    void (*fn)(struct pool *p, size_t i);
+    void *arg;
+};
+
+static void *pool_thread(void *arg)
+{
+    struct pool *p = arg;
+    for (;;) {
+        pthread_mutex_lock(&p->lock);
+        size_t i = p->next < p->n ? p->next++ : SIZE_MAX;
+        pthread_mutex_unlock(&p->lock);
+        if (i == SIZE_MAX)
+            return NULL;
+        p->fn(p, i);
+        pthread_mutex_lock(&p->lock);
+        size_t done = ++p->done;
+        pthread_mutex_unlock(&p->lock);
+        cli_progress("%zu of %zu series", done, p->n);
+    }
+}
+
+static void pool_run(struct pool *p, unsigned threads)
+{
+    pthread_t t[64];
+    unsigned n = 0;
+    (void)pthread_mutex_init(&p->lock, NULL);
+    while (n + 1 < threads && n < AC_ARRAY_LEN(t) &&
+           pthread_create(&t[n], NULL, pool_thread, p) == 0)
+        n++;
+    (void)pool_thread(p);
+    for (unsigned i = 0; i < n; i++)
+        (void)pthread_join(t[i], NULL);
+    (void)pthread_mutex_destroy(&p->lock);
+}
+
+static bool parse_threads(const char *s, unsigned *ret)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t n = cpus > 0 ? (uint64_t)cpus : 1;
+    if (s && (!ac_str_to_u64(s, &n) || n < 1 || n > 64))
+        return false;
+    *ret = (unsigned)AC_MIN(n, (uint64_t)64);
+    return true;
+}
+
+static bool parse_delay(const char *s, size_t *ret)
+{
+    uint64_t k = TRAIN_DELAY_DEFAULT;
+    if (s && (!ac_str_to_u64(s, &k) || k > 1000000))
+        return false;
+    *ret = (size_t)k;
+    return true;
+}
+
+/* ---- bench ---- */
+
+struct bench {
+    char **files;
+    enum bench_protocol protocol;
+    size_t delay;
+    struct bench_result *results;
+    struct ac_err *errs;
+    int *rcs;
+};
+
+static void bench_one(struct pool *p, size_t i)
+{
+    struct bench *b = p->arg;
+    b->rcs[i] = bench_series(b->files[i], b->protocol, b->delay, &b->results[i], &b->errs[i]);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int list_files(const char *dir, char ***ret, size_t *ret_n, struct ac_err *err)
+{
+    DIR *d = opendir(dir);
+    if (!d)
+        return ac_err_set(err, AC_EINVAL, "%s: the directory cannot be read", dir);
+    char **v = NULL;
+    size_t n = 0, cap = 0;
+    for (struct dirent *e; (e = readdir(d)) && n < FILES_MAX;) {
+        if (!ac_str_ends(e->d_name, ".csv") && !ac_str_ends(e->d_name, ".csv.gz"))
+            continue;
+        ac_grow(&v, &cap, n + 1, sizeof *v);
+        v[n++] = ac_xasprintf("%s/%s", dir, e->d_name);
+    }
+    (void)closedir(d);
+    if (!n) {
+        free(v);
+        return ac_err_set(err, AC_EINVAL, "%s: no .csv or .csv.gz file in it", dir);
+    }
+    qsort(v, n, sizeof *v, by_name);
+    *ret = v;
+    *ret_n = n;
+    return 0;
+}
+
+static void print_bench(const struct bench *b, size_t n, double seconds, const struct cli_ctx *ctx)
+{
+    double delay = 0, whole = 0, vus = 0, auc = 0, alarms = 0, days = 0;
+    size_t counted = 0, worse = 0, fp = 0, tp = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct bench_result *r = &b->results[i];
+        if (!ctx->json)
+            printf("%-40s %.4f  tp %4zu fp %4zu fn %4zu  %s | %s\n", r->name, r->with_delay.f1,
+                   r->with_delay.tp, r->with_delay.fp, r->with_delay.fn, r->rule.base,
+                   r->rule.step);
+        alarms += (double)r->alarms;
+        days += r->days;
+        fp += r->with_delay.fp;
+        tp += r->with_delay.tp;
+        if (!r->segments)
+            continue;
+        counted++;
+        delay += r->with_delay.f1;
+        whole += r->without.f1;
+        vus += r->vus_pr;
+        auc += r->auc_pr;
+        worse += r->with_delay.f1 < r->base.f1 - 1e-12;
+    }
+    double k = counted ? (double)counted : 1;
+    if (!ctx->json) {
+        printf("event F1 with delay %zu: %.4f   without: %.4f   VUS-PR %.4f   AUC-PR %.4f\n",
+               b->delay, delay / k, whole / k, vus / k, auc / k);
+        printf(
+            "%zu series, hits %zu, false alarm points %zu, %.3f alarms a day and series, %.1f s\n",
+            n, tp, fp, days > 0 ? alarms / days : 0, seconds);
+        return;
+    }
+    printf(
+        "{\"event_f1_delay\": %.6f, \"event_f1\": %.6f, \"vus_pr\": %.6f, \"auc_pr\": %.6f, "
+        "\"alarms_per_day\": %.6f, \"worse_than_base\": %zu, \"series\": %zu, \"seconds\": %.3f, "
+        "\"tp\": %zu, \"fp\": %zu, \"delay\": %zu, \"protocol\": \"%s\"}\n",
+        delay / k, whole / k, vus / k, auc / k, days > 0 ? alarms / days : 0, worse, n, seconds, tp,
+        fp, b->delay, b->protocol == BENCH_ARGOS ? "argos" : "honest");
+}
+
+static int run_bench(const char *dir, struct bench *b, unsigned threads, const struct cli_ctx *ctx)
+{
+    struct ac_err err = AC_ERR_INIT;
+    size_t n = 0;
+    if (list_files(dir, &b->files, &n, &err) < 0)
+        return cli_fail("train bench", &err);
+    b->results = ac_xcalloc(n, sizeof *b->results);
+    b->errs = ac_xcalloc(n, sizeof *b->errs);
+    b->rcs = ac_xcalloc(n, sizeof *b->rcs);
+    struct pool p = {.n = n, .fn = bench_one, .arg = b};
+    int64_t start = ac_now_ns();
+    pool_run(&p, threads);
+    double seconds = (double)(ac_now_ns() - start) / 1e9;
+    int code = CLI_OK;
+    for (size_t i = 0; i < n && code == CLI_OK; i++) {
+        if (b->rcs[i] < 0)
+            code = cli_fail("train bench", &b->errs[i]);
+    }
+    if (code == CLI_OK)
+        print_bench(b, n, seconds, ctx);
+    for (size_t i = 0; i < n; i++) {
+        if (b->rcs[i] == 0)
+            bench_result_fini(&b->results[i]);
+        free(b->files[i]);
+    }
+    free(b->files);
+    free(b->results);
+    free(b->errs);
+    free(b->rcs);
+    return code;
+}
+
+static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
+{
+    const char *dataset = NULL, *protocol = "honest", *delay = NULL, *threads = NULL;
+    struct cli_opt opts[] = {{.name = "--dataset", .has_value = true, .value = &dataset},
+                             {.name = "--protocol", .has_value = true, .value = &protocol},
+                             {.name = "--delay", .has_value = true, .value = &delay},
+                             {.name = "--threads", .has_value = true, .value = &threads}};
+    int npos = 0;
+    int rc = cli_parse(&cli_verb_train, argc, argv, opts, AC_ARRAY_LEN(opts), &npos);
+    if (rc)
+        return rc > 0 ? CLI_OK : CLI_USAGE;
+    struct bench b = {.protocol = ac_streq(protocol, "argos") ? BENCH_ARGOS : BENCH_HONEST};
+    unsigned n_threads = 1;
+    if (!dataset || (!ac_streq(dataset, "kpi") && !ac_streq(dataset, "csv")))
+        return cli_usage("train bench", "--dataset is kpi or csv");
+    if (npos != 1)
+        return cli_usage("train bench", "name one directory of series files");
+    if (!ac_streq(protocol, "honest") && !ac_streq(protocol, "argos"))
+        return cli_usage("train bench", "--protocol is honest or argos");
+    if (!parse_delay(delay, &b.delay))
+        return cli_usage("train bench", "--delay is a number of points");
+    if (!parse_threads(threads, &n_threads))
+        return cli_usage("train bench", "--threads is a number from 1 to 64");
+    return run_bench(argv[1], &b, n_threads, ctx);
+}
+
+/* ---- training of single files ---- */
+
+struct job {
+    const char **files;
+    const char *out;
+    size_t delay;
+    int64_t until_ns; /* monotonic; 0: no limit */
+    struct train_result *results;
+    char (*names)[128];
+    double *seconds;
+    struct ac_err *errs;
+    int *rcs;
+};
+
+static int write_outputs(const struct job *j, size_t i, struct ac_err *err)
+{
+    struct series_file f;
+    int rc = series_file_read(j->files[i], &f, err);
+    if (rc < 0)
+        return rc;
+    uint8_t *flags = ac_xcalloc(2 * f.n + 1, 1);
+    rc = evalrule_flags(j->results[i].text, f.values, f.n, flags, NULL, err);
+    for (size_t k = f.n; rc == 0 && k-- > 0;) { /* one 0 or 1 a line, in place from the end */
+        flags[2 * k] = flags[k] ? '1' : '0';
+        flags[2 * k + 1] = '\n';
+    }
+    char *path = ac_xasprintf("%s/%s.rule", j->out, j->names[i]);
+    if (rc == 0)
+        rc = ac_file_write_atomic(path, j->results[i].text, strlen(j->results[i].text), 0644, err);
+    free(path);
+    path = ac_xasprintf("%s/%s.flags", j->out, j->names[i]);
+    if (rc == 0)
+        rc = ac_file_write_atomic(path, flags, 2 * f.n, 0644, err);
+    free(path);
+    free(flags);
+    series_file_fini(&f);
+    return rc;
+}
+
+static void train_one(struct pool *p, size_t i)
+{
+    struct job *j = p->arg;
+    int64_t start = ac_now_ns();
+    struct series_file f;
+    if (j->until_ns && start > j->until_ns && i > 0) {
+        j->rcs[i] =
+            ac_err_set(&j->errs[i], AC_ETIMEOUT, "%s: the budget was used up before", j->files[i]);
+        return;
+    }
+    j->rcs[i] = series_file_read_train(j->files[i], &f, &j->errs[i]);
+    if (j->rcs[i] < 0)
+        return;
+    ac_str_copy(j->names[i], sizeof j->names[i], f.name);
+    for (char *c = j->names[i]; *c; c++)
+        *c = *c == '/' || (unsigned char)*c < 0x20 ? '_' : *c;
+    struct train_part part = {
+        .name = f.name, .values = f.values, .labels = f.labels, .n = f.n, .step_ns = f.step_ns};
+    j->rcs[i] = train_labelled(&part, j->delay, &j->results[i], &j->errs[i]);
+    series_file_fini(&f);
+    if (j->rcs[i] == 0)
+        j->rcs[i] = write_outputs(j, i, &j->errs[i]);
+    j->seconds[i] = (double)(ac_now_ns() - start) / 1e9;
+}
+
+static void print_jobs(const struct job *j, size_t n, const struct cli_ctx *ctx)
+{
+    struct ac_buf b;
+    ac_buf_init(&b, 256u << 20);
+    ac_buf_puts(&b, "{\"series\": [");
+    for (size_t i = 0; i < n; i++) {
+        const struct train_result *r = &j->results[i];
+        if (!ctx->json)
+            printf("%s: training F1 %.3f, %s%s%s, %.2f s\n", j->names[i], r->train_f, r->base,
+                   r->step[0] ? " or " : "", r->step, j->seconds[i]);
+        ac_buf_puts(&b, i ? ", {\"name\": " : "{\"name\": ");
+        ac_buf_put_json_str(&b, j->names[i]);
+        ac_buf_puts(&b, ", \"rule\": ");
+        ac_buf_put_json_str(&b, r->text);
+        ac_buf_printf(&b, ", \"train_f1\": %.6f, \"seconds\": %.3f}", r->train_f, j->seconds[i]);
+    }
+    ac_buf_puts(&b, "], \"tokens\": 0, \"cost_usd\": 0}");
+    if (ctx->json)
+        printf("%s\n", ac_buf_str(&b));
+    ac_buf_fini(&b);
+}
+
+static int run_train(struct job *j, size_t n, unsigned threads, const struct cli_ctx *ctx)
+{
+    j->results = ac_xcalloc(n, sizeof *j->results);
+    j->names = ac_xcalloc(n, sizeof *j->names);
+    j->seconds = ac_xcalloc(n, sizeof *j->seconds);
+    j->errs = ac_xcalloc(n, sizeof *j->errs);
+    j->rcs = ac_xcalloc(n, sizeof *j->rcs);
+    struct ac_err err = AC_ERR_INIT;
+    int code = CLI_OK;
+    if (ac_dir_create(j->out, 0755, &err) < 0) {
+        code = cli_fail("train", &err);
+    } else {
+        struct pool p = {.n = n, .fn = train_one, .arg = j};
+        pool_run(&p, threads);
+    }
+    for (size_t i = 0; i < n && code == CLI_OK; i++) {
+        if (j->rcs[i] < 0)
+            code = cli_fail("train", &j->errs[i]);
+    }
+    if (code == CLI_OK)
+        print_jobs(j, n, ctx);
+    for (size_t i = 0; i < n; i++)
+        train_result_fini(&j->results[i]);
+    free(j->results);
+    free(j->names);
+    free(j->seconds);
+    free(j->errs);
+    free(j->rcs);
+    return code;
+}
+
+static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx)
+{
+    if (argc > 1 && ac_streq(argv[1], "bench"))
+        return cmd_bench(argc - 1, argv + 1, ctx);
+    const char *series[FILES_MAX], *proposer = "synth", *budget = NULL, *delay = NULL,
+                                   *threads = NULL;
+    struct job j = {.files = series};
+    int n = 0, npos = 0;
+    struct cli_opt opts[] = {{.name = "--series",
+                              .has_value = true,
+                              .value = series,
+                              .repeat = true,
+                              .max = FILES_MAX,
+                              .count = &n},
+                             {.name = "--proposer", .has_value = true, .value = &proposer},
+                             {.name = "--budget-s", .has_value = true, .value = &budget},
+                             {.name = "--delay", .has_value = true, .value = &delay},
+                             {.name = "--threads", .has_value = true, .value = &threads},
+                             {.name = "--out", .has_value = true, .value = &j.out}};
+    int rc = cli_parse(&cli_verb_train, argc, argv, opts, AC_ARRAY_LEN(opts), &npos);
+    if (rc)
+        return rc > 0 ? CLI_OK : CLI_USAGE;
+    double budget_s = 0;
+    unsigned n_threads = 1;
+    if (!n || npos)
+        return cli_usage("train", "name series files with --series");
+    if (!j.out)
+        return cli_usage("train", "name a directory with --out");
+    if (!ac_streq(proposer, "synth"))
+        return cli_usage(
+            "train", "--proposer is synth: rules from language models come with a running system");
+    if (budget && (!ac_str_to_f64(budget, &budget_s) || !(budget_s >= 0 && budget_s < 1e9)))
+        return cli_usage("train", "--budget-s is a number of seconds");
+    if (!parse_delay(delay, &j.delay) || !parse_threads(threads, &n_threads))
+        return cli_usage("train", "--delay and --threads are whole numbers");
+    if (budget_s > 0)
+        j.until_ns = ac_now_ns() + (int64_t)(budget_s * 1e9);
+    return run_train(&j, (size_t)n, n_threads, ctx);
+}

@@ -1,0 +1,345 @@
+/* The embedded synthesiser: a best atom chosen with a prior, and a step atom joined by OR. */
+#include "bank.h"
+#include "evalrule.h"
+#include "score.h"
+#include "threshold.h"
+#include "train.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <aceso/base.h>
+#include <aceso/buf.h>
+#include <aceso/rules.h>
+
+#define PRIOR_WEIGHT      2.0
+#define STEP_PRIOR_WEIGHT 3.0
+#define STEP_GAIN_MIN     0.02
+#define QUIET             7 /* points without it before a step atom fires again */
+
+struct synth {
+    const struct train_part *part;
+    struct threshold_data data;
+    struct bank_fit fit;
+    struct bank_lets lets;
+    struct ac_err *err;
+};
+
+struct choice {
+    const struct bank_atom *atom; /* NULL: none */
+    struct threshold t;
+    char name[24]; /* scaled residual in the rule text */
+};
+
+void train_result_fini(struct train_result *r)
+{
+    free(r->text);
+    r->text = NULL;
+}
+
+static double sign_of(enum bank_dir d)
+{
+    return d == DIR_DOWN ? -1 : 1;
+}
+
+/* Columns of named lets; the caller frees the block that holds them. */
+static int columns(struct synth *s, const char *const *names, size_t n, double **ret_block,
+                   double ***ret_cols)
+{
+    size_t len = s->part->n;
+    double *block = ac_try_malloc(ac_mul_size(ac_mul_size(n + 1, len), sizeof(double)));
+    if (!block)
+        return ac_err_set(s->err, AC_ENOMEM, "the series is too long to train on");
+    double **cols = ac_xmalloc((n + 1) * sizeof *cols);
+    for (size_t i = 0; i < n; i++)
+        cols[i] = block + i * len;
+    int rc =
+        evalrule_columns(&s->lets, s->part->step_ns, s->part->values, len, names, n, cols, s->err);
+    if (rc < 0) {
+        free(block);
+        free(cols);
+        return rc;
+    }
+    *ret_block = block;
+    *ret_cols = cols;
+    return 0;
+}
+
+static int fit_scales(struct synth *s)
+{
+    const char *names[R_END];
+    enum bank_resid ids[R_END];
+    size_t n = 0;
+    for (int r = 0; r < R_END; r++) {
+        if (s->fit.used[r]) {
+            names[n] = bank_resid_name((enum bank_resid)r);
+            ids[n++] = (enum bank_resid)r;
+        }
+    }
+    double *block = NULL, **cols = NULL;
+    int rc = columns(s, names, n, &block, &cols);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        bank_fit_scale(&s->fit, ids[i], cols[i], s->part->n);
+    free(block);
+    free(cols);
+    return 0;
+}
+
+/* Distinct scaled residuals that a list of atoms needs. */
+struct need {
+    char (*names)[24];
+    const char **ptr;
+    size_t n;
+    size_t *of; /* atom -> column, SIZE_MAX: cannot be built */
+};
+
+static struct need needed(struct synth *s, const struct bank_atom *atoms, size_t n)
+{
+    struct need d = {.names = ac_xcalloc(n + 1, 24),
+                     .ptr = ac_xcalloc(n + 1, sizeof(char *)),
+                     .of = ac_xcalloc(n + 1, sizeof(size_t))};
+    for (size_t i = 0; i < n; i++) {
+        d.of[i] = SIZE_MAX;
+        if (!s->fit.used[atoms[i].resid])
+            continue;
+        char name[24];
+        bank_put_scaled(&s->lets, &s->fit, atoms[i].resid, atoms[i].scale, name);
+        size_t k = 0;
+        while (k < d.n && strcmp(d.names[k], name) != 0)
+            k++;
+        if (k == d.n)
+            memcpy(d.names[d.n++], name, sizeof name);
+        d.of[i] = k;
+    }
+    for (size_t k = 0; k < d.n; k++)
+        d.ptr[k] = d.names[k];
+    return d;
+}
+
+static void need_fini(struct need *d)
+{
+    free(d->names);
+    free(d->ptr);
+    free(d->of);
+}
+
+/* The largest smoothed F1 plus a weighted prior: what transferred elsewhere counts twice. */
+static int choose_base(struct synth *s, struct choice *ret)
+{
+    struct need d = needed(s, bank_atoms, bank_n_atoms);
+    double *block = NULL, **cols = NULL, best = -INFINITY;
+    int rc = columns(s, d.ptr, d.n, &block, &cols);
+    for (size_t i = 0; rc == 0 && i < bank_n_atoms; i++) {
+        const struct bank_atom *a = &bank_atoms[i];
+        struct threshold t;
+        if (d.of[i] == SIZE_MAX ||
+            !threshold_fit(&s->data, cols[d.of[i]], sign_of(a->dir), a->dir == DIR_ABS, &t))
+            continue;
+        double z = t.f + PRIOR_WEIGHT * a->prior;
+        if (z > best) {
+            best = z;
+            ret->atom = a;
+            ret->t = t;
+            memcpy(ret->name, d.names[d.of[i]], sizeof ret->name);
+        }
+    }
+    free(block);
+    free(cols);
+    need_fini(&d);
+    return rc;
+}
+
+static void condition(const struct choice *c, char *dst, size_t size)
+{
+    enum bank_dir d = c->atom->dir;
+    (void)snprintf(dst, size, "%s%s%s",
+                   d == DIR_ABS    ? "abs("
+                   : d == DIR_DOWN ? "-"
+                                   : "",
+                   c->name, d == DIR_ABS ? ")" : "");
+}
+
+static void print_head(struct synth *s, const char *const *texts, size_t n, struct ac_buf *b)
+{
+    ac_buf_puts(b, "language 1\n\n");
+    ac_buf_printf(b, "# learnt from %zu points with %zu labelled events\n", s->part->n,
+                  s->data.n_events);
+    ac_buf_puts(b, "rule ");
+    ac_buf_put_json_str(b, s->part->name);
+    ac_buf_puts(b, " {\n    on ");
+    ac_buf_put_json_str(b, s->part->name);
+    ac_buf_printf(b, "\n    step %lldns\n", (long long)s->part->step_ns);
+    bank_print_used(&s->lets, texts, n, b);
+}
+
+/* The rule of a base atom and, where there is one, a step atom. Takes no step when step is NULL. */
+static char *print_rule(struct synth *s, const struct choice *base, const struct choice *step)
+{
+    char x[64], y[64] = "";
+    condition(base, x, sizeof x);
+    if (step)
+        condition(step, y, sizeof y);
+    const char *texts[] = {x, y};
+    struct ac_buf b;
+    ac_buf_init(&b, AC_RULES_TEXT_MAX);
+    print_head(s, texts, 2, &b);
+    double theta = bank_round(base->t.theta), phi = step ? bank_round(step->t.theta) : 0;
+    ac_buf_printf(&b, "    let strength = %s\n    let limit = %.6g\n", x, theta);
+    if (step) {
+        ac_buf_printf(&b, "    let step_strength = %s\n    let step_limit = %.6g\n", y, phi);
+        ac_buf_puts(
+            &b,
+            "    # 1 and more is anomalous\n    let score = greatest(coalesce(strength / limit, "
+            "0), coalesce(step_strength / step_limit, 0))\n");
+        ac_buf_printf(&b, "    when strength >= limit or edge(step_strength >= step_limit, %d)\n",
+                      QUIET);
+    } else {
+        ac_buf_puts(&b, "    let score = strength / limit\n    when strength >= limit\n");
+    }
+    ac_buf_printf(&b, "    severity warning\n    reason \"%s: {strength} (limit {limit})",
+                  bank_resid_says(base->atom->resid));
+    if (step)
+        ac_buf_printf(&b, "; %s: {step_strength} (limit {step_limit})",
+                      bank_resid_says(step->atom->resid));
+    ac_buf_puts(&b, "\"\n}\n");
+    return ac_buf_take(&b);
+}
+
+struct base_flags {
+    uint8_t *flags;
+    bool *hit;
+    size_t fp, hits;
+};
+
+static int flag_base(struct synth *s, const struct choice *base, struct base_flags *f)
+{
+    char *text = print_rule(s, base, NULL);
+    f->flags = ac_xcalloc(s->part->n, 1);
+    f->hit = ac_xcalloc(s->data.n_events + 1, sizeof(bool));
+    int rc = evalrule_flags(text, s->part->values, s->part->n, f->flags, NULL, s->err);
+    free(text);
+    for (size_t i = 0; rc == 0 && i < s->part->n; i++)
+        f->fp += f->flags[i] && !s->part->labels[i];
+    for (size_t e = 0; rc == 0 && e < s->data.n_events; e++) {
+        const struct score_segment *g = &s->data.events[e];
+        for (size_t i = g->a; i <= AC_MIN(g->b, g->a + s->data.delay); i++)
+            f->hit[e] |= f->flags[i];
+        f->hits += f->hit[e];
+    }
+    return rc;
+}
+
+static int choose_step(struct synth *s, const struct choice *base, struct choice *ret)
+{
+    struct base_flags f = {0};
+    struct need d = needed(s, bank_steps, bank_n_steps);
+    double *block = NULL, **cols = NULL, best = -INFINITY;
+    int rc = flag_base(s, base, &f);
+    if (rc == 0)
+        rc = columns(s, d.ptr, d.n, &block, &cols);
+    double own = 2.0 * (double)f.hits / (double)(f.hits + f.fp + s->data.n_events);
+    for (size_t i = 0; rc == 0 && i < bank_n_steps; i++) {
+        const struct bank_atom *a = &bank_steps[i];
+        struct threshold t;
+        if (d.of[i] == SIZE_MAX ||
+            !threshold_fit_or(&s->data, cols[d.of[i]], sign_of(a->dir), a->dir == DIR_ABS, f.flags,
+                              f.hit, f.fp, QUIET, &t))
+            continue;
+        double gain = t.f - own, z = gain + STEP_PRIOR_WEIGHT * a->prior;
+        if (gain > STEP_GAIN_MIN && z > best) {
+            best = z;
+            ret->atom = a;
+            ret->t = t;
+            memcpy(ret->name, d.names[d.of[i]], sizeof ret->name);
+        }
+    }
+    free(block);
+    free(cols);
+    free(f.flags);
+    free(f.hit);
+    need_fini(&d);
+    return rc;
+}
+
+/* No event to learn from: alarm outside 1.05 times the range seen, dropped where it would stay on.
+ */
+static int range_rule(struct synth *s, struct train_result *ret)
+{
+    double lo = INFINITY, hi = -INFINITY;
+    for (size_t i = 0; i < s->part->n; i++) {
+        double v = s->part->values[i];
+        lo = v < lo ? v : lo;
+        hi = v > hi ? v : hi;
+    }
+    if (!(lo <= hi))
+        return ac_err_set(s->err, AC_ENOTSUP, "the series has no values");
+    double margin = 0.05 * (hi > lo ? hi - lo : fabs(hi) + 1e-9);
+    struct ac_buf b;
+    ac_buf_init(&b, AC_RULES_TEXT_MAX);
+    print_head(s, NULL, 0, &b);
+    ac_buf_printf(
+        &b,
+        "    let low = %.6g\n    let high = %.6g\n    let excess = outside(value, low, high)\n"
+        "    let score = abs(excess)\n    when excess != 0\n    severity warning\n"
+        "    reason \"{value} lies outside [{low}, {high}], the range learnt from\"\n}\n",
+        lo - margin, hi + margin);
+    ret->text = ac_buf_take(&b);
+    (void)snprintf(ret->base, sizeof ret->base, "range");
+    return 0;
+}
+
+static void name_choice(const struct choice *c, char *dst, size_t size)
+{
+    static const char *const dirs[] = {"abs", "up", "down"};
+    dst[0] = 0;
+    if (c->atom)
+        (void)snprintf(dst, size, "%s %s", c->name, dirs[c->atom->dir]);
+}
+
+static int synthesise(struct synth *s, struct train_result *ret)
+{
+    int rc = bank_fit_residuals(&s->fit, s->part->values, s->part->n, s->part->step_ns, s->err);
+    if (rc < 0)
+        return rc;
+    bank_put_residuals(&s->lets, &s->fit);
+    struct choice base = {0}, step = {0};
+    rc = fit_scales(s);
+    if (rc == 0)
+        rc = choose_base(s, &base);
+    if (rc < 0)
+        return rc;
+    if (!base.atom)
+        return range_rule(s, ret);
+    rc = choose_step(s, &base, &step);
+    if (rc < 0)
+        return rc;
+    ret->text = print_rule(s, &base, step.atom ? &step : NULL);
+    ret->train_f = step.atom ? step.t.f : base.t.f;
+    name_choice(&base, ret->base, sizeof ret->base);
+    name_choice(&step, ret->step, sizeof ret->step);
+    return 0;
+}
+
+int train_labelled(const struct train_part *p, size_t delay, struct train_result *ret,
+                   struct ac_err *err)
+{
+    struct synth s = {.part = p, .err = err};
+    struct score_segment *events = NULL;
+    memset(ret, 0, sizeof *ret);
+    s.data = (struct threshold_data){.labels = p->labels, .n = p->n, .delay = delay};
+    s.data.n_events = score_segments(p->labels, p->n, &events);
+    s.data.events = events;
+    ret->events = s.data.n_events;
+    int rc = s.data.n_events ? synthesise(&s, ret) : range_rule(&s, ret);
+    if (rc == AC_ENOTSUP)
+        rc = range_rule(&s, ret);
+    if (rc == 0 && (rc = evalrule_canonical(&ret->text, err)) < 0)
+        train_result_fini(ret);
+    bank_lets_fini(&s.lets);
+    free(events);
+    return rc;
+}

@@ -1,0 +1,33 @@
+/* Training: a series in, a rule of the language out. Deterministic; no input but the training part.
+ * Pure: any thread, one call a series. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <aceso/err.h>
+
+/* A training part. Whoever reads a data set cuts it here: what comes after n was never in memory.
+ */
+struct train_part {
+    const char *name; /* of the series and the rule */
+    const double *values;
+    const uint8_t *labels; /* 1: anomalous */
+    size_t n;
+    int64_t step_ns;
+};
+
+struct train_result {
+    char *text;     /* a rule; caller frees (train_result_fini) */
+    double train_f; /* smoothed event F1 on the training part */
+    size_t events;
+    char base[64], step[64]; /* the atoms chosen; step is "" when none helped */
+};
+void train_result_fini(struct train_result *r);
+
+#define TRAIN_DELAY_DEFAULT 7
+
+/** Learns from labels; without labelled events, falls back to a range that the series has not left.
+ * AC_ENOTSUP when the series has nothing to learn from (too short, constant). */
+int train_labelled(const struct train_part *p, size_t delay, struct train_result *ret,
+                   struct ac_err *err) AC_MUST_USE;
