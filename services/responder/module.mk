@@ -1,0 +1,2 @@
+responder_LIBS :=
+$(call service,responder)
