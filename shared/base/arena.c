@@ -7,7 +7,7 @@
 
 #define ARENA_ALIGN     16
 #define ARENA_CHUNK_MIN 1024
-#define ARENA_CHUNK_MAX (256 * 1024)
+#define ARENA_CHUNK_MAX ((size_t)256 * 1024)
 
 struct chunk {
     struct chunk *next;
@@ -148,7 +148,7 @@ char *ac_arena_printf(struct ac_arena *a, const char *fmt, ...)
     if (!p)
         return NULL;
     va_start(ap, fmt);
-    vsnprintf(p, (size_t)n + 1, fmt, ap);
+    (void)vsnprintf(p, (size_t)n + 1, fmt, ap);
     va_end(ap);
     return p;
 }

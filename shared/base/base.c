@@ -10,8 +10,8 @@ bool (*ac_try_gate)(size_t n);
 
 _Noreturn void ac_assert_fail(const char *cond, const char *file, int line, const char *func)
 {
-    fprintf(stderr, "%s:%d: %s: assertion failed: %s\n", file, line, func, cond);
-    fflush(stderr);
+    (void)fprintf(stderr, "%s:%d: %s: assertion failed: %s\n", file, line, func, cond);
+    (void)fflush(stderr);
     void *frames[64];
     backtrace_symbols_fd(frames, backtrace(frames, (int)AC_ARRAY_LEN(frames)), 2);
     abort();
@@ -19,7 +19,7 @@ _Noreturn void ac_assert_fail(const char *cond, const char *file, int line, cons
 
 static _Noreturn void out_of_memory(size_t n)
 {
-    fprintf(stderr, "out of memory: %zu bytes asked for\n", n);
+    (void)fprintf(stderr, "out of memory: %zu bytes asked for\n", n);
     abort();
 }
 

@@ -89,7 +89,7 @@ bool ac_buf_printf(struct ac_buf *b, const char *fmt, ...)
     }
     if ((size_t)n >= room) {
         va_start(ap, fmt);
-        vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
+        (void)vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
         va_end(ap);
     }
     b->len += (size_t)n;

@@ -68,8 +68,8 @@ void ac_time_format(int64_t wall_ns, char *dst, size_t dst_size)
     }
     int m, d, s = (int)(rest / AC_NS_PER_S);
     civil_from_days(days, &y, &m, &d);
-    snprintf(dst, dst_size, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", (int)y, m, d, s / 3600,
-             s / 60 % 60, s % 60, (int)(rest % AC_NS_PER_S / AC_NS_PER_US));
+    (void)snprintf(dst, dst_size, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", (int)y, m, d, s / 3600,
+                   s / 60 % 60, s % 60, (int)(rest % AC_NS_PER_S / AC_NS_PER_US));
 }
 
 /* n decimal digits at *s, or -1. */
@@ -150,7 +150,7 @@ static bool parse_zone(const char **s, int64_t *ret_offset_s)
     int m = digits(s, 2);
     if (m < 0 || m > 59)
         return false;
-    *ret_offset_s = sign * (h * 3600 + m * 60);
+    *ret_offset_s = (int64_t)sign * (h * 3600 + m * 60);
     return true;
 }
 

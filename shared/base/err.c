@@ -30,7 +30,7 @@ int ac_err_vset(struct ac_err *err, int code, const char *fmt, va_list ap)
     if (err) {
         /* The arguments may point into err->msg, so format elsewhere first. */
         char msg[AC_ERR_MSG_MAX];
-        vsnprintf(msg, sizeof(msg), fmt, ap);
+        (void)vsnprintf(msg, sizeof(msg), fmt, ap);
         err->code = code;
         memcpy(err->msg, msg, sizeof(msg));
     }

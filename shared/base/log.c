@@ -13,7 +13,7 @@
 #include <aceso/log.h>
 #include <aceso/str.h>
 
-#define LINE_MAX_BYTES  (64 * 1024)
+#define LINE_MAX_BYTES  ((size_t)64 * 1024)
 #define VALUE_MAX_BYTES 2048
 #define COMP_MAX        32
 #define RATE_SLOTS      256

@@ -267,7 +267,7 @@ static int read_text(struct reader *r, char *text, size_t len)
 static int parse(const char *file, char *text, size_t len, struct ac_series **ret,
                  struct ac_err *err)
 {
-    struct ac_err unused;
+    struct ac_err unused = AC_ERR_INIT;
     ac_cleanup(ac_free_p) char *name = base_name(file);
     struct reader r = {.file = file, .err = err ? err : &unused, .s = ac_series_create(name)};
     int rc = read_text(&r, text, len);

@@ -25,7 +25,7 @@ void ac_series_destroy(struct ac_series *s)
 void ac_series_append(struct ac_series *s, int64_t time_ns, double value, int label)
 {
     AC_ASSERT(s->step_ns == 0 && (s->times_ns || s->n == 0));
-    size_t cap = s->cap, cap_times = s->cap, cap_labels = s->cap;
+    size_t cap = s->cap, cap_times = cap, cap_labels = cap; /* each array has that much */
     bool labelled = s->labels || (label >= 0 && s->n == 0);
     ac_grow(&s->values, &cap, s->n + 1, sizeof(double));
     ac_grow(&s->times_ns, &cap_times, s->n + 1, sizeof(int64_t));

@@ -22,12 +22,14 @@ _Noreturn void ac_assert_fail(const char *cond, const char *file, int line, cons
 
 /* Function-scoped resources: ac_cleanup(ac_free_p) char *s = ...; */
 #define ac_cleanup(fn) __attribute__((cleanup(fn)))
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type takes none */
 #define AC_DEFINE_CLEANUP(type, fn)                                                                \
     static inline void fn##_p(type *p)                                                             \
     {                                                                                              \
         if (*p)                                                                                    \
             fn(*p);                                                                                \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 static inline void ac_free_p(void *p)
 {
     free(*(void **)p);
