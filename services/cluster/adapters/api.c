@@ -8,6 +8,8 @@
 #include <aceso/str.h>
 #include <aceso/yaml.h>
 
+#include "core/kpb.h"
+
 #define BODY_MAX (8u << 20)
 
 void api_reply_json(struct areq *q, int http_status, const json_t *j)
@@ -42,7 +44,7 @@ int api_body(struct areq *q, json_t **ret, struct ac_err *err)
         return 0;
     }
     if (type != NULL && strstr(type, "protobuf") != NULL)
-        return ac_err_set(err, AC_EDATALOSS, "the body must be JSON");
+        return cl_kpb_decode(text, len, ret, err);
     if (type != NULL && strstr(type, "yaml") != NULL) {
         struct ac_yaml_doc *doc = NULL;
         if (ac_yaml_parse("body", text, len, &doc, err) != 0)

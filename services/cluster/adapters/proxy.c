@@ -211,8 +211,10 @@ static bool flush(struct px_flow *f, int64_t now)
 static bool pass(struct proxy *p, struct px_flow *f, const char *data, size_t n, bool open)
 {
     size_t sent = 0;
+    int64_t now = ac_now_ns();
+    bool held = f->faulty || f->earliest_ns > now;
     ac_metric_add(p->m_bytes, (double)n);
-    if (open && !f->faulty && f->head == NULL) {
+    if (open && !held && f->head == NULL) {
         ssize_t w = send(f->to, data, n, MSG_NOSIGNAL);
         if (w < 0 && errno != EAGAIN && errno != EINTR)
             return false;
@@ -220,7 +222,7 @@ static bool pass(struct proxy *p, struct px_flow *f, const char *data, size_t n,
         if (sent == n)
             return true;
     }
-    push(f, data + sent, n - sent, f->faulty ? px_due(p, f, ac_now_ns()) : 0);
+    push(f, data + sent, n - sent, held ? px_due(p, f, now) : 0);
     return true;
 }
 

@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EAGER_NS (100 * AC_NS_PER_MS) /* between probes until a container is ready the first time  \
-                                       */
+#define EAGER_NS                                                                                   \
+    (100 * AC_NS_PER_MS) /* between probes until a container is ready the first time               \
+                          */
 
 static const char *const names[RT_PROBES] = {"Readiness", "Liveness", "Startup"};
 static const char *const fields[RT_PROBES] = {"readinessProbe", "livenessProbe", "startupProbe"};

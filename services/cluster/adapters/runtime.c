@@ -378,21 +378,24 @@ static bool passable(const char *path)
     }
 }
 
+char *runtime_base_dir(const char *state_dir, struct ac_err *err)
+{
+    (void)chmod(state_dir, 0711);
+    if (geteuid() != 0 || passable(state_dir))
+        return ac_xstrdup(state_dir);
+    char *base =
+        ac_xasprintf("/var/tmp/aceso-cluster-%016llx", (unsigned long long)ac_hash_str(state_dir));
+    AC_LOGI("runtime", "pods_elsewhere", AC_KS("dir", base),
+            AC_KS("why", "unprivileged users cannot pass the state directory"));
+    if (ac_dir_create(base, 0711, err) == 0 && chmod(base, 0711) == 0)
+        return base;
+    free(base);
+    return NULL;
+}
+
 static int make_dirs(struct runtime *rt, struct ac_err *err)
 {
-    const char *base = rt->o.state_dir;
-    ac_cleanup(ac_free_p) char *elsewhere = NULL;
-    (void)chmod(base, 0711);
-    if (geteuid() == 0 && !passable(base)) {
-        elsewhere =
-            ac_xasprintf("/var/tmp/aceso-cluster-%016llx", (unsigned long long)ac_hash_str(base));
-        AC_LOGI("runtime", "pods_elsewhere", AC_KS("dir", elsewhere),
-                AC_KS("why", "unprivileged users cannot pass the state directory"));
-        base = elsewhere;
-        int r = ac_dir_create(base, 0711, err);
-        if (r != 0)
-            return r;
-    }
+    const char *base = rt->o.base_dir;
     rt->pods_dir = ac_xasprintf("%s/pods", base);
     rt->cache_dir = ac_xasprintf("%s/cache", base);
     rt->logs_dir = ac_xasprintf("%s/logs", rt->o.state_dir);
@@ -401,7 +404,7 @@ static int make_dirs(struct runtime *rt, struct ac_err *err)
         r = ac_dir_create(rt->cache_dir, 0777, err);
     if (r == 0)
         r = ac_dir_create(rt->logs_dir, 0700, err);
-    if (r == 0 && chmod(rt->cache_dir, 01777) != 0)
+    if (r == 0 && (chmod(rt->cache_dir, 01777) != 0 || chmod(rt->pods_dir, 0711) != 0))
         r = ac_err_errno(err, errno, "%s", rt->cache_dir);
     return r;
 }

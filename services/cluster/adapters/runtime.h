@@ -15,7 +15,8 @@
 struct runtime;
 
 struct runtime_opts {
-    const char *state_dir; /* pods, logs and cached files go below it */
+    const char *state_dir; /* logs go below it */
+    const char *base_dir;  /* pods and cached files, by runtime_base_dir */
     const char *host_ip;
     const char *cluster_id; /* names this instance in the environment of its processes */
     json_t *images;         /* borrowed */
@@ -26,6 +27,10 @@ struct runtime_opts {
     int64_t max_pods;
 };
 
+/** Where files go that pods of other users read: the state directory, or one of this instance's own
+ * in /var/tmp when we are root and other users cannot pass to the state directory. Caller frees;
+ * NULL with err. */
+char *runtime_base_dir(const char *state_dir, struct ac_err *err);
 /** Ends what an earlier run of this instance has left. */
 int runtime_create(struct ac_loop *l, struct cl_store *s, const struct runtime_opts *o,
                    struct runtime **ret, struct ac_err *err) AC_MUST_USE;

@@ -53,7 +53,7 @@ struct wiring {
     struct ac_timer *timer;
     bool queued, stopping;
     int lock_fd, net_fd;
-    char *ready_more, *state_dir;
+    char *ready_more, *state_dir, *base_dir;
 };
 
 static int64_t wall(void *self)
@@ -278,10 +278,14 @@ static int open_state(struct wiring *w, struct ac_err *err)
 static int start_parts(struct wiring *w, struct ac_err *err)
 {
     const struct cluster_conf *c = w->conf;
-    int r = images_load(w->state_dir, c->images, &w->images, err);
+    w->base_dir = runtime_base_dir(w->state_dir, err);
+    if (w->base_dir == NULL)
+        return err->code;
+    int r = images_load(w->base_dir, c->images, &w->images, err);
     if (r != 0)
         return r;
     struct runtime_opts ro = {.state_dir = w->state_dir,
+                              .base_dir = w->base_dir,
                               .host_ip = HOST_IP,
                               .cluster_id = w->state_dir,
                               .images = w->images,
@@ -367,6 +371,7 @@ void cluster_fini(struct ac_svc *s)
         close(w->net_fd);
     free(w->ready_more);
     free(w->state_dir);
+    free(w->base_dir);
     free(w);
     s->ready_more = NULL;
 }

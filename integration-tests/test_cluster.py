@@ -1,0 +1,476 @@
+"""The embedded cluster: an unmodified kubectl against real pods."""
+
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+
+import pytest
+
+BUILD = pathlib.Path(os.environ.get("ACESO_BUILD", "build"))
+BINARY = BUILD / "bin" / "aceso-cluster"
+
+WEB = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: cfg, namespace: shop}
+data: {index.html: "hello\\n"}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: web
+        image: python:3
+        command: [python3, -u, -m, http.server, --bind, $(POD_IP), --directory, /srv, "8080"]
+        env:
+        - {name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+        ports: [{containerPort: 8080, name: http}]
+        readinessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1}
+        volumeMounts: [{name: cfg, mountPath: /srv}]
+      volumes: [{name: cfg, configMap: {name: cfg}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}
+"""
+
+
+def eventually(what, deadline_s=20):
+    """Asks until the answer is true; the last answer."""
+    end = time.monotonic() + deadline_s
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline_s} s")
+        time.sleep(0.05)
+
+
+def marked(state):
+    """Processes that carry the mark of the instance."""
+    mark = f"ACESO_CLUSTER={state.resolve()}".encode()
+    found = []
+    for p in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark in p.read_bytes().split(b"\0"):
+                found.append(int(p.parent.name))
+        except OSError:
+            pass
+    return found
+
+
+class Cluster:
+    def __init__(self, state):
+        self.state = state
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [BINARY, "--state-dir", self.state, "--restart-backoff", "100ms"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        line = self.process.stdout.readline()
+        assert line, "no ready line"
+        self.ready = json.loads(line)
+
+    def kubectl(self, *args, check=True, text=None, binary="kubectl"):
+        env = dict(os.environ, KUBECONFIG=self.ready["kubeconfig"], HOME=str(self.state))
+        r = subprocess.run(
+            [binary, *args], input=text, capture_output=True, text=True, env=env, timeout=60
+        )
+        if check:
+            assert r.returncode == 0, f"kubectl {' '.join(args)}: {r.stdout}{r.stderr}"
+        return r.stdout if check else r
+
+    def get(self, *args):
+        return json.loads(self.kubectl("get", *args, "-o", "json"))
+
+    def pod(self, app="web", ns="shop"):
+        items = self.get("pods", "-n", ns, "-l", f"app={app}")["items"]
+        items = [p for p in items if "deletionTimestamp" not in p["metadata"]]
+        return items[0] if items else None
+
+    def ready_pod(self, app="web", ns="shop", other_than=None):
+        def look():
+            p = self.pod(app, ns)
+            if not p or p["metadata"]["uid"] == other_than:
+                return None
+            cs = p["status"].get("containerStatuses", [])
+            return p if cs and all(c["ready"] for c in cs) else None
+
+        return eventually(look)
+
+    def address(self, service="web", ns="shop"):
+        spec = self.get("service", service, "-n", ns)["spec"]
+        return spec["clusterIP"], spec["ports"][0]["port"]
+
+    def fetch(self, timeout=10):
+        ip, port = self.address()
+        began = time.monotonic()
+        with urllib.request.urlopen(f"http://{ip}:{port}/", timeout=timeout) as r:
+            return r.read().decode(), time.monotonic() - began
+
+    def web(self):
+        self.kubectl("apply", "-f", "-", text=WEB)
+        self.kubectl("rollout", "status", "deploy/web", "-n", "shop", "--timeout=30s")
+
+    def chaos(self, kind, spec, name="fault"):
+        self.kubectl("create", "namespace", "aceso-chaos", check=False)
+        spec.setdefault("mode", "all")
+        spec.setdefault("selector", {"namespaces": ["shop"], "labelSelectors": {"app": "web"}})
+        body = {
+            "apiVersion": "chaos-mesh.org/v1alpha1",
+            "kind": kind,
+            "metadata": {"name": name, "namespace": "aceso-chaos"},
+            "spec": spec,
+        }
+        self.kubectl("apply", "-f", "-", text=json.dumps(body))
+
+    def heal(self, kind, name="fault"):
+        self.kubectl("delete", kind, name, "-n", "aceso-chaos", "--timeout=20s")
+
+    def stop(self, sig=signal.SIGTERM):
+        self.process.send_signal(sig)
+        code = self.process.wait(timeout=20)
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture
+def make_cluster(tmp_path):
+    made = []
+
+    def make(name="state"):
+        c = Cluster(tmp_path / name)
+        made.append(c)
+        return c
+
+    tmp_path.chmod(0o755)
+    yield make
+    for c in made:
+        if c.process.poll() is None:
+            c.stop()
+        eventually(lambda c=c: not marked(c.state), 5)
+
+
+@pytest.fixture
+def cluster(make_cluster):
+    return make_cluster()
+
+
+def test_kubectl_does_what_people_do(cluster):
+    k = cluster.kubectl
+    cluster.web()
+    assert cluster.fetch()[0] == "hello\n"
+    assert "web" in k("get", "all", "-n", "shop", "-o", "wide")
+    assert "NewReplicaSetAvailable" in k("describe", "deploy/web", "-n", "shop")
+    assert "Started container web" in k("describe", "pods", "-n", "shop")
+    assert "GET /" in k("logs", "deploy/web", "-n", "shop", "--tail=5")
+    k("scale", "deploy/web", "-n", "shop", "--replicas=3")
+    k("rollout", "status", "deploy/web", "-n", "shop", "--timeout=30s")
+    assert len(cluster.get("endpoints", "web", "-n", "shop")["subsets"][0]["addresses"]) == 3
+    k("scale", "deploy/web", "-n", "shop", "--replicas=1")
+    k("set", "env", "deploy/web", "-n", "shop", "COLOUR=blue")
+    k("rollout", "status", "deploy/web", "-n", "shop", "--timeout=30s")
+    k("rollout", "restart", "deploy/web", "-n", "shop")
+    k("rollout", "status", "deploy/web", "-n", "shop", "--timeout=30s")
+    k("label", "deploy/web", "-n", "shop", "tier=front")
+    k("wait", "--for=condition=Available", "deploy/web", "-n", "shop", "--timeout=20s")
+    k("delete", "namespace", "shop", "--timeout=30s")
+    assert cluster.get("pods", "-A")["items"] == []
+
+
+def test_three_kinds_of_patch(cluster):
+    k = cluster.kubectl
+    cluster.web()
+    k("patch", "deploy/web", "-n", "shop", "--type=json", "-p",
+      '[{"op":"replace","path":"/spec/replicas","value":2}]')
+    k("patch", "deploy/web", "-n", "shop", "--type=merge", "-p",
+      '{"metadata":{"annotations":{"a":"b"}}}')
+    k("patch", "deploy/web", "-n", "shop", "-p",
+      '{"spec":{"template":{"spec":{"containers":[{"name":"web","env":[{"name":"X","value":"1"}]}]}}}}')
+    d = cluster.get("deploy/web", "-n", "shop")
+    assert d["spec"]["replicas"] == 2 and d["metadata"]["annotations"]["a"] == "b"
+    env = d["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert [e["name"] for e in env] == ["POD_IP", "X"]
+
+
+def test_a_bad_image_waits_and_undo_brings_the_old_one_back(cluster):
+    k = cluster.kubectl
+    cluster.web()
+    k("set", "image", "deploy/web", "-n", "shop", "web=registry.invalid/none:1")
+    eventually(lambda: "ImagePullBackOff" in k("get", "pods", "-n", "shop"))
+    assert cluster.fetch()[0] == "hello\n"  # the old pod serves on
+    assert "Failed to pull image" in k("get", "events", "-n", "shop")
+    k("rollout", "undo", "deploy/web", "-n", "shop")
+    k("rollout", "status", "deploy/web", "-n", "shop", "--timeout=30s")
+    assert cluster.pod()["spec"]["containers"][0]["image"] == "python:3"
+
+
+def test_a_missing_secret_is_said_and_healed(cluster):
+    k = cluster.kubectl
+    cluster.web()
+    k("set", "env", "deploy/web", "-n", "shop", "--from=secret/absent", check=False)
+    k("patch", "deploy/web", "-n", "shop", "-p", json.dumps({"spec": {"template": {"spec": {
+        "containers": [{"name": "web", "env": [{"name": "P", "valueFrom": {
+            "secretKeyRef": {"name": "absent", "key": "p"}}}]}]}}}}))
+    eventually(lambda: "CreateContainerConfigError" in k("get", "pods", "-n", "shop"))
+    assert 'secret "absent" not found' in k("get", "events", "-n", "shop")
+    k("apply", "-f", "-", text="""
+apiVersion: v1
+kind: Secret
+metadata: {name: absent, namespace: shop}
+stringData: {p: x}
+""")
+    k("rollout", "status", "deploy/web", "-n", "shop", "--timeout=30s")
+
+
+def test_crashing_pods_back_off_and_their_last_words_are_kept(cluster):
+    cluster.kubectl("apply", "-f", "-", text="""
+apiVersion: v1
+kind: Pod
+metadata: {name: crash, namespace: default}
+spec:
+  containers:
+  - {name: c, image: busybox, command: [sh, -c, "echo last words; exit 3"]}
+""")
+    eventually(lambda: "CrashLoopBackOff" in cluster.kubectl("get", "pods"))
+    status = cluster.get("pod", "crash")["status"]["containerStatuses"][0]
+    assert status["lastState"]["terminated"]["exitCode"] == 3
+    assert "last words" in cluster.kubectl("logs", "crash", "--previous")
+
+
+def test_jobs_and_bare_pods_end(cluster):
+    cluster.kubectl("apply", "-f", "-", text="""
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once, namespace: default}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: c, image: busybox, command: [sh, -c, "exit 0"]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: bad, namespace: default}
+spec:
+  restartPolicy: Never
+  containers: [{name: c, image: busybox, command: [sh, -c, "exit 1"]}]
+""")
+    cluster.kubectl("wait", "--for=condition=Complete", "job/once", "--timeout=20s")
+    eventually(lambda: cluster.get("pod", "bad")["status"]["phase"] == "Failed")
+
+
+def test_delay_is_felt_and_goes(cluster):
+    cluster.web()
+    assert cluster.fetch()[1] < 0.2
+    cluster.chaos("NetworkChaos", {"action": "delay", "delay": {"latency": "200ms", "jitter": "0ms"}})
+    eventually(lambda: cluster.fetch()[1] >= 0.4)  # handshake and answer
+    assert cluster.fetch()[1] < 1
+    cluster.heal("networkchaos")
+    eventually(lambda: cluster.fetch()[1] < 0.2)
+    assert cluster.kubectl("get", "networkchaos", "-A", check=False).returncode == 0
+
+
+def test_a_partition_cuts_a_connection_that_is_open(cluster):
+    cluster.web()
+    s = socket.create_connection(cluster.address())
+    s.settimeout(10)
+    ask = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
+    cluster.chaos("NetworkChaos", {"action": "partition", "direction": "both"})
+    s.sendall(ask)
+    s.settimeout(0.7)
+    with pytest.raises(TimeoutError):
+        s.recv(100)
+    cluster.heal("networkchaos")
+    s.settimeout(10)
+    assert s.recv(100).startswith(b"HTTP/1.0 200")
+    s.close()
+
+
+def test_a_fault_knows_the_client_pod(cluster):
+    """A delay from one client pod to web does not touch other clients."""
+    cluster.web()
+    ip, port = cluster.address()
+    ask = (f"import time,urllib.request as u\nwhile 1:\n b=time.time()\n"
+           f" u.urlopen('http://{ip}:{port}/').read()\n"
+           " print('took %.3f' % (time.time()-b), flush=True)\n time.sleep(.05)\n")
+    for name in ("slow", "quick"):
+        cluster.kubectl("apply", "-f", "-", text=json.dumps({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": "shop", "labels": {"app": name}},
+            "spec": {"terminationGracePeriodSeconds": 0, "containers": [
+                {"name": "c", "image": "python:3", "command": ["python3", "-c", ask]}]}}))
+    cluster.chaos("NetworkChaos", {
+        "action": "delay", "delay": {"latency": "200ms"},
+        "selector": {"namespaces": ["shop"], "labelSelectors": {"app": "slow"}},
+        "target": {"mode": "all", "selector": {"namespaces": ["shop"], "labelSelectors": {"app": "web"}}}})
+
+    def last(name):
+        lines = cluster.kubectl("logs", name, "-n", "shop", "--tail=1").split()
+        return float(lines[1]) if len(lines) == 2 else -1
+
+    eventually(lambda: last("slow") >= 0.2)
+    assert 0 <= last("quick") < 0.15
+    cluster.heal("networkchaos")
+    eventually(lambda: 0 <= last("slow") < 0.15)
+
+
+def test_pod_kill_replaces_the_pod(cluster):
+    cluster.web()
+    old = cluster.pod()["metadata"]["uid"]
+    cluster.chaos("PodChaos", {"action": "pod-kill", "mode": "one"})
+    cluster.ready_pod(other_than=old)
+    chaos = cluster.get("podchaos", "fault", "-n", "aceso-chaos")
+    assert chaos["status"]["experiment"]["containerRecords"][0]["phase"] == "Injected"
+    cluster.heal("podchaos")
+
+
+def test_pod_failure_lasts_through_restarts_but_not_replacement(cluster):
+    cluster.web()
+    old = cluster.pod()["metadata"]["uid"]
+    cluster.chaos("PodChaos", {"action": "pod-failure"})
+    failed = lambda: not cluster.pod()["status"]["containerStatuses"][0]["ready"]
+    eventually(failed)
+    assert cluster.get("endpoints", "web", "-n", "shop")["subsets"][0].get("addresses") is None
+    with pytest.raises(OSError):
+        cluster.fetch(timeout=2)  # no endpoint: refused
+    pid = int(cluster.pod()["status"]["containerStatuses"][0]["containerID"].split("//")[1])
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: cluster.pod()["status"]["containerStatuses"][0]["containerID"] != f"process://{pid}")
+    assert failed()
+    cluster.kubectl("delete", "pod", "-n", "shop", cluster.pod()["metadata"]["name"])
+    cluster.ready_pod(other_than=old)
+    assert cluster.fetch()[0] == "hello\n"
+    cluster.heal("podchaos")
+
+
+def test_recovering_a_pod_failure_brings_the_same_pod_back(cluster):
+    cluster.web()
+    uid = cluster.pod()["metadata"]["uid"]
+    cluster.chaos("PodChaos", {"action": "pod-failure"})
+    eventually(lambda: not cluster.pod()["status"]["containerStatuses"][0]["ready"])
+    cluster.heal("podchaos")
+    assert cluster.ready_pod()["metadata"]["uid"] == uid
+
+
+def test_kill_9_of_the_cluster_leaves_nothing_and_the_next_takes_over(cluster):
+    cluster.web()
+    uid, server = cluster.pod()["metadata"]["uid"], cluster.ready["server"]
+    cluster.process.kill()
+    cluster.process.wait()
+    eventually(lambda: not marked(cluster.state), 5)
+    cluster.process.stdout.close()
+    cluster.start()
+    assert cluster.ready["server"] == server
+    pod = cluster.ready_pod()
+    assert pod["metadata"]["uid"] == uid
+    assert pod["status"]["containerStatuses"][0]["restartCount"] == 1
+    eventually(lambda: cluster.fetch()[0] == "hello\n")
+
+
+def test_two_states_do_not_meet(make_cluster):
+    a, b = make_cluster("a"), make_cluster("b")
+    a.web()
+    b.web()
+    assert a.address()[0].split(".")[1] != b.address()[0].split(".")[1]
+    assert a.stop() == 0
+    assert b.fetch()[0] == "hello\n"
+
+
+def test_ctrl_c_leaves_no_process(make_cluster):
+    c = make_cluster()
+    c.web()
+    pids = marked(c.state)
+    assert pids
+    assert c.stop(signal.SIGINT) == 0
+    eventually(lambda: not marked(c.state), 5)
+
+
+def test_the_same_state_twice_is_refused(cluster):
+    r = subprocess.run([BINARY, "--state-dir", cluster.state], capture_output=True, text=True, timeout=20)
+    assert r.returncode == 1 and "in use" in r.stderr
+
+
+def test_an_account_sees_its_namespace_only(cluster):
+    cluster.web()
+    body = json.dumps({"spec": {"expirationSeconds": 600}})
+    raw = cluster.kubectl("create", "--raw", "/api/v1/namespaces/shop/serviceaccounts/default/token",
+                          "-f", "-", text=body)
+    token = json.loads(raw)["status"]["token"]
+    kubeconfig = pathlib.Path(cluster.ready["kubeconfig"]).read_text()
+    own = cluster.state / "agent.kubeconfig"
+    own.write_text("\n".join(f"    token: {token}" if l.strip().startswith("token:") else l
+                             for l in kubeconfig.splitlines()))
+    see = lambda *a: cluster.kubectl("--kubeconfig", str(own), *a, check=False)
+    assert see("get", "pods", "-n", "shop").returncode == 0
+    for other in (["get", "pods", "-A"], ["get", "secrets", "-n", "kube-system"],
+                  ["get", "podchaos", "-n", "shop"]):
+        r = see(*other)
+        assert r.returncode != 0 and "Forbidden" in r.stderr
+
+
+POSTGRES = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: db, namespace: default}
+spec:
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      terminationGracePeriodSeconds: 3
+      containers:
+      - name: pg
+        image: postgres:15
+        env: [{name: POSTGRES_PASSWORD, value: pw}, {name: POSTGRES_DB, value: geo}]
+        readinessProbe: {tcpSocket: {port: 5432}, periodSeconds: 1}
+        volumeMounts: [{name: data, mountPath: /var/lib/postgresql/data}]
+      volumes: [{name: data, emptyDir: {}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: default}
+spec: {selector: {app: db}, ports: [{port: 5432}]}
+"""
+
+
+def test_postgres_is_ready_soon_and_keeps_its_volume_over_a_restart(cluster):
+    began = time.monotonic()
+    cluster.kubectl("apply", "-f", "-", text=POSTGRES)
+    cluster.kubectl("rollout", "status", "deploy/db", "--timeout=30s")
+    assert time.monotonic() - began < 15
+    ip, port = cluster.address("db", "default")
+
+    def sql(q):
+        r = subprocess.run(["psql", "-h", ip, "-p", str(port), "-U", "postgres", "-d", "geo", "-Atc", q],
+                           env=dict(os.environ, PGPASSWORD="pw"), capture_output=True, text=True)
+        return r.stdout.strip() if r.returncode == 0 else None
+
+    assert sql("create table t as select 7 as a") is not None
+    pod = cluster.pod("db", "default")
+    pid = int(pod["status"]["containerStatuses"][0]["containerID"].split("//")[1])
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: sql("select a from t") == "7")
