@@ -64,11 +64,12 @@ json_t *cl_image_builtin(const char *bin_dir, const char *lib_dir)
     /* lib_dir is not on PATH: scripts are named in full. user: an account that the program needs
      * when the cluster runs as root, the first that exists. */
     return json_pack(
-        "[{s:s,s:[s]},{s:s,s:[s,s],s:s,s:s},{s:s,s:[s,s],s:s},{s:s,s:[s,s]},{s:s,s:[s]},"
+        "[{s:s,s:[s]},{s:s,s:[s,s],s:s,s:s,s:{s:s}},{s:s,s:[s,s],s:s},{s:s,s:[s,s]},{s:s,s:[s]},"
         "{s:s,s:[s]},{s:s,s:[s]}]",
         "match", "aceso/app:*", "entrypoint", app, "match", "postgres:*", "entrypoint", "/bin/sh",
-        postgres, "user", "postgres,nobody", "stopSignal", "INT", "match", "redis:*", "entrypoint",
-        "/bin/sh", redis, "user", "redis,nobody", "match", "*pause:*", "entrypoint", "sleep",
-        "infinity", "match", "busybox:*", "cmd", "/bin/sh", "match", "python:*", "cmd", "python3",
-        "match", "debian:*", "cmd", "/bin/bash");
+        postgres, "user", "postgres,nobody", "stopSignal", "INT", "env", "PGHOST",
+        "@aceso-$(ACESO_POD_UID)", "match", "redis:*", "entrypoint", "/bin/sh", redis, "user",
+        "redis,nobody", "match", "*pause:*", "entrypoint", "sleep", "infinity", "match",
+        "busybox:*", "cmd", "/bin/sh", "match", "python:*", "cmd", "python3", "match", "debian:*",
+        "cmd", "/bin/bash");
 }
