@@ -8,8 +8,9 @@
 
 #define CPU_ALIGN         64
 #define CPU_WORKSPACE_MAX ((size_t)1 << 30)
-#define CPU_DESCRIPTION   (64u << 20) /* most memory for a model's description while it is prepared \
-                                       */
+#define CPU_DESCRIPTION                                                                            \
+    (64u << 20) /* most memory for a model's description while it is prepared                      \
+                 */
 
 /* Where an operand lies: in the weights or in the workspace. */
 struct place {

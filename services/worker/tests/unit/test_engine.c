@@ -1,0 +1,199 @@
+/* The engine on a virtual clock: windows, order, pages, codes, and a controller that goes away. */
+#include "engine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PAGE 1024u
+
+struct log {
+    uint64_t id[1024];
+    int status[1024];
+    int n;
+};
+static struct log logged;
+
+static void done(void *self, const struct wk_action *a, const struct wk_outcome *o)
+{
+    (void)self;
+    logged.id[logged.n] = a->id;
+    logged.status[logged.n++] = o->status;
+}
+
+static struct wk_engine *make(uint32_t pages)
+{
+    struct wk_engine_ports p = {.done = done};
+    struct wk_engine *e = wk_engine_create(pages, PAGE, 8, &p);
+    logged.n = 0;
+    for (uint32_t m = 0; m < 3; m++)
+        wk_engine_model_set(e, m, PAGE * (m + 1), 0x3);
+    return e;
+}
+
+static void ask(struct wk_engine *e, int64_t now, uint64_t id, enum wk_kind kind, uint32_t model,
+                int64_t earliest, int64_t latest)
+{
+    struct wk_action a = {
+        .id = id, .kind = kind, .model = model, .earliest_ns = earliest, .latest_ns = latest};
+    wk_engine_submit(e, now, &a);
+}
+
+static void end(struct wk_engine *e, enum wk_lane lane, int status)
+{
+    struct wk_outcome o = {.status = status};
+    wk_engine_finish(e, lane, &o);
+}
+
+static void load(struct wk_engine *e, uint64_t id, uint32_t model)
+{
+    struct wk_action a;
+    int64_t wake;
+    ask(e, 0, id, WK_LOAD, model, 0, 1000);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    end(e, WK_LANE_LOAD, WK_ST_OK);
+}
+
+static void test_windows(void **state)
+{
+    (void)state;
+    struct wk_engine *e = make(6);
+    struct wk_action a;
+    int64_t wake;
+    load(e, 1, 0);
+    assert_int_equal(logged.status[0], WK_ST_OK);
+    ask(e, 0, 2, WK_INFER, 0, 100, 200);
+    ask(e, 0, 3, WK_INFER, 0, 50, 60);
+    ask(e, 0, 4, WK_INFER, 0, 100, 1000);
+    assert_false(wk_engine_start(e, WK_LANE_EXEC, 10, &a, &wake));
+    assert_int_equal(wake, 50);
+    /* The second's window is over, the first's opens. */
+    assert_true(wk_engine_start(e, WK_LANE_EXEC, 150, &a, &wake));
+    assert_int_equal(a.id, 2);
+    assert_int_equal(logged.id[1], 3);
+    assert_int_equal(logged.status[1], WK_ST_EXEC_LATE);
+    end(e, WK_LANE_EXEC, WK_ST_OK);
+    assert_true(wk_engine_start(e, WK_LANE_EXEC, 900, &a, &wake));
+    assert_int_equal(a.id, 4);
+    end(e, WK_LANE_EXEC, WK_ST_EXEC_FAILED);
+    assert_int_equal(logged.status[3], WK_ST_EXEC_FAILED);
+    wk_engine_destroy(e);
+}
+
+static void test_what_makes_no_sense_is_refused(void **state)
+{
+    (void)state;
+    struct wk_engine *e = make(6);
+    struct wk_action a;
+    int64_t wake;
+    ask(e, 0, 1, WK_INFER, 7, 0, 10);
+    ask(e, 0, 2, WK_INFER, 4000, 0, 10);
+    ask(e, 0, 3, WK_INFER, 0, 10, 0);
+    ask(e, 0, 4, 9, 0, 0, 10);
+    wk_engine_submit(e, 0,
+                     &(struct wk_action){.id = 5, .kind = WK_INFER, .batch = 4, .latest_ns = 10});
+    int want[] = {WK_ST_UNKNOWN_MODEL, WK_ST_UNKNOWN_MODEL, WK_ST_INVALID, WK_ST_INVALID,
+                  WK_ST_INVALID};
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(logged.status[i], want[i]);
+    ask(e, 0, 6, WK_INFER, 0, 0, 10);
+    ask(e, 0, 7, WK_UNLOAD, 0, 0, 10);
+    assert_false(wk_engine_start(e, WK_LANE_EXEC, 0, &a, &wake));
+    assert_false(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    assert_int_equal(logged.status[5], WK_ST_WEIGHTS_MISSING);
+    assert_int_equal(logged.status[6], WK_ST_NOT_LOADED);
+    for (uint64_t i = 0; i <= WK_ENGINE_QUEUE; i++)
+        ask(e, 0, 100 + i, WK_INFER, 0, 0, 10);
+    assert_int_equal(logged.status[7], WK_ST_QUEUE_FULL);
+    wk_engine_destroy(e);
+}
+
+static void test_pages(void **state)
+{
+    (void)state;
+    struct wk_engine *e = make(4);
+    struct wk_action a;
+    int64_t wake;
+    load(e, 1, 2);
+    assert_int_equal(wk_engine_pages_free(e), 1);
+    ask(e, 0, 2, WK_LOAD, 2, 0, 10);
+    ask(e, 0, 3, WK_LOAD, 1, 0, 10);
+    assert_false(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    assert_int_equal(logged.status[1], WK_ST_ALREADY_LOADED);
+    assert_int_equal(logged.status[2], WK_ST_NO_PAGES);
+    ask(e, 0, 4, WK_UNLOAD, 2, 0, INT64_MAX);
+    ask(e, 0, 5, WK_LOAD, 1, 0, 10);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    end(e, WK_LANE_LOAD, WK_ST_OK);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    assert_int_equal(a.id, 5);
+    end(e, WK_LANE_LOAD, WK_ST_LOAD_FAILED);
+    assert_int_equal(wk_engine_pages_free(e), 4);
+    assert_false(wk_engine_resident(e, 1));
+    wk_engine_destroy(e);
+}
+
+static void test_unload_waits_for_the_execution(void **state)
+{
+    (void)state;
+    struct wk_engine *e = make(6);
+    struct wk_action a;
+    int64_t wake;
+    load(e, 1, 0);
+    ask(e, 0, 2, WK_INFER, 0, 0, 10);
+    assert_true(wk_engine_start(e, WK_LANE_EXEC, 0, &a, &wake));
+    ask(e, 0, 3, WK_UNLOAD, 0, 0, 1000);
+    assert_false(wk_engine_start(e, WK_LANE_LOAD, 5, &a, &wake));
+    assert_int_equal(wake, INT64_MAX);
+    end(e, WK_LANE_EXEC, WK_ST_OK);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 6, &a, &wake));
+    end(e, WK_LANE_LOAD, WK_ST_OK);
+    assert_int_equal(wk_engine_pages_free(e), 6);
+    wk_engine_destroy(e);
+}
+
+static void test_reset_leaves_nothing(void **state)
+{
+    (void)state;
+    struct wk_engine *e = make(6);
+    struct wk_action a;
+    int64_t wake;
+    load(e, 1, 0);
+    ask(e, 0, 2, WK_INFER, 0, 0, 10);
+    assert_true(wk_engine_start(e, WK_LANE_EXEC, 0, &a, &wake));
+    ask(e, 0, 3, WK_INFER, 0, 0, 10);
+    ask(e, 0, 4, WK_LOAD, 1, 0, 10);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    logged.n = 0;
+    wk_engine_reset(e, 5);
+    assert_int_equal(logged.n, 1);
+    assert_int_equal(logged.status[0], WK_ST_DROPPED);
+    end(e, WK_LANE_EXEC, WK_ST_OK);
+    end(e, WK_LANE_LOAD, WK_ST_OK);
+    assert_int_equal(logged.status[1], WK_ST_DROPPED);
+    /* A new controller's load of the same model comes after the unloads. */
+    ask(e, 6, 5, WK_LOAD, 0, 6, 10);
+    while (wk_engine_start(e, WK_LANE_LOAD, 6, &a, &wake))
+        end(e, WK_LANE_LOAD, WK_ST_OK);
+    assert_int_equal(wk_engine_pages_free(e), 5);
+    assert_true(wk_engine_resident(e, 0));
+    assert_false(wk_engine_resident(e, 1));
+    wk_engine_destroy(e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_what_makes_no_sense_is_refused),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_unload_waits_for_the_execution),
+        cmocka_unit_test(test_reset_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
