@@ -118,7 +118,7 @@ int app_load_parse_mix(const struct app_load_spec *spec, const char *text, doubl
         return ac_err_set(err, AC_EINVAL, "mix: text too long");
     for (size_t i = 0; i < spec->n_classes; i++)
         shares[i] = spec->classes[i].share;
-    for (char *rest = copy, *part; (part = ac_str_next(&rest, ','));) {
+    for (char *rest = copy[0] ? copy : NULL, *part; rest && (part = ac_str_next(&rest, ','));) {
         char *eq = strchr(part, '=');
         size_t i = 0;
         double v = 0;

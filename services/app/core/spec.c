@@ -126,7 +126,8 @@ static bool load_route_name(struct app_load *l, const struct app_node *n, struct
         return bad_route(l, n);
     char *head = ac_arena_strndup(l->a, s, (size_t)(mark - s));
     char *tail = ac_arena_strdup(l->a, mark + 1);
-    r->label = ac_arena_strdup(l->a, s);
+    bool any = r->http && ac_str_starts(s, "ANY ");
+    r->label = ac_arena_strdup(l->a, any ? mark + 1 : s);
     r->path = r->http ? tail : ac_arena_printf(l->a, "/%s", s);
     r->method = r->http ? head : tail;
     r->package_service = r->http ? NULL : head;
@@ -275,7 +276,8 @@ const struct app_route *app_service_route(const struct app_service *s, bool http
 {
     for (size_t i = 0; i < s->n_routes; i++) {
         const struct app_route *r = &s->routes[i];
-        if (r->http == http && ac_streq(r->path, path) && (!http || ac_streq(r->method, method)))
+        if (r->http == http && ac_streq(r->path, path) &&
+            (!http || ac_streq(r->method, "ANY") || ac_streq(r->method, method)))
             return r;
     }
     return NULL;

@@ -136,6 +136,7 @@ struct app_load_class {
     double share;
     const struct app_draw *draws;
     size_t n_draws;
+    const char *method; /* "GET" or "POST" */
     const struct app_tmpl *path;
     const char *expect; /* text that a good answer's beginning holds; NULL = any */
 };

@@ -49,17 +49,20 @@ static bool load_draws(struct app_load *l, const struct app_node *n, struct app_
 
 static bool load_class(struct app_load *l, const struct app_node *n, struct app_load_class *c)
 {
-    static const char *const keys[] = {"share", "draw", "get", "expect", NULL};
+    static const char *const keys[] = {"share", "draw", "get", "post", "expect", NULL};
     if (!app_load_keys(l, n, keys, "class"))
         return false;
     const struct app_node *share = app_load_get(n, "share"), *get = app_load_get(n, "get");
-    if (!share || !get)
-        return app_load_fail(l, n->line, n->column, "class: 'share' and 'get' are needed");
+    const struct app_node *post = app_load_get(n, "post");
+    if (!share || !get == !post)
+        return app_load_fail(l, n->line, n->column,
+                             "class: 'share' and one of 'get' and 'post' are needed");
     l->n_vars = 0;
     if (!load_number(l, share, "share", 0, 1e6, &c->share) ||
         !load_draws(l, app_load_get(n, "draw"), c))
         return false;
-    c->path = app_load_tmpl(l, get, NULL);
+    c->method = get ? "GET" : "POST";
+    c->path = app_load_tmpl(l, get ? get : post, NULL);
     c->expect = app_load_str(l, n, "expect", NULL);
     return !l->code;
 }
