@@ -208,8 +208,12 @@ static json_t *with_marks(struct rt_container *c, const json_t *env, const json_
         if (ac_str_starts(js_str(v, "mountPath", ""), "/var/lib/postgresql"))
             put_env(out, "ACESO_VOLUME_DATA", js_str(v, "real", ""));
     }
-    json_object_foreach(js_at(image, "env"), k, v) if (json_is_string(v))
-        put_env(out, k, json_string_value(v));
+    json_object_foreach(js_at(image, "env"), k, v)
+    {
+        ac_cleanup(ac_free_p) char *value =
+            cl_expand(json_is_string(v) ? json_string_value(v) : "", out);
+        put_env(out, k, value);
+    }
     json_object_foreach((json_t *)(uintptr_t)env, k, v)
     {
         ac_cleanup(ac_free_p) char *real = cl_rewrite_paths(json_string_value(v), c->mounts);
