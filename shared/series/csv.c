@@ -208,25 +208,39 @@ static int read_line(struct reader *r, char *line)
     return r->n_fields == 0 ? read_header(r, fields, n) : read_row(r, fields, n);
 }
 
+/* The distance of all neighbours where it is one; else 0. */
+static int64_t even_step(const struct ac_series *s)
+{
+    int64_t step = 0, d;
+    for (size_t i = 1; i < s->n; i++) {
+        if (__builtin_sub_overflow(s->times_ns[i], s->times_ns[i - 1], &d) || d <= 0 ||
+            (step && d != step))
+            return 0;
+        step = d;
+    }
+    return step;
+}
+
 /* Times become a grid where they are one: the # line's, or a column with even steps. */
-static void settle_times(struct reader *r)
+static int settle_times(struct reader *r)
 {
     struct ac_series *s = r->s;
+    int64_t end;
     if (r->time_col >= 0) {
-        int64_t step = s->n > 1 ? s->times_ns[1] - s->times_ns[0] : 0;
-        for (size_t i = 1; step > 0 && i < s->n; i++) {
-            if (s->times_ns[i] - s->times_ns[i - 1] != step)
-                step = 0;
-        }
-        if (step <= 0)
-            return;
-        s->step_ns = step;
+        s->step_ns = even_step(s);
+        if (!s->step_ns)
+            return 0;
     } else {
+        if (__builtin_mul_overflow(r->interval_ns, (int64_t)s->n, &end) ||
+            __builtin_add_overflow(r->t0_ns, end, &end))
+            return ac_err_set(r->err, AC_EINVAL, "%s:1:1: the times run past the year 2262",
+                              r->file);
         s->step_ns = r->interval_ns;
         s->t0_ns = r->t0_ns;
     }
     free(s->times_ns);
     s->times_ns = NULL;
+    return 0;
 }
 
 /* File name without directory and endings. */
@@ -274,11 +288,12 @@ static int parse(const char *file, char *text, size_t len, struct ac_series **re
     if (rc == 0 && r.s->n_train > r.s->n)
         rc = ac_err_set(err, AC_EINVAL, "%s:1:1: n_train is %zu, the file has %zu rows", file,
                         r.s->n_train, r.s->n);
+    if (rc == 0)
+        rc = settle_times(&r);
     if (rc) {
         ac_series_destroy(r.s);
         return rc;
     }
-    settle_times(&r);
     *ret = r.s;
     return 0;
 }

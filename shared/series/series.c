@@ -96,6 +96,13 @@ static struct ac_series *like(const struct ac_series *s, size_t n)
     return c;
 }
 
+/* Nearest slot, so that a little jitter does not make gaps; far times must not wrap around. */
+static uint64_t slot_of(int64_t t, int64_t first, int64_t step)
+{
+    uint64_t d = (uint64_t)t - (uint64_t)first, w = (uint64_t)step;
+    return d / w + (d % w + w / 2 >= w);
+}
+
 int ac_series_regular(const struct ac_series *s, int64_t step_ns, struct ac_series **ret,
                       struct ac_err *err)
 {
@@ -107,9 +114,7 @@ int ac_series_regular(const struct ac_series *s, int64_t step_ns, struct ac_seri
         lo = AC_MIN(lo, ac_series_time(s, i));
         hi = AC_MAX(hi, ac_series_time(s, i));
     }
-    /* Nearest slot, so that a little jitter does not make gaps. */
-    uint64_t slots =
-        s->n ? ((uint64_t)hi - (uint64_t)lo + (uint64_t)step / 2) / (uint64_t)step + 1 : 0;
+    uint64_t slots = s->n ? slot_of(hi, lo, step) + 1 : 0;
     if (slots > AC_SERIES_MAX_POINTS)
         return ac_err_set(err, AC_ERANGE, "%s: an even grid would have %llu points", s->name,
                           (unsigned long long)slots);
@@ -118,12 +123,12 @@ int ac_series_regular(const struct ac_series *s, int64_t step_ns, struct ac_seri
     r->step_ns = step;
     for (size_t i = 0; i < r->n; i++)
         r->values[i] = NAN;
-    ac_cleanup(ac_free_p) int64_t *from =
-        ac_xcalloc(r->n, sizeof(*from)); /* time + 1 of the taken */
+    /* Time, from 1, of the point taken for each slot. */
+    ac_cleanup(ac_free_p) uint64_t *from = ac_xcalloc(r->n, sizeof(*from));
     for (size_t i = 0; i < s->n; i++) {
         int64_t t = ac_series_time(s, i);
-        size_t k = (size_t)(((uint64_t)t - (uint64_t)lo + (uint64_t)step / 2) / (uint64_t)step);
-        int64_t age = (int64_t)((uint64_t)t - (uint64_t)lo) + 1;
+        size_t k = (size_t)slot_of(t, lo, step);
+        uint64_t age = (uint64_t)t - (uint64_t)lo + 1;
         if (from[k] > age)
             continue; /* a later point of this slot came before */
         from[k] = age;
@@ -131,12 +136,10 @@ int ac_series_regular(const struct ac_series *s, int64_t step_ns, struct ac_seri
         if (s->labels)
             r->labels[k] = s->labels[i];
     }
-    if (s->n_train && s->n_train < s->n) {
-        uint64_t at = (uint64_t)ac_series_time(s, s->n_train) - (uint64_t)lo;
-        r->n_train = (size_t)((at + (uint64_t)step / 2) / (uint64_t)step);
-    } else if (s->n_train) {
+    if (s->n_train && s->n_train < s->n)
+        r->n_train = (size_t)slot_of(ac_series_time(s, s->n_train), lo, step);
+    else if (s->n_train)
         r->n_train = r->n;
-    }
     *ret = r;
     return 0;
 }
@@ -178,7 +181,9 @@ struct ac_series *ac_series_coarser(const struct ac_series *s, size_t factor,
     AC_ASSERT(factor > 0 && !s->times_ns);
     size_t n = s->n / factor + (s->n % factor != 0);
     struct ac_series *r = like(s, n);
-    AC_ASSERT(!__builtin_mul_overflow(s->step_ns, (int64_t)factor, &r->step_ns));
+    /* Overflow means that all points fell into the first slot: then the step matters to nobody. */
+    if (__builtin_mul_overflow(s->step_ns, (int64_t)factor, &r->step_ns))
+        r->step_ns = INT64_MAX;
     r->n_train = s->n_train / factor;
     for (size_t i = 0; i < n; i++) {
         size_t from = i * factor, len = AC_MIN(factor, s->n - from);

@@ -89,6 +89,8 @@ static void malformed_files_are_refused_with_row_and_column(void **state)
         {"# n_train=x\nvalue\n1\n", "f:1:1: n_train is no count: 'x'"},
         {"# interval_s=0\nvalue\n1\n", "f:1:1: interval_s is no duration: '0'"},
         {"# n_train=5\nvalue\n1\n", "f:1:1: n_train is 5, the file has 1 rows"},
+        {"# interval_s=900000000\nvalue\n1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n",
+         "f:1:1: the times run past the year 2262"},
         {"value\n0x10\n", "f:2:1: expected a number, not '0x10'"},
     };
     for (size_t i = 0; i < AC_ARRAY_LEN(t); i++) {
