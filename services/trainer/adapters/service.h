@@ -1,0 +1,62 @@
+/* The trainer's shell: rules in PostgreSQL, training jobs, and what tells others of a change. */
+#pragma once
+
+#include <aceso/map.h>
+#include <aceso/svc.h>
+#include <aceso/v1/rules.pb-c.h>
+
+struct trainer_conf {
+    char *collector_addr;
+    int64_t job_timeout_ns, job_threads;
+};
+
+struct trainer {
+    struct ac_svc *svc;
+    struct ac_rpc_channel *collector;
+    struct ac_worker *worker;
+    struct ac_map *jobs; /* by id: struct job */
+};
+
+extern const struct ac_pg_migration trainer_migrations[];
+extern const size_t trainer_n_migrations;
+
+struct stored_rule {
+    char *name, *text, *origin;
+    uint64_t state_bytes;
+    double ops;
+};
+
+enum store_op {
+    STORE_PUT,
+    STORE_GET,
+    STORE_LIST,
+    STORE_DELETE
+};
+
+/* One request to the store: filled by the caller, run on a pool thread, answered on the loop. */
+struct store_req {
+    struct trainer *t;
+    enum store_op op;
+    char *ns, *name; /* "" = all */
+    struct stored_rule *put;
+    size_t n_put;
+    bool disabled, replace; /* replace: drop the namespace's synth rules first */
+    char *job_id;
+    /* answer, in the arena */
+    struct ac_arena *arena;
+    Aceso__V1__Rule **rules;
+    size_t n_rules;
+    uint64_t revision, deleted;
+    void (*done)(struct store_req *q, int code, const struct ac_err *err);
+    void *arg;
+};
+struct store_req *store_req_new(struct trainer *t, enum store_op op, const char *ns,
+                                const char *name);
+/** done is called once, on the loop; then the request is freed. */
+void store_submit(struct store_req *q);
+/** Says on the bus that a namespace's rules changed. */
+void rules_changed(struct trainer *t, const char *ns, uint64_t revision);
+
+void rpc_rules_add(struct trainer *t);
+void rpc_jobs_add(struct trainer *t);
+void jobs_fini(struct trainer *t);
