@@ -42,7 +42,7 @@ static void to_pb(struct job *j, Aceso__V1__Job *p, Aceso__V1__Meta *m)
     m->id = j->id;
     m->tenant = j->t->svc->conf.tenant;
     m->created_at_ns = j->created_ns;
-    m->source = "trainer";
+    m->source = trainer_source;
     p->meta = m;
     p->namespace_ = j->ns;
     p->state = j->state;

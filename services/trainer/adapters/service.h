@@ -17,6 +17,7 @@ struct trainer {
     struct ac_map *jobs; /* by id: struct job */
 };
 
+extern char trainer_source[]; /* of Meta */
 extern const struct ac_pg_migration trainer_migrations[];
 extern const size_t trainer_n_migrations;
 

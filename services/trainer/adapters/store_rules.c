@@ -7,6 +7,8 @@
 
 #include "adapters/service.h"
 
+char trainer_source[] = "trainer";
+
 #define ARENA_BYTES (64u << 20)
 
 const struct ac_pg_migration trainer_migrations[] = {
@@ -205,7 +207,7 @@ void rules_changed(struct trainer *t, const char *ns, uint64_t revision)
     struct ac_err err = AC_ERR_INIT;
     meta.id = id.s;
     meta.tenant = t->svc->conf.tenant;
-    meta.source = "trainer";
+    meta.source = trainer_source;
     meta.created_at_ns = ac_wall_ns();
     m.meta = &meta;
     m.namespace_ = ac_xstrdup(ns);
