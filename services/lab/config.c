@@ -3,7 +3,7 @@
 #include <aceso/base.h>
 
 const struct ac_conf_opt lab_opts[] = {
-#define AC_OPT(field, key, type, def, min, max, flags, help)                                                          \
+#define AC_OPT(field, key, type, def, min, max, flags, help)                                       \
     {key, type, offsetof(struct lab_conf, field), def, min, max, flags, help},
 #include "config.def"
 #undef AC_OPT

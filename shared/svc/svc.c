@@ -139,8 +139,9 @@ static int open_backends(struct ac_svc *s, struct ac_err *err)
     if (!ac_str_empty(s->conf.state_dir) && ac_dir_create(s->conf.state_dir, 0700, err) < 0)
         return ac_err_wrap(err, "--state-dir");
     if (spec->uses_pg || spec->n_migrations) {
-        struct ac_pg_opts o = {
-            .url = s->conf.pg_url, .schema = spec->schema ? spec->schema : spec->name, .connections = spec->pg_connections};
+        struct ac_pg_opts o = {.url = s->conf.pg_url,
+                               .schema = spec->schema ? spec->schema : spec->name,
+                               .connections = spec->pg_connections};
         if (ac_pg_open(s->loop, s->metrics, &o, spec->migrations, spec->n_migrations, &s->pg, err) <
             0)
             return err->code;

@@ -23,10 +23,11 @@ enum cli_unit_action {
 #define CLI_UNIT_BACKOFF_MIN_NS 200000000LL
 #define CLI_UNIT_BACKOFF_MAX_NS 10000000000LL
 #define CLI_UNIT_SETTLED_NS     30000000000LL /* healthy this long: the back-off starts anew */
-#define CLI_UNIT_START_LIMIT_NS 60000000000LL /* not healthy within this: killed and tried again   \
-                                               */
-#define CLI_UNIT_SICK_LIMIT_NS 15000000000LL  /* healthy once, then silent this long: killed */
-#define CLI_UNIT_STOP_GRACE_NS 8000000000LL   /* SIGTERM, then SIGKILL */
+#define CLI_UNIT_START_LIMIT_NS                                                                    \
+    60000000000LL                            /* not healthy within this: killed and tried again    \
+                                              */
+#define CLI_UNIT_SICK_LIMIT_NS 15000000000LL /* healthy once, then silent this long: killed */
+#define CLI_UNIT_STOP_GRACE_NS 8000000000LL  /* SIGTERM, then SIGKILL */
 
 struct cli_unit {
     enum cli_unit_state state;

@@ -1,5 +1,5 @@
-/* Stand-ins for the library's WebSockets, as long as it has none: exec answers 501. Weak, and left out
- * once the library's files are there. To be deleted then. */
+/* Stand-ins for the library's WebSockets, as long as it has none: exec answers 501. Weak, and left
+ * out once the library's files are there. To be deleted then. */
 #include <aceso/http.h>
 
 #if !__has_include("../../../shared/http/ws.c") &&                                                 \

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <dirent.h>
@@ -120,7 +121,8 @@ size_t rt_kill_marked(const struct rt_match *m)
         if (hits == 0)
             break;
         /* Killed is not yet gone; new ones may have been forked meanwhile. */
-        (void)usleep(2000);
+        const struct timespec moment = {.tv_nsec = 2000000};
+        (void)nanosleep(&moment, NULL);
     }
     return total;
 }

@@ -1,3 +1,5 @@
+#include "world.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +12,6 @@
 #include <aceso/str.h>
 #include <aceso/yaml.h>
 
-#include "world.h"
-
 #define MANIFEST_MAX (16u << 20)
 #define POLL_NS      200000000LL
 
@@ -22,7 +22,8 @@ static const char *variable(const struct lab_run *r, const char *name, size_t le
     const char *otlp = ac_str_empty(c->otlp_endpoint) ? c->collector_addr : c->otlp_endpoint;
     const struct {
         const char *name, *value;
-    } vars[] = {{"NAMESPACE", r->s.ns}, {"OTLP_ENDPOINT", otlp}, {"CONTROLLER_ADDR", c->controller_addr}};
+    } vars[] = {
+        {"NAMESPACE", r->s.ns}, {"OTLP_ENDPOINT", otlp}, {"CONTROLLER_ADDR", c->controller_addr}};
     for (size_t i = 0; i < AC_ARRAY_LEN(vars); i++) {
         if (strlen(vars[i].name) == len && strncmp(vars[i].name, name, len) == 0)
             return vars[i].value ? vars[i].value : "";
@@ -54,7 +55,8 @@ static char *fill_in(const struct lab_run *r, const char *text)
     return ac_buf_take(&b);
 }
 
-static int apply_documents(struct lab_run *r, const char *path, const char *text, struct ac_err *err)
+static int apply_documents(struct lab_run *r, const char *path, const char *text,
+                           struct ac_err *err)
 {
     struct ac_yaml_doc *d = NULL;
     int rc = ac_yaml_parse(path, text, strlen(text), &d, err);
@@ -67,7 +69,8 @@ static int apply_documents(struct lab_run *r, const char *path, const char *text
         ac_cleanup_json object = ac_yaml_to_json(root);
         rc = ac_kube_apply(r->lab->kube, object, r->s.ns, err);
         if (rc != 0)
-            ac_err_wrap(err, "%s %s", ac_json_str(object, "kind", "object"), ac_json_str(object, "metadata.name", ""));
+            ac_err_wrap(err, "%s %s", ac_json_str(object, "kind", "object"),
+                        ac_json_str(object, "metadata.name", ""));
     }
     ac_yaml_destroy(d);
     return rc;
@@ -75,14 +78,16 @@ static int apply_documents(struct lab_run *r, const char *path, const char *text
 
 static int create_namespace(struct lab_run *r, const char *name, struct ac_err *err)
 {
-    ac_cleanup_json ns = json_pack("{s:s, s:s, s:{s:s, s:{s:s}}}", "apiVersion", "v1", "kind", "Namespace",
-                                   "metadata", "name", name, "labels", "aceso.dev/session", r->s.id);
+    ac_cleanup_json ns =
+        json_pack("{s:s, s:s, s:{s:s, s:{s:s}}}", "apiVersion", "v1", "kind", "Namespace",
+                  "metadata", "name", name, "labels", "aceso.dev/session", r->s.id);
     return ac_kube_apply(r->lab->kube, ns, NULL, err);
 }
 
 int lab_app_deploy(struct lab_run *r, struct ac_err *err)
 {
-    ac_cleanup(ac_free_p) char *path = ac_xasprintf("%s/%s.yaml", r->lab->conf->apps_dir, r->problem->application);
+    ac_cleanup(ac_free_p) char *path =
+        ac_xasprintf("%s/%s.yaml", r->lab->conf->apps_dir, r->problem->application);
     ac_cleanup(ac_free_p) char *text = NULL;
     size_t len;
     int rc = ac_file_read(path, MANIFEST_MAX, &text, &len, err);
@@ -97,7 +102,8 @@ int lab_app_deploy(struct lab_run *r, struct ac_err *err)
 }
 
 /* Names of the deployments that are not ready yet; empty when all are. */
-static int unready(struct lab_run *r, const char *ns, char *names, size_t size, int *ret_total, struct ac_err *err)
+static int unready(struct lab_run *r, const char *ns, char *names, size_t size, int *ret_total,
+                   struct ac_err *err)
 {
     ac_cleanup_json items = NULL;
     int rc = ac_kube_list(r->lab->kube, "apps/v1", "Deployment", ns, NULL, &items, err);
@@ -111,7 +117,8 @@ static int unready(struct lab_run *r, const char *ns, char *names, size_t size, 
     {
         int64_t want = ac_json_i64(d, "spec.replicas", 1);
         if (ac_json_i64(d, "status.readyReplicas", 0) < want && len + 66 < size)
-            len += (size_t)snprintf(names + len, size - len, " %s", ac_json_str(d, "metadata.name", ""));
+            len += (size_t)snprintf(names + len, size - len, " %s",
+                                    ac_json_str(d, "metadata.name", ""));
     }
     return 0;
 }
@@ -128,7 +135,9 @@ static int wait_ready(struct lab_run *r, const char *ns, int64_t timeout_ns, str
         if (rc != 0 && rc != AC_ENET) /* the cluster may be on its way back */
             return rc;
         if (ac_now_ns() > deadline)
-            return rc != 0 ? rc : ac_err_set(err, AC_ETIMEOUT, "namespace %s: not ready in time:%s", ns, names);
+            return rc != 0 ? rc
+                           : ac_err_set(err, AC_ETIMEOUT, "namespace %s: not ready in time:%s", ns,
+                                        names);
         if (lab_pause(r, POLL_NS, err) != 0)
             return err->code;
     }
@@ -165,12 +174,14 @@ int lab_load_start(struct lab_run *r, struct ac_err *err)
     const char *otlp = ac_str_empty(c->otlp_endpoint) ? c->collector_addr : c->otlp_endpoint;
     ac_cleanup(ac_free_p) char *endpoint = ac_xasprintf("http://%s", otlp);
     ac_cleanup_json d = json_pack(
-        "{s:s, s:s, s:{s:s, s:s}, s:{s:i, s:{s:{s:s}}, s:{s:{s:{s:s}}, s:{s:[{s:s, s:s, s:o, s:[{s:s, s:s}, {s:s, s:s},"
+        "{s:s, s:s, s:{s:s, s:s}, s:{s:i, s:{s:{s:s}}, s:{s:{s:{s:s}}, s:{s:[{s:s, s:s, s:o, "
+        "s:[{s:s, s:s}, {s:s, s:s},"
         " {s:s, s:s}]}]}}}}",
-        "apiVersion", "apps/v1", "kind", "Deployment", "metadata", "name", "load", "namespace", r->s.load_ns, "spec",
-        "replicas", 1, "selector", "matchLabels", "app", "load", "template", "metadata", "labels", "app", "load", "spec",
-        "containers", "name", "load", "image", "aceso/app:latest", "args", args, "env", "name",
-        "OTEL_EXPORTER_OTLP_ENDPOINT", "value", endpoint, "name", "ACESO_APP_NAMESPACE", "value", r->s.load_ns, "name",
+        "apiVersion", "apps/v1", "kind", "Deployment", "metadata", "name", "load", "namespace",
+        r->s.load_ns, "spec", "replicas", 1, "selector", "matchLabels", "app", "load", "template",
+        "metadata", "labels", "app", "load", "spec", "containers", "name", "load", "image",
+        "aceso/app:latest", "args", args, "env", "name", "OTEL_EXPORTER_OTLP_ENDPOINT", "value",
+        endpoint, "name", "ACESO_APP_NAMESPACE", "value", r->s.load_ns, "name",
         "ACESO_APP_SPEC_NAME", "value", r->problem->application);
     if (!d)
         return ac_err_set(err, AC_EINTERNAL, "the load's deployment could not be made");

@@ -1,3 +1,6 @@
+#include "store.h"
+#include "world.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,9 +10,6 @@
 #include <aceso/base.h>
 #include <aceso/json.h>
 #include <aceso/str.h>
-
-#include "store.h"
-#include "world.h"
 
 static void chaos_name(const struct lab_run *r, int i, char *dst, size_t size)
 {
@@ -24,11 +24,13 @@ static int apply_chaos(struct lab_run *r, int i, const char *kind, json_t *spec,
     chaos_name(r, i, name, sizeof(name));
     json_object_set_new(spec, "mode", json_string("all"));
     json_object_set_new(spec, "selector",
-                        json_pack("{s:[s], s:{s:s}}", "namespaces", r->s.ns, "labelSelectors", "app", f->component));
-    ac_cleanup_json chaos = json_pack("{s:s, s:s, s:{s:s, s:s}, s:o}", "apiVersion", "chaos-mesh.org/v1alpha1", "kind",
-                                      kind, "metadata", "name", name, "namespace", LAB_CHAOS_NAMESPACE, "spec", spec);
-    ac_cleanup_json ns =
-        json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "Namespace", "metadata", "name", LAB_CHAOS_NAMESPACE);
+                        json_pack("{s:[s], s:{s:s}}", "namespaces", r->s.ns, "labelSelectors",
+                                  "app", f->component));
+    ac_cleanup_json chaos =
+        json_pack("{s:s, s:s, s:{s:s, s:s}, s:o}", "apiVersion", "chaos-mesh.org/v1alpha1", "kind",
+                  kind, "metadata", "name", name, "namespace", LAB_CHAOS_NAMESPACE, "spec", spec);
+    ac_cleanup_json ns = json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "Namespace",
+                                   "metadata", "name", LAB_CHAOS_NAMESPACE);
     int rc = ac_kube_apply(r->lab->kube, ns, NULL, err);
     return rc == 0 ? ac_kube_apply(r->lab->kube, chaos, LAB_CHAOS_NAMESPACE, err) : rc;
 }
@@ -41,7 +43,8 @@ static char *secret_value(const json_t *secret, const char *key)
         return ac_xstrdup(json_string_value(plain));
     if (!b64)
         return NULL;
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char *out = ac_xmalloc(strlen(b64) + 1);
     size_t len = 0;
     unsigned acc = 0, bits = 0;
@@ -59,7 +62,8 @@ static char *secret_value(const json_t *secret, const char *key)
 }
 
 /* Runs statements in a store as its administrator, over the pod's own address. */
-static int run_sql(struct lab_run *r, const struct lab_fault *f, const char *sql, struct ac_err *err)
+static int run_sql(struct lab_run *r, const struct lab_fault *f, const char *sql,
+                   struct ac_err *err)
 {
     char secret_name[LAB_NAME_MAX + 8], selector[LAB_NAME_MAX + 8];
     snprintf(secret_name, sizeof(secret_name), "%s", f->secret[0] ? f->secret : f->component);
@@ -84,7 +88,8 @@ static int run_sql(struct lab_run *r, const struct lab_fault *f, const char *sql
     PGconn *c = PQconnectdbParams(keys, values, 0);
     PGresult *res = PQstatus(c) == CONNECTION_OK ? PQexec(c, sql) : NULL;
     if (!res || (PQresultStatus(res) != PGRES_COMMAND_OK && PQresultStatus(res) != PGRES_TUPLES_OK))
-        rc = ac_err_set(err, AC_ENET, "store %s: %.180s", f->component, res ? PQresultErrorMessage(res) : PQerrorMessage(c));
+        rc = ac_err_set(err, AC_ENET, "store %s: %.180s", f->component,
+                        res ? PQresultErrorMessage(res) : PQerrorMessage(c));
     PQclear(res);
     PQfinish(c);
     return rc;
@@ -101,7 +106,8 @@ static int delete_pods(struct lab_run *r, const struct lab_fault *f, struct ac_e
     json_array_foreach(pods, i, p)
     {
         if (rc == 0)
-            rc = ac_kube_delete(r->lab->kube, "v1", "Pod", r->s.ns, ac_json_str(p, "metadata.name", ""), err);
+            rc = ac_kube_delete(r->lab->kube, "v1", "Pod", r->s.ns,
+                                ac_json_str(p, "metadata.name", ""), err);
     }
     return rc;
 }
@@ -114,8 +120,9 @@ static int inject_one(struct lab_run *r, int i, struct ac_err *err)
         return apply_chaos(r, i, "PodChaos", json_pack("{s:s}", "action", "pod-failure"), err);
     case LAB_FAULT_NETWORK_DELAY:
         return apply_chaos(r, i, "NetworkChaos",
-                           json_pack("{s:s, s:s, s:{s:s, s:s, s:s}}", "action", "delay", "direction", "to", "delay",
-                                     "latency", f->latency, "correlation", "0", "jitter", "0ms"),
+                           json_pack("{s:s, s:s, s:{s:s, s:s, s:s}}", "action", "delay",
+                                     "direction", "to", "delay", "latency", f->latency,
+                                     "correlation", "0", "jitter", "0ms"),
                            err);
     case LAB_FAULT_SQL:
         return run_sql(r, f, f->inject, err);
@@ -134,9 +141,11 @@ static int revert_one(struct lab_run *r, int i, struct ac_err *err)
     chaos_name(r, i, name, sizeof(name));
     switch (f->kind) {
     case LAB_FAULT_POD_FAILURE:
-        return ac_kube_delete(r->lab->kube, "chaos-mesh.org/v1alpha1", "PodChaos", LAB_CHAOS_NAMESPACE, name, err);
+        return ac_kube_delete(r->lab->kube, "chaos-mesh.org/v1alpha1", "PodChaos",
+                              LAB_CHAOS_NAMESPACE, name, err);
     case LAB_FAULT_NETWORK_DELAY:
-        return ac_kube_delete(r->lab->kube, "chaos-mesh.org/v1alpha1", "NetworkChaos", LAB_CHAOS_NAMESPACE, name, err);
+        return ac_kube_delete(r->lab->kube, "chaos-mesh.org/v1alpha1", "NetworkChaos",
+                              LAB_CHAOS_NAMESPACE, name, err);
     case LAB_FAULT_SQL:
         return run_sql(r, f, f->revert, err);
     case LAB_FAULT_DELETE_POD:

@@ -1,6 +1,11 @@
-/* The lab's sessions. Each session runs on a thread of its own, which blocks on the world's answers and
- * owns the session's state; the loop thread owns the views that gRPC shows. */
+/* The lab's sessions. Each session runs on a thread of its own, which blocks on the world's answers
+ * and owns the session's state; the loop thread owns the views that gRPC shows. */
 #pragma once
+
+#include "config.h"
+#include "objective.h"
+#include "problem.h"
+#include "session.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,11 +17,6 @@
 #include <aceso/list.h>
 #include <aceso/map.h>
 #include <aceso/svc.h>
-
-#include "config.h"
-#include "objective.h"
-#include "problem.h"
-#include "session.h"
 
 #define LAB_EVIDENCE_MAX 6
 #define LAB_LONG_TEXT    512
@@ -67,16 +67,17 @@ struct lab_run {
     struct lab *lab;
     const struct lab_problem *problem;
     unsigned task;
-    struct lab_state s;   /* the session's thread */
+    struct lab_state s; /* the session's thread */
     uint64_t next_sequence;
     pthread_t thread;
-    atomic_bool stop;     /* the session is to end: revert and tear down */
-    atomic_bool leave;    /* the service ends: leave all as it is, go on after the restart */
+    atomic_bool stop;  /* the session is to end: revert and tear down */
+    atomic_bool leave; /* the service ends: leave all as it is, go on after the restart */
 };
 
 /* Loop thread. */
-int lab_start_session(struct lab *l, const char *problem, const char *agent, uint64_t seed, const char *request_id,
-                      char ret_id[AC_ID_LEN + 1], struct ac_err *err) AC_MUST_USE;
+int lab_start_session(struct lab *l, const char *problem, const char *agent, uint64_t seed,
+                      const char *request_id, char ret_id[AC_ID_LEN + 1],
+                      struct ac_err *err) AC_MUST_USE;
 /** Goes on with what a crash or stop interrupted. Before the loop runs. */
 int lab_resume_sessions(struct lab *l, struct ac_err *err) AC_MUST_USE;
 int lab_stop_session(struct lab *l, const char *id, struct ac_err *err) AC_MUST_USE;

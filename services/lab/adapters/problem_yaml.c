@@ -1,10 +1,11 @@
 #include "problem_yaml.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <dirent.h>
 
 #include <aceso/base.h>
 #include <aceso/file.h>
@@ -23,8 +24,8 @@ static const struct {
               {"delete_pod", LAB_FAULT_DELETE_POD}};
 
 /* Unknown keys are errors: a misspelt one would silently change the problem. */
-static int check_keys(const struct ac_yaml_doc *d, const struct ac_yaml *map, const char *const *known,
-                      struct ac_err *err)
+static int check_keys(const struct ac_yaml_doc *d, const struct ac_yaml *map,
+                      const char *const *known, struct ac_err *err)
 {
     if (!map || map->kind != AC_YAML_MAP)
         return ac_yaml_err(d, map ? map : ac_yaml_root(d, 0), err, "expected a mapping");
@@ -38,8 +39,8 @@ static int check_keys(const struct ac_yaml_doc *d, const struct ac_yaml *map, co
     return 0;
 }
 
-static int text(const struct ac_yaml_doc *d, const struct ac_yaml *map, const char *key, bool required, char *dst,
-                size_t size, struct ac_err *err)
+static int text(const struct ac_yaml_doc *d, const struct ac_yaml *map, const char *key,
+                bool required, char *dst, size_t size, struct ac_err *err)
 {
     const struct ac_yaml *v = ac_yaml_get(map, key);
     if (!v)
@@ -51,9 +52,11 @@ static int text(const struct ac_yaml_doc *d, const struct ac_yaml *map, const ch
     return 0;
 }
 
-static int parse_fault(const struct ac_yaml_doc *d, const struct ac_yaml *m, struct lab_fault *f, struct ac_err *err)
+static int parse_fault(const struct ac_yaml_doc *d, const struct ac_yaml *m, struct lab_fault *f,
+                       struct ac_err *err)
 {
-    static const char *const known[] = {"kind", "component", "latency", "inject", "revert", "secret", NULL};
+    static const char *const known[] = {"kind",   "component", "latency", "inject",
+                                        "revert", "secret",    NULL};
     char kind[32] = "";
     int rc = check_keys(d, m, known, err);
     if (rc == 0)
@@ -68,14 +71,16 @@ static int parse_fault(const struct ac_yaml_doc *d, const struct ac_yaml *m, str
     f->kind = FAULTS[i].kind;
     rc = text(d, m, "component", true, f->component, sizeof(f->component), err);
     if (rc == 0)
-        rc = text(d, m, "latency", f->kind == LAB_FAULT_NETWORK_DELAY, f->latency, sizeof(f->latency), err);
+        rc = text(d, m, "latency", f->kind == LAB_FAULT_NETWORK_DELAY, f->latency,
+                  sizeof(f->latency), err);
     if (rc == 0)
         rc = text(d, m, "secret", false, f->secret, sizeof(f->secret), err);
     if (rc != 0)
         return rc;
     int64_t ns;
     if (f->kind == LAB_FAULT_NETWORK_DELAY && !ac_str_to_duration_ns(f->latency, &ns))
-        return ac_yaml_err(d, ac_yaml_get(m, "latency"), err, "'%s' is no duration (as 10s)", f->latency);
+        return ac_yaml_err(d, ac_yaml_get(m, "latency"), err, "'%s' is no duration (as 10s)",
+                           f->latency);
     f->inject = ac_xstrdup(ac_yaml_str(m, "inject", NULL));
     f->revert = ac_xstrdup(ac_yaml_str(m, "revert", NULL));
     if (f->kind == LAB_FAULT_SQL && (!f->inject || !f->revert))
@@ -83,7 +88,8 @@ static int parse_fault(const struct ac_yaml_doc *d, const struct ac_yaml *m, str
     return 0;
 }
 
-static int parse_variant(const struct ac_yaml_doc *d, const struct ac_yaml *m, struct lab_problem *p, struct ac_err *err)
+static int parse_variant(const struct ac_yaml_doc *d, const struct ac_yaml *m,
+                         struct lab_problem *p, struct ac_err *err)
 {
     static const char *const known[] = {"number", "answers", "faults", NULL};
     char number[16] = "";
@@ -99,22 +105,25 @@ static int parse_variant(const struct ac_yaml_doc *d, const struct ac_yaml *m, s
     snprintf(p->id, sizeof(p->id), "%.*s-%d", LAB_NAME_MAX - 6, p->stem, p->number);
     const struct ac_yaml *answers = ac_yaml_get(m, "answers"), *faults = ac_yaml_get(m, "faults");
     if (!answers || answers->kind != AC_YAML_SEQ || answers->len > LAB_ANSWERS_MAX)
-        return ac_yaml_err(d, m, err, "'answers' must be a list of at most %d components", LAB_ANSWERS_MAX);
+        return ac_yaml_err(d, m, err, "'answers' must be a list of at most %d components",
+                           LAB_ANSWERS_MAX);
     for (size_t i = 0; i < answers->len; i++) {
         if (answers->items[i]->kind != AC_YAML_SCALAR ||
             !ac_str_copy(p->answers[p->n_answers++], LAB_NAME_MAX, answers->items[i]->scalar))
             return ac_yaml_err(d, answers->items[i], err, "an answer is the name of a component");
     }
     if (!faults || faults->kind != AC_YAML_SEQ || faults->len > LAB_FAULTS_MAX)
-        return ac_yaml_err(d, m, err, "'faults' must be a list of at most %d faults", LAB_FAULTS_MAX);
+        return ac_yaml_err(d, m, err, "'faults' must be a list of at most %d faults",
+                           LAB_FAULTS_MAX);
     for (size_t i = 0; rc == 0 && i < faults->len; i++)
         rc = parse_fault(d, faults->items[i], &p->faults[p->n_faults++], err);
     return rc;
 }
 
-static int parse_head(const struct ac_yaml_doc *d, const struct ac_yaml *root, struct lab_problem *p, struct ac_err *err)
+static int parse_head(const struct ac_yaml_doc *d, const struct ac_yaml *root,
+                      struct lab_problem *p, struct ac_err *err)
 {
-    static const char *const known[] = {"stem", "application", "summary", "tasks", "level",
+    static const char *const known[] = {"stem", "application", "summary",  "tasks", "level",
                                         "type", "load",        "variants", NULL};
     int rc = check_keys(d, root, known, err);
     if (rc == 0)
@@ -131,16 +140,20 @@ static int parse_head(const struct ac_yaml_doc *d, const struct ac_yaml *root, s
     if (rc == 0 && (!tasks || tasks->kind != AC_YAML_SEQ || tasks->len == 0))
         return ac_yaml_err(d, root, err, "'tasks' must be a list");
     for (size_t i = 0; rc == 0 && i < tasks->len; i++) {
-        unsigned bit = tasks->items[i]->kind == AC_YAML_SCALAR ? lab_task_from_name(tasks->items[i]->scalar) : 0;
+        unsigned bit = tasks->items[i]->kind == AC_YAML_SCALAR
+                           ? lab_task_from_name(tasks->items[i]->scalar)
+                           : 0;
         if (!bit)
-            return ac_yaml_err(d, tasks->items[i], err, "a task is detection, localization, analysis or mitigation");
+            return ac_yaml_err(d, tasks->items[i], err,
+                               "a task is detection, localization, analysis or mitigation");
         p->tasks |= bit;
     }
     if (rc == 0 && load) {
         static const char *const load_keys[] = {"rate", "mix", NULL};
         const char *rate = ac_yaml_str(load, "rate", "0");
         rc = check_keys(d, load, load_keys, err);
-        if (rc == 0 && (!ac_str_to_f64(rate, &p->load_rate) || !(p->load_rate >= 0 && p->load_rate <= 1e5)))
+        if (rc == 0 &&
+            (!ac_str_to_f64(rate, &p->load_rate) || !(p->load_rate >= 0 && p->load_rate <= 1e5)))
             return ac_yaml_err(d, load, err, "'rate' must be a number of requests a second");
         if (rc == 0)
             rc = text(d, load, "mix", false, p->load_mix, sizeof(p->load_mix), err);
@@ -156,8 +169,8 @@ static void free_problem(struct lab_problem *p)
     }
 }
 
-int lab_problems_parse(const char *name, const char *data, size_t len, struct lab_problem **list, size_t *n,
-                       struct ac_err *err)
+int lab_problems_parse(const char *name, const char *data, size_t len, struct lab_problem **list,
+                       size_t *n, struct ac_err *err)
 {
     struct ac_yaml_doc *d = NULL;
     int rc = ac_yaml_parse(name, data, len, &d, err);
@@ -170,7 +183,8 @@ int lab_problems_parse(const char *name, const char *data, size_t len, struct la
     else
         rc = parse_head(d, root, &head, err);
     const struct ac_yaml *variants = rc == 0 ? ac_yaml_get(root, "variants") : NULL;
-    if (rc == 0 && (!variants || variants->kind != AC_YAML_SEQ || variants->len == 0 || variants->len > 64))
+    if (rc == 0 &&
+        (!variants || variants->kind != AC_YAML_SEQ || variants->len == 0 || variants->len > 64))
         rc = ac_yaml_err(d, root, err, "'variants' must be a list of 1 to 64");
     for (size_t i = 0; rc == 0 && i < variants->len; i++) {
         struct lab_problem p = head;

@@ -1,4 +1,6 @@
 /* One table describes the state's fields for both directions. */
+#include "store.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,11 +9,18 @@
 #include <aceso/json.h>
 #include <aceso/str.h>
 
-#include "store.h"
+enum field_kind {
+    TEXT,
+    I64,
+    U64,
+    BOOL,
+    F64
+};
 
-enum field_kind { TEXT, I64, U64, BOOL, F64 };
-
-#define F(kind, member) {#member, kind, offsetof(struct lab_state, member), sizeof(((struct lab_state *)0)->member)}
+#define F(kind, member)                                                                            \
+    {                                                                                              \
+#member, kind, offsetof(struct lab_state, member), sizeof(((struct lab_state *)0)->member) \
+    }
 
 static const struct {
     const char *name;
@@ -89,7 +98,8 @@ char *lab_state_text(const struct lab_state *s)
 
 static void parse_objective(const json_t *j, struct lab_objective *o)
 {
-    const json_t *ratio = json_object_get(j, "max_error_ratio"), *p90 = json_object_get(j, "max_p90_s");
+    const json_t *ratio = json_object_get(j, "max_error_ratio"),
+                 *p90 = json_object_get(j, "max_p90_s");
     size_t n = json_array_size(ratio);
     for (size_t i = 0; i < n && i < LAB_CLASSES_MAX && i < json_array_size(p90); i++) {
         o->max_error_ratio[i] = json_number_value(json_array_get(ratio, i));

@@ -77,7 +77,8 @@ int evalrule_canonical(char **text, struct ac_err *err)
     struct ac_ruleset *set = NULL;
     struct ac_diags d;
     if (ac_ruleset_parse(*text, strlen(*text), &set, &d) < 0)
-        return ac_err_set(err, AC_EINTERNAL, "%d:%d: %s", d.v[0].line, d.v[0].column, d.v[0].message);
+        return ac_err_set(err, AC_EINTERNAL, "%d:%d: %s", d.v[0].line, d.v[0].column,
+                          d.v[0].message);
     struct ac_buf b;
     ac_buf_init(&b, 2 * (size_t)AC_RULES_TEXT_MAX);
     (void)ac_ruleset_print(set, &b);

@@ -189,7 +189,7 @@ static int io_info(const struct wk_graph *g, const uint32_t *values, uint32_t n,
         if (strlen(v->name) >= sizeof(io->name))
             return ac_err_set(err, AC_ERANGE, "the name of input or output %.40s... is too long",
                               v->name);
-        strcpy(io->name, v->name);
+        memcpy(io->name, v->name, strlen(v->name) + 1);
         io->dtype = v->dtype;
         io->rank = s->rank;
         memcpy(io->dims, s->dims, sizeof(io->dims));

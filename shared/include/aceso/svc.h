@@ -46,7 +46,7 @@ struct ac_svc {
 };
 
 struct ac_svc_spec {
-    const char *name; /* "rca": binary aceso-rca, schema rca, env prefix ACESO_RCA */
+    const char *name;   /* "rca": binary aceso-rca, schema rca, env prefix ACESO_RCA */
     const char *schema; /* in PostgreSQL; NULL = name */
     const char *summary;
     const struct ac_conf_opt *opts; /* the service's own options ... */
