@@ -105,6 +105,14 @@ static void on_reconnected(natsConnection *nc, void *closure)
     post_state(closure, true);
 }
 
+/* The last call that the library makes for a connection, on its own thread and after close
+ * returned: until then it holds a reference. */
+static void on_closed(natsConnection *nc, void *closure)
+{
+    (void)nc;
+    ac_bus_unref_(closure);
+}
+
 static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, void *closure)
 {
     (void)nc;
@@ -159,6 +167,8 @@ static natsStatus set_options(struct ac_bus *b, natsOptions *opts, const struct 
         s = natsOptions_SetTimeout(opts, 2000);
     if (s == NATS_OK)
         s = natsOptions_SetDisconnectedCB(opts, on_disconnected, b);
+    if (s == NATS_OK)
+        s = natsOptions_SetClosedCB(opts, on_closed, b);
     if (s == NATS_OK)
         s = natsOptions_SetReconnectedCB(opts, on_reconnected, b);
     if (s == NATS_OK)
@@ -234,6 +244,8 @@ int ac_bus_connect(struct ac_loop *l, struct ac_metrics *m, const struct ac_bus_
         s = set_options(b, opts, o, &why);
     if (s == NATS_OK)
         s = connect_until(b, opts, o->connect_timeout_ns);
+    if (b->nc)
+        ac_bus_ref_(b); /* the connection's, see on_closed */
     natsOptions_Destroy(opts);
     jsOptions jo;
     if (s == NATS_OK)

@@ -125,6 +125,19 @@ static int wait_healthy(struct cli_layout *l, pid_t started, int64_t timeout_ns,
     }
 }
 
+/* By its pid, not by the lock: it may not have taken that yet. */
+static void stop_child(const struct cli_layout *l, pid_t pid)
+{
+    int64_t deadline = ac_now_ns() + DOWN_LIMIT_NS;
+    kill(pid, SIGTERM);
+    while (waitpid(pid, NULL, WNOHANG) == 0) {
+        if (ac_now_ns() > deadline)
+            kill(pid, SIGKILL);
+        wait_a_moment();
+    }
+    cli_status_kill_leftovers(l);
+}
+
 int cli_instance_up(struct cli_layout *l, int64_t timeout_ns, bool *ret_started,
                     json_t **ret_status, struct ac_err *err)
 {
@@ -140,9 +153,7 @@ int cli_instance_up(struct cli_layout *l, int64_t timeout_ns, bool *ret_started,
         return rc;
     rc = wait_healthy(l, pid, timeout_ns, ret_status, err);
     if (rc != 0 && *ret_started) {
-        struct ac_err ignored = AC_ERR_INIT;
-        if (cli_instance_down(l, &ignored) != 0)
-            cli_progress("stopping again: %s", ignored.msg);
+        stop_child(l, pid);
         *ret_started = false;
     }
     return rc;
