@@ -292,6 +292,7 @@ struct wk_executor *wk_cpu_create(const struct wk_memory *mem, const struct ac_c
 {
     struct cpu *c = ac_xcalloc(1, sizeof(*c));
     c->base.ops = &cpu_ops;
+    openblas_set_num_threads(1);
     c->mem = *mem;
     c->clock = *clock;
     c->workspace = mem->reserve(mem->self, CPU_WORKSPACE_MAX);

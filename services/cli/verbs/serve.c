@@ -1,0 +1,297 @@
+/* aceso serve: the scheduler on the virtual clock, and one model from its file. No service is
+ * needed. */
+#include "verbs.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <aceso/base.h>
+#include <aceso/file.h>
+#include <aceso/str.h>
+
+#include "../../controller/core/sim.h"
+#include "../../worker/core/executor.h"
+
+static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx);
+
+const struct cli_verb cli_verb_serve = {
+    "serve", "simulate the serving scheduler; run one model and check it", cmd_serve,
+    "usage: aceso serve sim --models CSV [--gpus N] [--workload NAME] [--slo-ms X] [--policy "
+    "NAME]\n"
+    "                       [--seed N] [--seconds S] [--jitter-ms X]\n"
+    "       aceso serve model FILE.onnx [--batch B] [--check DIR]\n\n"
+    "  --models CSV     cost table: model,input_kb,output_kb,weights_mb,load_ms,b1_ms..b16_ms\n"
+    "  --workload NAME  fig5 (default), poisson, burst\n"
+    "  --policy NAME    aceso (default), fifo\n"
+    "  --jitter-ms X    mean of the random delay each way (default 0); margins are then learnt\n"
+    "  --batch B        compiled batch size to time: 1 (default), 2, 4, 8, 16\n"
+    "  --check DIR      folder with input_N.pb and output_N.pb to compare with\n"};
+
+static bool number(const char *text, double lo, double hi, double *ret)
+{
+    return !text || (ac_str_to_f64(text, ret) && *ret >= lo && *ret <= hi);
+}
+
+struct sim_args {
+    const char *models, *gpus, *workload, *slo, *policy, *seed, *seconds, *jitter;
+};
+
+static int sim_config(const struct sim_args *a, struct sim_config *c, double *slo, double *seconds)
+{
+    double gpus = 0, jitter = 0, seed = 1;
+    if (!a->models)
+        return cli_usage("serve", "sim needs --models CSV");
+    if (!number(a->gpus, 1, 1024, &gpus) || gpus != floor(gpus))
+        return cli_usage("serve", "--gpus: a whole number from 1 to 1024");
+    if (!number(a->slo, 0.001, 1e8, slo))
+        return cli_usage("serve", "--slo-ms: a number above 0");
+    if (!number(a->seconds, 3, 86400, seconds))
+        return cli_usage("serve", "--seconds: a number from 3 to 86400");
+    if (!number(a->jitter, 0, 1000, &jitter))
+        return cli_usage("serve", "--jitter-ms: a number from 0 to 1000");
+    if (!number(a->seed, 0, 9e15, &seed))
+        return cli_usage("serve", "--seed: a whole number");
+    if (a->policy && !(c->policy = policy_find(a->policy)))
+        return cli_usage("serve", "no policy \"%s\"; there are aceso, fifo", a->policy);
+    c->gpus = (uint32_t)gpus;
+    c->seed = (uint64_t)seed;
+    c->jitter_mean_ns = (int64_t)(jitter * 1e6);
+    c->sched.learn = jitter > 0;
+    c->timer = &ac_clock_real;
+    return 0;
+}
+
+static void print_sim(const struct sim_stats *s, bool json)
+{
+    uint64_t rejected = s->requests - s->outcomes[POLICY_ON_TIME] - s->outcomes[POLICY_LATE];
+    const char *fmt =
+        json ? "{\"requests\": %lu, \"goodput_rps\": %.3f, \"attainment\": %.6f, \"p50_ms\": %.3f, "
+               "\"p99_ms\": %.3f, \"p9999_ms\": %.3f, \"cold_starts\": %lu, \"rejected\": %lu, "
+               "\"scheduler_ns_per_request\": %.1f}\n"
+             : "%lu requests, %.1f r/s on time, attainment %.4f, p50 %.2f ms, p99 %.2f ms, p99.99 "
+               "%.2f ms, "
+               "%lu cold starts, %lu rejected, scheduler %.0f ns a request\n";
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    printf(fmt, (unsigned long)s->requests, s->goodput_rps, s->attainment, s->p50_ms, s->p99_ms,
+           s->p9999_ms, (unsigned long)s->cold_starts, (unsigned long)rejected,
+           s->policy_ns_per_request);
+#pragma GCC diagnostic pop
+}
+
+static int serve_sim(const struct sim_args *a, const struct cli_ctx *ctx)
+{
+    struct sim_config c = SIM_CONFIG_INIT;
+    struct ac_err err = AC_ERR_INIT;
+    double slo = 0, seconds = 0;
+    int rc = sim_config(a, &c, &slo, &seconds);
+    if (rc)
+        return rc;
+    ac_cleanup(ac_free_p) char *text = NULL;
+    size_t len;
+    struct costs costs = {0};
+    struct workload w = {0};
+    struct sim_stats st;
+    if (ac_file_read(a->models, 16u << 20, &text, &len, &err) != 0)
+        return cli_fail("serve", &err);
+    rc = serving_costs_parse(text, len, &costs, &err);
+    if (rc) {
+        ac_err_wrap(&err, "%s", a->models);
+        return cli_fail("serve", &err);
+    }
+    rc = serving_workload_named(a->workload ? a->workload : "fig5", &costs, (int64_t)(slo * 1e6),
+                                &w, &err);
+    if (rc == 0) {
+        if (c.gpus == 0)
+            c.gpus = w.gpus;
+        if (seconds > 0)
+            w.duration_ns = (int64_t)(seconds * 1e9);
+        c.sched.cells = (c.gpus + 15) / 16;
+        c.costs = &costs;
+        c.workload = &w;
+        rc = serving_sim_run(&c, &st, &err);
+    }
+    if (rc == 0)
+        print_sim(&st, ctx->json);
+    serving_workload_free(&w);
+    serving_costs_free(&costs);
+    return rc ? cli_fail("serve", &err) : CLI_OK;
+}
+
+/* ---- one model ---- */
+
+struct run {
+    struct wk_executor *x;
+    struct wk_model *m;
+    struct ac_arena *arena;
+    const void *in[WK_MAX_IO];
+    void *out[WK_MAX_IO];
+    char *files[2 * WK_MAX_IO];
+    struct wk_onnx_tensor want[WK_MAX_IO];
+    uint32_t n_files, rows;
+};
+
+static int stored(struct run *r, const char *dir, const char *kind, uint32_t i,
+                  const struct wk_io_info *io, struct wk_onnx_tensor *ret_t, struct ac_err *err)
+{
+    char path[1024];
+    size_t len;
+    snprintf(path, sizeof(path), "%s/%s_%u.pb", dir, kind, i);
+    int rc = ac_file_read(path, 256u << 20, &r->files[r->n_files], &len, err);
+    if (rc)
+        return rc;
+    rc = wk_onnx_parse_tensor(r->files[r->n_files++], len, r->arena, ret_t, err);
+    if (rc)
+        return ac_err_wrap(err, "%s", path);
+    size_t bytes = ret_t->elems * wk_dtype_size(ret_t->dtype);
+    if (ret_t->dtype != io->dtype || bytes == 0 || bytes % io->row_bytes ||
+        (r->rows && bytes / io->row_bytes != r->rows))
+        return ac_err_set(err, AC_EINVAL, "%s: type or size does not fit %s of the model", path,
+                          io->name);
+    r->rows = (uint32_t)(bytes / io->row_bytes);
+    return 0;
+}
+
+static int fill(struct run *r, const char *check, uint32_t batch, struct ac_err *err)
+{
+    const struct wk_model_info *info = &r->m->info;
+    struct wk_onnx_tensor t;
+    int rc = 0;
+    r->rows = check ? 0 : batch;
+    for (uint32_t i = 0; rc == 0 && i < info->n_inputs; i++) {
+        if (check)
+            rc = stored(r, check, "input", i, &info->inputs[i], &t, err);
+        r->in[i] = check ? t.data
+                         : (r->files[r->n_files++] = ac_xcalloc(batch, info->inputs[i].row_bytes));
+    }
+    for (uint32_t i = 0; rc == 0 && i < info->n_outputs; i++) {
+        if (check)
+            rc = stored(r, check, "output", i, &info->outputs[i], &r->want[i], err);
+        r->out[i] = ac_xcalloc(AC_MAX(r->rows, 1u), info->outputs[i].row_bytes);
+    }
+    return rc;
+}
+
+static double worst_error(const struct run *r)
+{
+    double worst = 0;
+    for (uint32_t i = 0; i < r->m->info.n_outputs; i++)
+        for (size_t k = 0; r->want[i].dtype == WK_F32 && k < r->want[i].elems; k++) {
+            float a, b;
+            memcpy(&a, (const char *)r->want[i].data + 4 * k, 4);
+            memcpy(&b, (const char *)r->out[i] + 4 * k, 4);
+            double e = fabs((double)a - (double)b);
+            worst = e > worst || isnan(e) ? e : worst;
+        }
+    return worst;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+#define ROUNDS 200
+
+static int run_model(struct run *r, const char *check, uint32_t b, const struct cli_ctx *ctx,
+                     struct ac_err *err)
+{
+    int64_t took[ROUNDS], t0 = ac_now_ns();
+    struct wk_phases ph;
+    int rc = r->x->ops->load(r->x, r->m, err);
+    int64_t load = ac_now_ns() - t0;
+    if (rc == 0)
+        rc = fill(r, check, wk_batch_size[b], err);
+    while (rc == 0 && b < WK_BATCHES - 1 && r->m->info.batched && wk_batch_size[b] < r->rows)
+        b++;
+    uint32_t room = r->m->info.batched ? wk_batch_size[b] : 1;
+    if (rc == 0 && r->rows > room)
+        rc = ac_err_set(err, AC_EINVAL, "%u rows do not fit a batch of %u", r->rows, room);
+    struct wk_item item = {.rows = r->rows, .inputs = r->in, .outputs = r->out};
+    for (int i = 0; rc == 0 && i < ROUNDS; i++) {
+        rc = r->x->ops->infer(r->x, r->m, b, &item, 1, &ph, err);
+        took[i] = ph.input_ns + ph.exec_ns + ph.output_ns;
+    }
+    if (rc)
+        return rc;
+    qsort(took, ROUNDS, sizeof(took[0]), by_value);
+    double worst = check ? worst_error(r) : 0;
+    double median = (double)took[ROUNDS / 2] / 1e3, p99 = (double)took[ROUNDS * 99 / 100] / 1e3;
+    if (ctx->json)
+        printf(
+            "{\"median_us\": %.2f, \"p99_us\": %.2f, \"max_abs_error\": %.9g, \"load_us\": %.1f}\n",
+            median, p99, isfinite(worst) ? worst : 1e300, (double)load / 1e3);
+    else
+        printf("batch %u: median %.1f us, p99 %.1f us, load %.1f us%s\n", wk_batch_size[b], median,
+               p99, (double)load / 1e3, check ? "" : "; not compared");
+    if (check && !ctx->json)
+        printf("largest absolute difference from the stored outputs: %.3g\n", worst);
+    if (check && !(worst <= 1e-3))
+        return ac_err_set(err, AC_EDATALOSS, "outputs differ from the stored ones by %.3g", worst);
+    return 0;
+}
+
+static int serve_model(const char *file, const char *batch, const char *check,
+                       const struct cli_ctx *ctx)
+{
+    double want = 1;
+    uint32_t b = 0;
+    if (!number(batch, 1, WK_MAX_BATCH, &want))
+        return cli_usage("serve", "--batch: 1, 2, 4, 8 or 16");
+    while (b < WK_BATCHES && wk_batch_size[b] != want)
+        b++;
+    if (b == WK_BATCHES)
+        return cli_usage("serve", "--batch: 1, 2, 4, 8 or 16");
+    ac_cleanup(ac_free_p) char *bytes = NULL;
+    size_t len;
+    struct ac_err err = AC_ERR_INIT;
+    if (ac_file_read(file, (size_t)1 << 30, &bytes, &len, &err) != 0)
+        return cli_fail("serve", &err);
+    struct run r = {.x = wk_cpu_create(&wk_memory_heap, &ac_clock_real),
+                    .arena = ac_arena_create(512u << 20)};
+    struct wk_source src = {.name = file, .bytes = bytes, .len = len};
+    int rc = r.x->ops->prepare(r.x, &src, &r.m, &err);
+    if (rc)
+        ac_err_wrap(&err, "%s", file);
+    if (rc == 0) {
+        rc = run_model(&r, check, b, ctx, &err);
+        r.x->ops->unload(r.x, r.m);
+        for (uint32_t i = 0; i < r.m->info.n_outputs; i++)
+            free(r.out[i]);
+        r.x->ops->forget(r.x, r.m);
+    }
+    for (uint32_t i = 0; i < r.n_files; i++)
+        free(r.files[i]);
+    r.x->ops->destroy(r.x);
+    ac_arena_destroy(r.arena);
+    return rc ? cli_fail("serve", &err) : CLI_OK;
+}
+
+static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
+{
+    struct sim_args a = {0};
+    const char *batch = NULL, *check = NULL;
+    const struct cli_opt opts[] = {
+        {.name = "--models", .has_value = true, .value = &a.models},
+        {.name = "--gpus", .has_value = true, .value = &a.gpus},
+        {.name = "--workload", .has_value = true, .value = &a.workload},
+        {.name = "--slo-ms", .has_value = true, .value = &a.slo},
+        {.name = "--policy", .has_value = true, .value = &a.policy},
+        {.name = "--seed", .has_value = true, .value = &a.seed},
+        {.name = "--seconds", .has_value = true, .value = &a.seconds},
+        {.name = "--jitter-ms", .has_value = true, .value = &a.jitter},
+        {.name = "--batch", .has_value = true, .value = &batch},
+        {.name = "--check", .has_value = true, .value = &check},
+    };
+    int npos = 0, rc = cli_parse(&cli_verb_serve, argc, argv, opts, (int)AC_ARRAY_LEN(opts), &npos);
+    if (rc)
+        return rc > 0 ? CLI_OK : CLI_USAGE;
+    if (npos == 1 && ac_streq(argv[1], "sim"))
+        return serve_sim(&a, ctx);
+    if (npos == 2 && ac_streq(argv[1], "model"))
+        return serve_model(argv[2], batch, check, ctx);
+    return cli_usage("serve", "say: serve sim --models CSV, or serve model FILE.onnx");
+}
