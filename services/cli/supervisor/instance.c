@@ -129,10 +129,12 @@ static int wait_healthy(struct cli_layout *l, pid_t started, int64_t timeout_ns,
 static void stop_child(const struct cli_layout *l, pid_t pid)
 {
     int64_t deadline = ac_now_ns() + DOWN_LIMIT_NS;
-    kill(pid, SIGTERM);
+    bool told = false;
+    /* Not our child any more: it was waited for already, and its pid may be somebody else's. */
     while (waitpid(pid, NULL, WNOHANG) == 0) {
-        if (ac_now_ns() > deadline)
-            kill(pid, SIGKILL);
+        if (!told || ac_now_ns() > deadline)
+            kill(pid, told ? SIGKILL : SIGTERM);
+        told = true;
         wait_a_moment();
     }
     cli_status_kill_leftovers(l);
