@@ -236,6 +236,7 @@ int ac_bus_connect(struct ac_loop *l, struct ac_metrics *m, const struct ac_bus_
     atomic_init(&b->refs, 1);
     atomic_init(&b->closed, false);
     ac_list_init(&b->subs);
+    ac_list_init(&b->readers);
     (void)pthread_mutex_init(&b->mu, NULL);
     b->pending = ac_map_create(NULL);
     make_metrics(b, m);
@@ -291,6 +292,7 @@ void ac_bus_close(struct ac_bus *b)
         return;
     AC_ASSERT_ON_LOOP(b->loop);
     ac_bus_kv_close_(b);
+    ac_bus_readers_close_(b);
     atomic_store(&b->closed, true);
     AC_LIST_FOREACH(n, &b->subs)
     ac_bus_unsubscribe(AC_LIST_ENTRY(n, struct ac_bus_sub, node));

@@ -29,7 +29,8 @@ struct ac_bus {
     atomic_bool closed;
     void (*on_state)(bool connected, void *arg);
     void *on_state_arg;
-    struct ac_list subs; /* loop */
+    struct ac_list subs;    /* loop */
+    struct ac_list readers; /* loop */
     struct ac_timer *sweep;
     struct ac_worker *kv;   /* made at first use */
     struct ac_map *buckets; /* kv worker only: name -> kvStore */
@@ -77,3 +78,4 @@ void ac_bus_sub_release_(struct ac_bus_sub *s);
 struct ac_bus_sub *ac_bus_sub_new_(struct ac_bus *b);
 void ac_bus_sub_done_(void *closure);
 void ac_bus_kv_close_(struct ac_bus *b);
+void ac_bus_readers_close_(struct ac_bus *b);

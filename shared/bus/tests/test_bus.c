@@ -330,6 +330,102 @@ static void test_server_restart(void **state)
     down(&g);
 }
 
+/* ---- reading in order ---- */
+
+struct reading {
+    struct rig *g;
+    struct ac_bus_reader *r;
+    uint64_t last;
+    unsigned twice;
+};
+
+static void on_read(const struct ac_bus_msg *m, void *arg)
+{
+    struct reading *rd = arg;
+    if (m->stream_seq <= rd->last)
+        rd->twice++;
+    rd->last = m->stream_seq;
+    if (++rd->g->got == rd->g->want)
+        ac_loop_stop(rd->g->loop);
+}
+
+static void read_from(struct reading *rd, uint64_t seq, unsigned max_queued, unsigned want)
+{
+    struct ac_err err = AC_ERR_INIT;
+    struct ac_bus_read o = {
+        .stream = "S", .filter = "s.>", .from_seq = seq, .max_queued = max_queued};
+    rd->g->got = 0;
+    rd->g->want = (int)want;
+    if (ac_bus_read(rd->g->b, &o, on_read, rd, &rd->r, &err) < 0)
+        fail_msg("%s", err.msg);
+}
+
+/* Publishes; the run that follows ends when all of it was read. */
+static void send_and_read(struct rig *g, int n)
+{
+    struct ac_err err = AC_ERR_INIT;
+    g->got = 0;
+    g->want = n;
+    for (int i = 0; i < n; i++)
+        assert_int_equal(ac_bus_js_publish(g->b, "s.x", NULL, "data", 4, NULL, NULL, &err), 0);
+}
+
+static void test_read_in_order(void **state)
+{
+    (void)state;
+    struct rig g;
+    struct reading rd = {.g = &g};
+    struct ac_err err = AC_ERR_INIT;
+    up(&g);
+    struct ac_bus_read none = {.stream = "NOTHERE", .filter = "x"};
+    assert_int_equal(ac_bus_read(g.b, &none, on_read, &rd, &rd.r, &err), AC_ENOTFOUND);
+    ensure(&g);
+    publish(&g, 500, NULL);
+    read_from(&rd, 101, 16, 400); /* a short queue: the thread has to wait for the loop */
+    run(&g);
+    assert_int_equal(rd.last, 500);
+    ac_bus_read_hold(rd.r);
+    ac_bus_read_resume(rd.r);
+    send_and_read(&g, 3);
+    run(&g);
+    assert_int_equal(rd.last, 503);
+    ac_bus_read_close(rd.r);
+    read_from(&rd, 0, 0, 2); /* new ones only */
+    send_and_read(&g, 2);
+    run(&g);
+    assert_int_equal(rd.last, 505);
+    assert_int_equal(rd.twice, 0);
+    ac_bus_read_close(rd.r);
+    rd.last = 0;
+    read_from(&rd, 9000, 0, 505); /* more than there is: the stream is a new one */
+    run(&g);
+    assert_int_equal(rd.last, 505);
+    assert_int_equal(rd.twice, 0);
+    down(&g); /* closes the reader too */
+}
+
+static void test_read_over_restart(void **state)
+{
+    (void)state;
+    struct rig g;
+    struct reading rd = {.g = &g};
+    up(&g);
+    ensure(&g);
+    publish(&g, 100, NULL);
+    read_from(&rd, 1, 0, 100);
+    run(&g);
+    ac_bus_on_state(g.b, on_state, &g);
+    g.states = 0;
+    g.want = 2; /* down, up */
+    ac_kit_nats_restart(g.nats);
+    run(&g);
+    send_and_read(&g, 50);
+    run(&g);
+    assert_int_equal(rd.last, 150);
+    assert_int_equal(rd.twice, 0);
+    down(&g);
+}
+
 static void test_no_server(void **state)
 {
     (void)state;
@@ -367,9 +463,10 @@ static void test_password(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_core),      cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_fleet),     cmocka_unit_test(test_buckets),
-        cmocka_unit_test(test_password),  cmocka_unit_test(test_server_restart),
+        cmocka_unit_test(test_core),          cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_fleet),         cmocka_unit_test(test_buckets),
+        cmocka_unit_test(test_password),      cmocka_unit_test(test_server_restart),
+        cmocka_unit_test(test_read_in_order), cmocka_unit_test(test_read_over_restart),
         cmocka_unit_test(test_no_server),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,30 @@ void ac_bus_ack(struct ac_bus_ack *a);
 void ac_bus_nak(struct ac_bus_ack *a, int64_t delay_ns);
 void ac_bus_term(struct ac_bus_ack *a); /* never again: poison */
 
+/* Reading a stream in order, without acknowledgements, by a caller that keeps the sequence of the
+ * last message with its own state: after its own crash it goes on there, and sees each message
+ * once.
+ */
+struct ac_bus_reader;
+struct ac_bus_read {
+    const char *stream;
+    const char *filter;  /* subjects of it, e.g. "aceso.telemetry.metrics.>" */
+    uint64_t from_seq;   /* first that is wanted; 1 = all there is, 0 = new ones only. A number that
+                            a stream made anew has not reached yet means all there is. */
+    unsigned max_queued; /* messages that wait for the loop, 0 = 1024; then the server waits */
+};
+/** fn on the loop, in the stream's order, none twice; stream_seq is set. A lost connection, a
+ * restarted server or a gap is mended by itself. Blocks (short): at start, not on a running loop.
+ * Errors: AC_ENOTFOUND without the stream, AC_ENET. */
+int ac_bus_read(struct ac_bus *b, const struct ac_bus_read *o, ac_bus_fn fn, void *arg,
+                struct ac_bus_reader **ret, struct ac_err *err) AC_MUST_USE;
+/** No further messages are asked for until resumed; up to max_queued still come. Loop thread. */
+void ac_bus_read_hold(struct ac_bus_reader *r);
+void ac_bus_read_resume(struct ac_bus_reader *r);
+/** fn is not called afterwards. May wait up to the library's time-out. NULL is fine. Loop thread.
+ */
+void ac_bus_read_close(struct ac_bus_reader *r);
+
 /* Key-value buckets, and leases on them. Blocking variants run on the bus's own worker; done on the
  * loop. */
 int ac_bus_kv_ensure(struct ac_bus *b, const char *bucket, int64_t ttl_ns,
