@@ -7,7 +7,10 @@
 
 #include <aceso/base.h>
 #include <aceso/clock.h>
+#include <aceso/file.h>
 #include <aceso/str.h>
+
+#define SECRET_MAX_BYTES (64u << 10)
 
 union number {
     int64_t i;
@@ -131,6 +134,30 @@ static void store(const struct ac_conf_opt *o, void *field, union number v)
         *(int64_t *)field = v.i;
 }
 
+/* A text; a secret "file:PATH" is what the file holds, without the newline at its end. */
+static int set_text(const struct ac_conf_opt *o, char **field, const char *text, struct ac_err *err)
+{
+    char *value = NULL;
+    size_t len = 0;
+    if (!(o->flags & AC_CONF_SECRET) || !ac_str_starts(text, "file:")) {
+        value = ac_xstrdup(text);
+    } else {
+        const char *path = text + strlen("file:");
+        if (ac_file_read(path, SECRET_MAX_BYTES, &value, &len, err) < 0)
+            return err->code;
+        bool binary = strlen(value) != len;
+        while (len > 0 && (value[len - 1] == '\n' || value[len - 1] == '\r'))
+            value[--len] = '\0';
+        if (binary || len == 0) {
+            free(value);
+            return ac_err_set(err, AC_EINVAL, "%s %s", path, binary ? "is no text" : "is empty");
+        }
+    }
+    free(*field);
+    *field = value;
+    return 0;
+}
+
 int ac_conf_set_(const struct conf_ref *r, const char *text, bool append, struct ac_err *err)
 {
     const struct ac_conf_opt *o = r->opt;
@@ -138,9 +165,7 @@ int ac_conf_set_(const struct conf_ref *r, const char *text, bool append, struct
     union number v = {0};
     switch (o->type) {
     case AC_CONF_STR:
-        free(*(char **)field);
-        *(char **)field = ac_xstrdup(text);
-        return 0;
+        return set_text(o, field, text, err);
     case AC_CONF_LIST:
         if (!append)
             ac_conf_clear_(r);

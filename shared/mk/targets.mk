@@ -76,8 +76,8 @@ fuzz-targets: $(ALL_FUZZ)
 fuzz-run:
 	$(Q)for t in $(ALL_FUZZ); do shared/mk/fuzz-one $$t $(FUZZ_S) || exit 1; done
 
-helm-check:
-	$(Q)helm/check
+helm-check: $(VENV)/ready
+	$(Q)PYTHON=$(VENV)/bin/python BUILD=$(BUILD) helm/check
 
 clean:
 	rm -rf $(BUILD)

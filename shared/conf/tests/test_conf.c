@@ -4,6 +4,7 @@
 
 #include <aceso/base.h>
 #include <aceso/conf.h>
+#include <aceso/file.h>
 #include <aceso/str.h>
 #include <aceso/testkit.h>
 
@@ -246,6 +247,46 @@ static void secrets_stay_out_of_errors(void **state)
     assert_null(strstr(err.msg, "tiger"));
 }
 
+static int load_password(const char *value)
+{
+    char flag[] = "--password", program[] = "p";
+    char *copy = ac_xstrdup(value);
+    char *argv[] = {program, flag, copy, NULL};
+    reset();
+    int rc = ac_conf_load(&spec, 3, argv, stdout, &err);
+    free(copy);
+    return rc;
+}
+
+static void secrets_come_from_files(void **state)
+{
+    (void)state;
+    char *path = ac_xasprintf("%s/secret", ac_kit_dir());
+    char *value = ac_xasprintf("file:%s", path);
+    assert_int_equal(ac_file_write_atomic(path, "open sesame\n", 12, 0600, &err), 0);
+    assert_int_equal(load_password(value), 0);
+    assert_string_equal(cfg.password, "open sesame");
+
+    assert_int_equal(ac_file_write_atomic(path, "\n", 1, 0600, &err), 0);
+    assert_int_equal(load_password(value), AC_EINVAL);
+    assert_non_null(strstr(err.msg, "--password: "));
+    assert_non_null(strstr(err.msg, "is empty"));
+
+    assert_int_equal(ac_file_write_atomic(path, "a\0b", 3, 0600, &err), 0);
+    assert_int_equal(load_password(value), AC_EINVAL);
+    assert_null(cfg.password);
+
+    assert_int_equal(remove(path), 0);
+    assert_true(load_password(value) < 0);
+    assert_non_null(strstr(err.msg, path));
+
+    reset(); /* what is no secret is taken as it is */
+    assert_int_equal(ac_conf_parse_text(&spec, "f", "listen: file:x\n", &err), 0);
+    assert_string_equal(cfg.listen, "file:x");
+    free(path);
+    free(value);
+}
+
 static void required_options_are_asked_for(void **state)
 {
     (void)state;
@@ -285,6 +326,7 @@ int main(void)
         cmocka_unit_test_setup(help_version_and_check_exit, setup),
         cmocka_unit_test_setup(dump_reads_back_and_masks_secrets, setup),
         cmocka_unit_test_setup(secrets_stay_out_of_errors, setup),
+        cmocka_unit_test_setup(secrets_come_from_files, setup),
         cmocka_unit_test_setup(required_options_are_asked_for, setup),
         cmocka_unit_test_setup(docs_are_a_table, setup),
     };

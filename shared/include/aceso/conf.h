@@ -20,7 +20,8 @@ enum ac_conf_type {
     AC_CONF_LIST      /* char **, NULL-terminated; flag may be repeated, text is comma-separated */
 };
 
-#define AC_CONF_SECRET   1u /* masked in --dump-config and logs */
+/* Masked in --dump-config and logs; a text "file:PATH" is replaced by what the file holds. */
+#define AC_CONF_SECRET   1u
 #define AC_CONF_REQUIRED 2u /* text and lists: must not be empty */
 
 struct ac_conf_opt {
