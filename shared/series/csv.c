@@ -1,4 +1,4 @@
-/* Reader of series files. The text is cut into fields in place; nothing is allocated a field. */
+/* Reader of series files. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,49 +9,18 @@
 #include <aceso/base.h>
 #include <aceso/clock.h>
 #include <aceso/series.h>
+#include <aceso/series_csv.h>
 #include <aceso/str.h>
 
 #define FIELDS_MAX 64
 
 struct reader {
-    const char *file;
+    struct ac_csv csv;
     struct ac_series *s;
-    struct ac_err *err;
-    size_t row;                         /* from 1 */
     int n_fields;                       /* of the header */
     int time_col, value_col, label_col; /* -1 = none */
     int64_t interval_ns, t0_ns;         /* of the # line; 0 = not given */
 };
-
-static int complain(struct reader *r, int column, const char *fmt, ...) AC_PRINTF(3, 4);
-static int complain(struct reader *r, int column, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    ac_err_vset(r->err, AC_EINVAL, fmt, ap);
-    va_end(ap);
-    ac_err_wrap(r->err, "%s:%zu:%d", r->file, r->row, column);
-    return AC_EINVAL;
-}
-
-/* Fields of a line, blanks and quotes around them removed; -1 when there are too many. */
-static int split(char *line, char *fields[FIELDS_MAX])
-{
-    int n = 0;
-    char *rest = line, *f;
-    while ((f = ac_str_next(&rest, ','))) {
-        if (n == FIELDS_MAX)
-            return -1;
-        f = ac_str_trim(f);
-        size_t len = strlen(f);
-        if (len >= 2 && f[0] == '"' && f[len - 1] == '"') {
-            f[len - 1] = '\0';
-            f++;
-        }
-        fields[n++] = f;
-    }
-    return n;
-}
 
 /* "# series=x interval_s=60 t0=1 n_train=2": unknown words are ignored, known ones must be right.
  */
@@ -70,15 +39,15 @@ static int read_comment(struct reader *r, char *line)
             r->s->name = ac_xstrdup(eq + 1);
         } else if (strcmp(word, "n_train") == 0) {
             if (!ac_str_to_u64(eq + 1, &u) || u > AC_SERIES_MAX_POINTS)
-                return complain(r, 1, "n_train is no count: '%.40s'", eq + 1);
+                return ac_csv_err(&r->csv, 1, "n_train is no count: '%.40s'", eq + 1);
             r->s->n_train = (size_t)u;
         } else if (strcmp(word, "interval_s") == 0) {
             if (!ac_str_to_f64(eq + 1, &f) || !(f > 0 && f < 1e9))
-                return complain(r, 1, "interval_s is no duration: '%.40s'", eq + 1);
+                return ac_csv_err(&r->csv, 1, "interval_s is no duration: '%.40s'", eq + 1);
             r->interval_ns = (int64_t)llround(f * (double)AC_NS_PER_S);
         } else if (strcmp(word, "t0") == 0) {
             if (!ac_str_to_f64(eq + 1, &f) || !(fabs(f) < 9e9))
-                return complain(r, 1, "t0 is no Unix time: '%.40s'", eq + 1);
+                return ac_csv_err(&r->csv, 1, "t0 is no Unix time: '%.40s'", eq + 1);
             r->t0_ns = (int64_t)llround(f) * AC_NS_PER_S;
         }
     }
@@ -106,57 +75,15 @@ static int read_header(struct reader *r, char *fields[], int n)
             continue;
         }
         if (*col >= 0)
-            return complain(r, i + 1, "a second column '%.40s'", f);
+            return ac_csv_err(&r->csv, (size_t)i + 1, "a second column '%.40s'", f);
         *col = i;
     }
     double unused;
     if (r->value_col < 0 && others == 1 && !ac_str_to_f64(fields[other], &unused))
         r->value_col = other; /* the only one left, and no number: a name of its own */
     if (r->value_col < 0)
-        return complain(r, 1, "the header names no column 'value'");
+        return ac_csv_err(&r->csv, 1, "the header names no column 'value'");
     return 0;
-}
-
-/* Seconds as a rule; larger numbers are ms, us or ns by their size (all of our century). */
-static bool number_to_time(double v, int64_t *ret_ns)
-{
-    double a = fabs(v), unit = a < 1e11 ? 1e9 : a < 1e14 ? 1e6 : a < 1e17 ? 1e3 : 1;
-    if (!(a * unit < 9.2e18))
-        return false;
-    double whole = floor(v);
-    *ret_ns = (int64_t)whole * (int64_t)unit + (int64_t)llround((v - whole) * unit);
-    return true;
-}
-
-static bool text_to_time(const char *f, int64_t *ret_ns)
-{
-    double v;
-    int64_t i;
-    if (ac_str_to_i64(f, &i) && (i >= 100000000000000000 || i <= -100000000000000000)) {
-        *ret_ns = i; /* too long for a double to hold */
-        return true;
-    }
-    if (ac_str_to_f64(f, &v))
-        return isfinite(v) && number_to_time(v, ret_ns);
-    if (ac_time_parse(f, ret_ns) == 0)
-        return true;
-    char zoned[40];
-    int n = snprintf(zoned, sizeof(zoned), "%sZ", f);
-    return n > 0 && (size_t)n < sizeof(zoned) && ac_time_parse(zoned, ret_ns) == 0;
-}
-
-static bool text_to_value(const char *f, double *ret_v)
-{
-    if (!*f || strcasecmp(f, "nan") == 0 || strcasecmp(f, "null") == 0 ||
-        strcasecmp(f, "na") == 0) {
-        *ret_v = NAN;
-        return true;
-    }
-    double v;
-    if (!ac_str_to_f64(f, &v))
-        return false;
-    *ret_v = isfinite(v) ? v : NAN; /* nothing can be learnt from an infinity */
-    return true;
 }
 
 static bool text_to_label(const char *f, int *ret_label)
@@ -178,34 +105,21 @@ static int read_row(struct reader *r, char *fields[], int n)
     int64_t time_ns = 0;
     int label = -1;
     if (n != r->n_fields)
-        return complain(r, AC_MIN(n, r->n_fields) + 1, "%d fields, the header has %d", n,
-                        r->n_fields);
-    if (r->time_col >= 0 && !text_to_time(fields[r->time_col], &time_ns))
-        return complain(r, r->time_col + 1, "expected a time, not '%.40s'", fields[r->time_col]);
-    if (!text_to_value(fields[r->value_col], &value))
-        return complain(r, r->value_col + 1, "expected a number, not '%.40s'",
-                        fields[r->value_col]);
+        return ac_csv_err(&r->csv, (size_t)AC_MIN(n, r->n_fields) + 1,
+                          "%d fields, the header has %d", n, r->n_fields);
+    if (r->time_col >= 0 && !ac_csv_time(fields[r->time_col], &time_ns))
+        return ac_csv_err(&r->csv, (size_t)r->time_col + 1, "expected a time, not '%.40s'",
+                          fields[r->time_col]);
+    if (!ac_csv_value(fields[r->value_col], &value))
+        return ac_csv_err(&r->csv, (size_t)r->value_col + 1, "expected a number, not '%.40s'",
+                          fields[r->value_col]);
     if (r->label_col >= 0 && !text_to_label(fields[r->label_col], &label))
-        return complain(r, r->label_col + 1, "expected a label 0 or 1, not '%.40s'",
-                        fields[r->label_col]);
+        return ac_csv_err(&r->csv, (size_t)r->label_col + 1, "expected a label 0 or 1, not '%.40s'",
+                          fields[r->label_col]);
     if (r->s->n >= AC_SERIES_MAX_POINTS)
-        return complain(r, 1, "more than %u points", AC_SERIES_MAX_POINTS);
+        return ac_csv_err(&r->csv, 1, "more than %u points", AC_SERIES_MAX_POINTS);
     ac_series_append(r->s, time_ns, value, label);
     return 0;
-}
-
-static int read_line(struct reader *r, char *line)
-{
-    char *fields[FIELDS_MAX];
-    line = ac_str_trim(line);
-    if (!*line)
-        return 0;
-    if (*line == '#')
-        return read_comment(r, line);
-    int n = split(line, fields);
-    if (n < 0)
-        return complain(r, FIELDS_MAX + 1, "more than %d fields", FIELDS_MAX);
-    return r->n_fields == 0 ? read_header(r, fields, n) : read_row(r, fields, n);
 }
 
 /* The distance of all neighbours where it is one; else 0. */
@@ -233,8 +147,8 @@ static int settle_times(struct reader *r)
     } else {
         if (__builtin_mul_overflow(r->interval_ns, (int64_t)s->n, &end) ||
             __builtin_add_overflow(r->t0_ns, end, &end))
-            return ac_err_set(r->err, AC_EINVAL, "%s:1:1: the times run past the year 2262",
-                              r->file);
+            return ac_err_set(r->csv.err, AC_EINVAL, "%s:1:1: the times run past the year 2262",
+                              r->csv.file);
         s->step_ns = r->interval_ns;
         s->t0_ns = r->t0_ns;
     }
@@ -256,40 +170,42 @@ static char *base_name(const char *file)
     return name;
 }
 
-static int read_text(struct reader *r, char *text, size_t len)
+static int read_text(struct reader *r)
 {
-    char *end = text + len;
-    for (char *line = text, *next; line < end; line = next) {
-        char *eol = memchr(line, '\n', (size_t)(end - line));
-        size_t n = (size_t)((eol ? eol : end) - line);
-        next = eol ? eol + 1 : end;
-        r->row++;
-        line[n] = '\0'; /* the text has a NUL behind it */
-        int rc = memchr(line, '\0', n) ? complain(r, 1, "a NUL byte") : read_line(r, line);
+    int rc;
+    while ((rc = ac_csv_next(&r->csv)) > 0) {
+        char **fields = r->csv.fields;
+        int n = (int)r->csv.n;
+        if (fields[0][0] == '#')
+            rc = read_comment(r, fields[0]);
+        else
+            rc = r->n_fields == 0 ? read_header(r, fields, n) : read_row(r, fields, n);
         if (rc)
             return rc;
     }
-    r->row++;
+    if (rc)
+        return rc;
+    r->csv.row++;
     if (r->n_fields == 0)
-        return complain(r, 1, "no header line");
+        return ac_csv_err(&r->csv, 1, "no header line");
     if (r->s->n == 0)
-        return complain(r, 1, "no rows");
+        return ac_csv_err(&r->csv, 1, "no rows");
     return 0;
 }
 
-/* text is changed. */
-static int parse(const char *file, char *text, size_t len, struct ac_series **ret,
+static int parse(const char *file, const char *text, size_t len, struct ac_series **ret,
                  struct ac_err *err)
 {
-    struct ac_err unused = AC_ERR_INIT;
     ac_cleanup(ac_free_p) char *name = base_name(file);
-    struct reader r = {.file = file, .err = err ? err : &unused, .s = ac_series_create(name)};
-    int rc = read_text(&r, text, len);
+    struct reader r = {.s = ac_series_create(name)};
+    ac_csv_init(&r.csv, file, text, len, FIELDS_MAX, err);
+    int rc = read_text(&r);
     if (rc == 0 && r.s->n_train > r.s->n)
         rc = ac_err_set(err, AC_EINVAL, "%s:1:1: n_train is %zu, the file has %zu rows", file,
                         r.s->n_train, r.s->n);
     if (rc == 0)
         rc = settle_times(&r);
+    ac_csv_fini(&r.csv);
     if (rc) {
         ac_series_destroy(r.s);
         return rc;

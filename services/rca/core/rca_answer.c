@@ -1,12 +1,11 @@
 #include "rca_answer.h"
 
-#include "rca_stats.h"
-
 #include <math.h>
 #include <string.h>
 
 #include <aceso/base.h>
 #include <aceso/clock.h>
+#include <aceso/stats.h>
 
 static const char *const fault_names[] = {
     [AC_RCA_FAULT_UNKNOWN] = "unknown",   [AC_RCA_FAULT_POD] = "pod",
@@ -125,7 +124,7 @@ void ac_rca_before_after(const struct ac_rca_metric *m, const struct ac_rca_resu
         else if (m->t_ns[i] < r->end_ns)
             after += (m->v[i] - after) / (double)++k;
     }
-    *ret_before = ac_rca_median(ref, n);
+    *ret_before = n ? ac_stats_median(ref, n) : 0.0;
     *ret_after = after;
     free(ref);
 }

@@ -1,12 +1,11 @@
 #include "rca_deviate.h"
 
-#include "rca_stats.h"
-
 #include <math.h>
 #include <string.h>
 
 #include <aceso/base.h>
 #include <aceso/clock.h>
+#include <aceso/stats.h>
 
 struct ac_rca_window ac_rca_window_make(int64_t t0_ns, int64_t incident_ns, int64_t local_ns,
                                         int64_t margin_ns)
@@ -57,18 +56,37 @@ static double bound_z(double x)
     return x < AC_RCA_Z_MAX ? x : AC_RCA_Z_MAX;
 }
 
+double ac_rca_sustained_peak(const double *v, size_t n, double *scratch)
+{
+    if (n == 0)
+        return 0.0;
+    size_t w = n / 6 > 2 ? n / 6 : 2;
+    if (n <= w) {
+        memcpy(scratch, v, n * sizeof(v[0]));
+        return ac_stats_median(scratch, n);
+    }
+    size_t stride = w / 4 > 1 ? w / 4 : 1;
+    double best = -INFINITY;
+    for (size_t i = 0; i + w <= n; i += stride) {
+        memcpy(scratch, v + i, w * sizeof(v[0]));
+        best = fmax(best, ac_stats_median(scratch, w));
+    }
+    return best;
+}
+
 /* Median and robust scale of n reference values; sorted and work are overwritten. */
 static void robust_scale(double *sorted, size_t n, enum ac_rca_kind kind, double *work,
                          double *ret_median, double *ret_scale)
 {
-    ac_rca_sort(sorted, n);
-    double m = ac_rca_quantile_sorted(sorted, n, 0.5);
+    ac_stats_sort(sorted, n);
+    double m = ac_stats_quantile_sorted(sorted, n, 0.5);
     for (size_t i = 0; i < n; i++)
         work[i] = fabs(sorted[i] - m);
-    double mad = ac_rca_median(work, n);
-    double iqr = ac_rca_quantile_sorted(sorted, n, 0.75) - ac_rca_quantile_sorted(sorted, n, 0.25);
-    double hi = ac_rca_quantile_sorted(sorted, n, 0.975) - m;
-    double lo = m - ac_rca_quantile_sorted(sorted, n, 0.025);
+    double mad = ac_stats_median(work, n);
+    double iqr =
+        ac_stats_quantile_sorted(sorted, n, 0.75) - ac_stats_quantile_sorted(sorted, n, 0.25);
+    double hi = ac_stats_quantile_sorted(sorted, n, 0.975) - m;
+    double lo = m - ac_stats_quantile_sorted(sorted, n, 0.025);
     double s = fmax(1.4826 * mad, iqr / 1.349);
     s = fmax(s, fmax(hi, lo) / 1.96);
     s = fmax(s, fmax(0.03 * fabs(m), scale_floor(kind)));
@@ -135,9 +153,9 @@ void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w
             if (m->t_ns[i] >= w->local_from_ns && m->t_ns[i] < w->guard_ns)
                 work[k++] = m->v[i];
         double n = (double)k;
-        ret->level = (n * ac_rca_median(work, k) + 2.0 * ret->median) / (n + 2.0);
+        ret->level = (n * ac_stats_median(work, k) + 2.0 * ret->median) / (n + 2.0);
     }
-    ret->mean_in = ac_rca_mean(in, ret->n_in);
+    ret->mean_in = ac_stats_mean(in, ret->n_in);
     ret->peak = ac_rca_sustained_peak(in, ret->n_in, work);
     for (size_t i = 0; i < ret->n_in; i++)
         in[i] = -in[i];
@@ -160,9 +178,9 @@ int64_t ac_rca_step_ns(const struct ac_rca_case *c)
         for (size_t j = 1; j < m->n && k < AC_ARRAY_LEN(d); j++)
             d[k++] = (double)(m->t_ns[j] - m->t_ns[j - 1]);
         if (k > 0)
-            steps[n++] = ac_rca_median(d, k);
+            steps[n++] = ac_stats_median(d, k);
     }
-    double s = n ? ac_rca_median(steps, n) : 0.0;
+    double s = n ? ac_stats_median(steps, n) : 0.0;
     free(steps);
     return s >= 1.0 ? (int64_t)s : AC_NS_PER_S;
 }

@@ -26,6 +26,10 @@ struct ac_rca_deviation {
 struct ac_rca_window ac_rca_window_make(int64_t t0_ns, int64_t incident_ns, int64_t local_ns,
                                         int64_t margin_ns);
 
+/** Largest sustained value: the largest median of w neighbours, w = max(2, n / 6), window moved by
+ * w / 4; n <= w: the median of all; 0 of nothing. scratch holds n values. */
+double ac_rca_sustained_peak(const double *v, size_t n, double *scratch);
+
 /** Scratch of 3 * m->n doubles. */
 void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w, double *scratch,
                     struct ac_rca_deviation *ret);

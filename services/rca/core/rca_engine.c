@@ -1,4 +1,3 @@
-#include "rca_stats.h"
 #include "rca_work.h"
 
 #include <math.h>
@@ -6,6 +5,7 @@
 
 #include <aceso/base.h>
 #include <aceso/clock.h>
+#include <aceso/stats.h>
 
 struct ac_rca_params ac_rca_params_default(int64_t t0_ns, int64_t incident_ns)
 {
@@ -101,7 +101,8 @@ double ac_rca_calibrate(const struct ac_rca_case *c, const struct ac_rca_params 
     }
     if (n < 8)
         return 0.0;
-    ac_rca_sort(best, n);
-    double q50 = ac_rca_quantile_sorted(best, n, 0.5), q75 = ac_rca_quantile_sorted(best, n, 0.75);
+    ac_stats_sort(best, n);
+    double q50 = ac_stats_quantile_sorted(best, n, 0.5),
+           q75 = ac_stats_quantile_sorted(best, n, 0.75);
     return q75 + 3.0 * (q75 - q50);
 }

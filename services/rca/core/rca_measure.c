@@ -1,12 +1,12 @@
 /* Deviations by component and kind, gaps between the two ends of an edge, excess by conservation:
  * seconds and errors that a component shows must come from its callees or from itself. */
-#include "rca_stats.h"
 #include "rca_work.h"
 
 #include <math.h>
 #include <string.h>
 
 #include <aceso/base.h>
+#include <aceso/stats.h>
 
 void rca_work_init(struct rca_work *k, const struct ac_rca_case *c, const struct ac_rca_params *p,
                    struct ac_rca_window w, int64_t step_ns)
@@ -126,7 +126,7 @@ static void difference(struct rca_work *k, const struct ac_rca_metric *caller,
         silent = callee_dev->level;
     } else if (callee) {
         memcpy(k->scratch, callee->v, callee->n * sizeof(double));
-        silent = ac_rca_median(k->scratch, callee->n);
+        silent = ac_stats_median(k->scratch, callee->n);
     }
     for (size_t i = 0; i < caller->n; i++) {
         double v = 0;

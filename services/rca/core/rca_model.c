@@ -107,7 +107,7 @@ int ac_rca_metric_add(struct ac_rca_case *c, int component, int peer, enum ac_rc
 
 void ac_rca_metric_push(struct ac_rca_metric *m, int64_t t_ns, double v)
 {
-    if (!isfinite(v) || (m->n > 0 && t_ns <= m->t_ns[m->n - 1]))
+    if (!(fabs(v) <= AC_RCA_VALUE_MAX) || (m->n > 0 && t_ns <= m->t_ns[m->n - 1]))
         return;
     if (m->n == m->cap) {
         size_t cap = m->cap ? m->cap * 2 : 64;

@@ -132,7 +132,9 @@ int ac_rca_component_find(const struct ac_rca_case *c, const char *name); /* -1 
 /** A new empty measurement; returns its index or AC_ERANGE. The name is copied. */
 int ac_rca_metric_add(struct ac_rca_case *c, int component, int peer, enum ac_rca_kind kind,
                       enum ac_rca_statistic statistic, const char *name);
-/** Appends a sample; drops what is not finite and what does not move time forward. */
+/* No measurement is larger; beyond it sums of squares would overflow. */
+#define AC_RCA_VALUE_MAX 1e100
+/** Appends a sample; drops what is not finite or too large, and what does not move time forward. */
 void ac_rca_metric_push(struct ac_rca_metric *m, int64_t t_ns, double v);
 
 /** Adds a call; the same pair again replaces an empty evidence. A self-call is ignored. */

@@ -1,11 +1,11 @@
 /* Parts of a score by kind of measurement, and the ranking. */
-#include "rca_stats.h"
 #include "rca_work.h"
 
 #include <math.h>
 #include <string.h>
 
 #include <aceso/base.h>
+#include <aceso/stats.h>
 
 /* Excess that the callees of a component account for. An edge measured by the caller says it
  * exactly; else the callee's own excess stands in. A callee that is new in the incident explains
@@ -43,8 +43,8 @@ static bool is_new(const struct rca_work *k, int component)
     for (size_t i = 0; i < m->n; i++)
         if (m->t_ns[i] < k->w.guard_ns || m->t_ns[i] >= k->w.resume_ns)
             k->scratch[n++] = m->v[i];
-    ac_rca_sort(k->scratch, n);
-    return n == 0 || ac_rca_quantile_sorted(k->scratch, n, 0.95) <= 0.0;
+    ac_stats_sort(k->scratch, n);
+    return n == 0 || ac_stats_quantile_sorted(k->scratch, n, 0.95) <= 0.0;
 }
 
 static double clamp01(double x)
@@ -191,7 +191,9 @@ static double target_factor(struct rca_work *k, int component, enum ac_rca_kind 
                 y[n++] = b->v[j] - k->dev[target->metric].level;
             }
         }
-        corr = ac_rca_pearson(x, y, n);
+        corr = n < 3 ? 0.0 : ac_stats_pearson(x, y, n);
+        if (isnan(corr)) /* one of the two is constant */
+            corr = 0.0;
     }
     return (0.05 + share) * (0.05 + fmax(0.0, corr));
 }

@@ -6,6 +6,7 @@
 
 #include <aceso/base.h>
 #include <aceso/series.h>
+#include <aceso/series_csv.h>
 #include <aceso/str.h>
 #include <aceso/testkit.h>
 
@@ -106,6 +107,34 @@ static void malformed_files_are_refused_with_row_and_column(void **state)
     assert_string_equal(e.msg, "f:2:1: a NUL byte");
     assert_int_equal(ac_series_read("/nonexistent.csv", &s, &e), AC_ENOTFOUND);
     assert_int_equal(ac_series_parse("f", "x", 1, &s, NULL), AC_EINVAL);
+}
+
+static void cells_are_trimmed_and_unquoted(void **state)
+{
+    (void)state;
+    static const char text[] = "# a, b\n a , \"b, \"\"c\"\"\" ,\"\",\n\n  \r\n\"open, end";
+    struct ac_csv r;
+    struct ac_err e = AC_ERR_INIT;
+    ac_csv_init(&r, "f", text, strlen(text), 4, &e);
+    assert_int_equal(ac_csv_next(&r), 1);
+    assert_int_equal(r.n, 1);
+    assert_string_equal(r.fields[0], "# a, b");
+    assert_int_equal(ac_csv_next(&r), 1);
+    assert_int_equal(r.n, 4);
+    assert_string_equal(r.fields[0], "a");
+    assert_string_equal(r.fields[1], "b, \"c\"");
+    assert_string_equal(r.fields[2], "");
+    assert_string_equal(r.fields[3], "");
+    assert_int_equal(ac_csv_next(&r), 1);
+    assert_int_equal(r.row, 5);
+    assert_int_equal(r.n, 1);
+    assert_string_equal(r.fields[0], "open, end"); /* an open quote takes the rest of its row */
+    assert_int_equal(ac_csv_next(&r), 0);
+    ac_csv_fini(&r);
+    ac_csv_init(&r, "f", "1,2,3", 5, 2, &e);
+    assert_int_equal(ac_csv_next(&r), AC_EINVAL);
+    assert_string_equal(e.msg, "f:1:3: more than 2 fields");
+    ac_csv_fini(&r);
 }
 
 /* gzip of data by zlib itself. */
@@ -292,6 +321,7 @@ int main(void)
         cmocka_unit_test(value_and_label_rows_behind_a_comment),
         cmocka_unit_test(timestamps_of_many_kinds),
         cmocka_unit_test(malformed_files_are_refused_with_row_and_column),
+        cmocka_unit_test(cells_are_trimmed_and_unquoted),
         cmocka_unit_test(gzip_is_inflated_with_a_cap),
         cmocka_unit_test(inflating_survives_a_failing_heap),
         cmocka_unit_test(files_are_read_as_they_are),

@@ -3,9 +3,14 @@
 
 #include "rca_model.h"
 
+#include <aceso/series_csv.h>
+
 #define AC_RCA_CSV_MAX_COLUMNS 20000
 
-/* One table in memory: `time` in seconds, then a column a measurement. */
+/* Up to the year 2103: arithmetic in ns has room beyond. */
+#define AC_RCA_TIME_MAX_NS (INT64_C(4200000000) * 1000000000)
+
+/* One table in memory: `time`, then a column a measurement. */
 struct ac_rca_table {
     char **columns; /* without the time column */
     size_t ncolumns, nrows;
@@ -14,7 +19,7 @@ struct ac_rca_table {
 };
 
 /** Parses text (name is for messages: "name:row:column: ..."). The time column is called time,
- * timestamp or unix_timestamp, in seconds, rows in ascending order of time. AC_EINVAL. */
+ * timestamp or unix_timestamp, in a form of ac_csv_time, rows in ascending order. AC_EINVAL. */
 int ac_rca_table_parse(const char *name, const char *text, size_t len, struct ac_rca_table *ret,
                        struct ac_err *err) AC_MUST_USE;
 void ac_rca_table_fini(struct ac_rca_table *t);
@@ -34,3 +39,7 @@ int ac_rca_join_normal(const char *name, const struct ac_rca_table *normal,
 /** Edges from `caller,callee[,evidence]` rows; the names are made components. */
 int ac_rca_edges_parse(const char *name, const char *text, size_t len, struct ac_rca_case *c,
                        struct ac_err *err) AC_MUST_USE;
+
+/** Reads a cell as a time not before before_ns; complains otherwise. */
+int ac_rca_row_time(struct ac_csv *r, size_t column, const char *cell, int64_t before_ns,
+                    int64_t *ret_ns) AC_MUST_USE;

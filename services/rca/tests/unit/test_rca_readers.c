@@ -1,5 +1,5 @@
 /* Names, CSV, statistics. */
-#include "rca_stats.h"
+#include "rca_deviate.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -79,7 +79,7 @@ static void bad_csv_names_row_and_column(void **state)
     refuse("time\n1\n", "no column besides");
     refuse("time,a_cpu\n", "f.csv:2:");
     refuse("time,a_cpu\n1,x\n", "f.csv:2:2: not a number");
-    refuse("time,a_cpu\n1,2\n2\n", "f.csv:3:1:");
+    refuse("time,a_cpu\n1,2\n2\n", "f.csv:3:2:");
     refuse("time,a_cpu\n1,2,3\n", "f.csv:2:3:");
     refuse("time,a_cpu\n5,2\n4,2\n", "f.csv:3:1: time goes backwards");
     refuse("time,a_cpu\nnan,2\n", "f.csv:2:1: not a time");
@@ -118,7 +118,7 @@ static void edges_are_read(void **state)
     assert_int_equal(c->nedges, 2);
     assert_string_equal(c->edges[0].evidence, "12 spans");
     assert_int_equal(ac_rca_edges_parse("g", "a,a\n", 4, c, &err), AC_EINVAL);
-    assert_non_null(strstr(err.msg, "g:1: a calls itself"));
+    assert_non_null(strstr(err.msg, "g:1:2: a calls itself"));
     assert_int_equal(ac_rca_edges_parse("g", "a\n", 2, c, &err), AC_EINVAL);
     ac_rca_case_destroy(c);
 }
@@ -126,20 +126,14 @@ static void edges_are_read(void **state)
 static void statistics_are_right(void **state)
 {
     (void)state;
-    double v[] = {5, 1, 4, 2, 3}, s[16];
-    assert_float_equal(ac_rca_median(v, 5), 3, 0);
-    assert_float_equal(ac_rca_quantile_sorted(v, 5, 0.25), 2, 0);
-    assert_float_equal(ac_rca_quantile_sorted(v, 0, 0.25), 0, 0);
+    double s[18];
     double spike[] = {0, 0, 100, 0, 0, 0, 0, 0, 0, 0, 0, 0};
     assert_float_equal(ac_rca_sustained_peak(spike, 12, s), 50, 0); /* two neighbours */
     double step[18];
     for (int i = 0; i < 18; i++)
         step[i] = i >= 9 ? 7 : 1;
-    assert_float_equal(ac_rca_sustained_peak(step, 18, s + 0), 7, 0);
+    assert_float_equal(ac_rca_sustained_peak(step, 18, s), 7, 0);
     assert_float_equal(ac_rca_sustained_peak(step, 0, s), 0, 0);
-    double a[] = {1, 2, 3, 4}, b[] = {2, 4, 6, 8}, k[] = {1, 1, 1, 1};
-    assert_float_equal(ac_rca_pearson(a, b, 4), 1, 1e-12);
-    assert_float_equal(ac_rca_pearson(a, k, 4), 0, 0);
 }
 
 static void scores_count(void **state)
