@@ -40,6 +40,18 @@ int ac_bus_ensure_stream(struct ac_bus *b, const struct ac_bus_stream *st, struc
     return s == NATS_OK ? AC_OK : ac_bus_fail_(b, s, err, st->name);
 }
 
+int ac_bus_stream_last(struct ac_bus *b, const char *stream, uint64_t *ret_seq, struct ac_err *err)
+{
+    jsStreamInfo *si = NULL;
+    jsErrCode je = 0;
+    natsStatus s = js_GetStreamInfo(&si, b->js, stream, NULL, &je);
+    if (s != NATS_OK)
+        return ac_bus_fail_(b, s, err, stream);
+    *ret_seq = si->State.LastSeq;
+    jsStreamInfo_Destroy(si);
+    return AC_OK;
+}
+
 int ac_bus_js_publish(struct ac_bus *b, const char *subject, const char *id, const void *data,
                       size_t len, void (*done)(int code, void *arg), void *arg, struct ac_err *err)
 {

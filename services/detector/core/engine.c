@@ -1,4 +1,4 @@
-#include "engine.h"
+#include "engine_impl.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -6,104 +6,49 @@
 #include <string.h>
 
 #include <aceso/base.h>
-#include <aceso/map.h>
 #include <aceso/str.h>
 
 #define CLOSE_AFTER  3  /* points in a row without the flag */
 #define UPDATE_EVERY 30 /* flagged points */
 #define STATE_MAX    (64u << 20)
-#define MAGIC        0x31444341u
 
-struct rule {
-    char *ns, *name, *text;
-    uint64_t version;
-    struct ac_ruleset *set;
-};
-
-struct alert {
-    int64_t started_ns, updated_ns;
-    uint64_t sequence;
-    uint32_t open, quiet, flagged, pad;
-};
-
-struct series {
-    struct engine_series key;
-    char *id; /* of the map */
-    struct ac_plan *plan;
-    struct ac_eval *eval;
-    struct rule **rules; /* that match */
-    struct alert *alerts;
-    size_t n;
-    int64_t last_ns;
-    double last;
-    bool dirty;
-};
-
-struct offer {
-    size_t len;
-    unsigned char bytes[];
-};
-
-struct engine {
-    engine_emit emit;
-    void *arg;
-    struct rule *rules;
-    size_t n_rules;
-    struct ac_map *series, *offers;
-    struct engine_counts counts;
-};
-
-/* In a snapshot: head, then an entry a rule, then the bytes of ac_eval_save. */
-struct head {
-    uint32_t magic, n;
-    int64_t last_ns;
-    double last;
-};
-struct entry {
-    uint64_t rule; /* hash of its name */
-    struct alert a;
-};
-
-static void detach(struct series *s)
+static void watch_fini(struct watch *w)
 {
-    ac_eval_destroy(s->eval);
-    ac_plan_destroy(s->plan);
-    free(s->rules);
-    free(s->alerts);
-    s->eval = NULL;
-    s->plan = NULL;
-    s->rules = NULL;
-    s->alerts = NULL;
-    s->n = 0;
+    ac_eval_destroy(w->eval);
+    ac_plan_destroy(w->plan);
+    free(w->rules);
+    free(w->alerts);
+    *w = (struct watch){0};
+}
+
+static void free_text(const char *s)
+{
+    free((char *)(uintptr_t)s);
 }
 
 static void series_free(void *p)
 {
     struct series *s = p;
-    detach(s);
-    union {
-        const void *in;
-        void *out;
-    } u;
+    watch_fini(&s->w);
     for (size_t i = 0; i < s->key.n_labels; i++) {
-        u.in = s->key.labels[i].key, free(u.out);
-        u.in = s->key.labels[i].value, free(u.out);
+        free_text(s->key.labels[i].key);
+        free_text(s->key.labels[i].value);
     }
-    u.in = s->key.labels, free(u.out);
-    u.in = s->key.ns, free(u.out);
-    u.in = s->key.component, free(u.out);
-    u.in = s->key.metric, free(u.out);
+    free((struct ac_label *)(uintptr_t)s->key.labels);
+    free_text(s->key.ns);
+    free_text(s->key.component);
+    free_text(s->key.metric);
     free(s->id);
     free(s);
 }
 
-struct engine *engine_create(engine_emit emit, void *arg)
+struct engine *engine_create(const struct engine_opts *o, engine_emit emit, void *arg)
 {
     struct engine *e = ac_xcalloc(1, sizeof *e);
+    e->opts = *o;
     e->emit = emit;
     e->arg = arg;
     e->series = ac_map_create(series_free);
-    e->offers = ac_map_create(free);
     return e;
 }
 
@@ -123,55 +68,36 @@ void engine_destroy(struct engine *e)
     if (!e)
         return;
     ac_map_destroy(e->series);
-    ac_map_destroy(e->offers);
     rules_free(e->rules, e->n_rules);
     free(e);
 }
 
-static void put_part(struct ac_buf *b, const char *s)
-{
-    ac_buf_printf(b, "%zu:", strlen(s)); /* lengths make the joined key unambiguous */
-    ac_buf_puts(b, s);
-}
-
-static char *key_of(const struct engine_series *s)
-{
-    struct ac_buf b;
-    ac_buf_init(&b, 1 << 20);
-    put_part(&b, s->ns);
-    put_part(&b, s->component);
-    put_part(&b, s->metric);
-    for (size_t i = 0; i < s->n_labels; i++) {
-        put_part(&b, s->labels[i].key);
-        put_part(&b, s->labels[i].value);
-    }
-    return ac_buf_take(&b);
-}
+/* ---- alerts ---- */
 
 static void send(struct engine *e, struct series *s, size_t i, const char *state)
 {
-    struct alert *a = &s->alerts[i];
+    struct alert *a = &s->w.alerts[i];
     struct engine_alert m = {.state = state,
                              .series = &s->key,
-                             .rule = s->rules[i]->name,
-                             .rule_text = s->rules[i]->text,
-                             .rule_version = s->rules[i]->version,
+                             .rule = s->w.rules[i]->name,
+                             .rule_text = s->w.rules[i]->text,
+                             .rule_version = s->w.rules[i]->version,
                              .started_ns = a->started_ns,
                              .updated_ns = s->last_ns,
                              .value = s->last};
-    const struct ac_rule *r = ac_ruleset_get(s->rules[i]->set, 0);
-    const char *names[16];
+    const struct ac_rule *r = ac_ruleset_get(s->w.rules[i]->set, 0);
+    const char *names[AC_ARRAY_LEN(m.values)];
     struct ac_buf b;
     ac_buf_init(&b, 64 * 1024);
     a->updated_ns = s->last_ns;
     m.sequence = ++a->sequence;
     m.severity = ac_severity_name(ac_rule_severity(r));
     m.ended_ns = strcmp(state, "closed") == 0 ? s->last_ns : 0;
-    (void)ac_eval_reason(s->eval, i, &b);
+    (void)ac_eval_reason(s->w.eval, i, &b);
     m.reason = ac_buf_str(&b);
     m.n_values = ac_rule_reason_names(r, names, AC_ARRAY_LEN(names));
     for (size_t k = 0; k < m.n_values; k++)
-        m.values[k] = (struct engine_value){names[k], ac_eval_term(s->eval, i, names[k])};
+        m.values[k] = (struct engine_value){names[k], ac_eval_term(s->w.eval, i, names[k])};
     (void)snprintf(m.id, sizeof m.id, "%016llx%016llx",
                    (unsigned long long)(ac_hash_str(s->id) ^ (ac_hash_str(m.rule) * 31)),
                    (unsigned long long)a->started_ns);
@@ -182,80 +108,70 @@ static void send(struct engine *e, struct series *s, size_t i, const char *state
 static void close_alert(struct engine *e, struct series *s, size_t i)
 {
     send(e, s, i, "closed");
-    s->alerts[i] = (struct alert){0};
+    s->w.alerts[i] = (struct alert){0};
     e->counts.open--;
     s->dirty = true;
 }
 
-/* Chooses the rules of a series and makes its plan. */
-static void attach(struct engine *e, struct series *s)
+static void close_all(struct engine *e, struct series *s)
 {
-    struct ac_label *l = ac_xcalloc(s->key.n_labels + 2, sizeof *l);
-    memcpy(l, s->key.labels, s->key.n_labels * sizeof *l);
-    l[s->key.n_labels] = (struct ac_label){"component", s->key.component};
-    l[s->key.n_labels + 1] = (struct ac_label){"namespace", s->key.ns};
-    const struct ac_rule **r = ac_xcalloc(e->n_rules + 1, sizeof *r);
-    s->rules = ac_xcalloc(e->n_rules + 1, sizeof *s->rules);
-    for (size_t i = 0; i < e->n_rules && s->n < 64; i++) {
-        const struct ac_rule *x = ac_ruleset_get(e->rules[i].set, 0);
-        if (strcmp(e->rules[i].ns, s->key.ns) != 0 ||
-            !ac_rule_matches(x, s->key.metric, l, s->key.n_labels + 2))
+    for (size_t i = 0; i < s->w.n; i++) {
+        if (s->w.alerts[i].open)
+            close_alert(e, s, i);
+    }
+}
+
+/* ---- series ---- */
+
+static bool matches(const struct rule *r, const struct engine_series *k)
+{
+    struct ac_label l[ENGINE_LABELS_MAX + 2];
+    if (strcmp(r->ns, k->ns) != 0)
+        return false;
+    if (k->n_labels)
+        memcpy(l, k->labels, k->n_labels * sizeof *l);
+    l[k->n_labels] = (struct ac_label){"component", k->component};
+    l[k->n_labels + 1] = (struct ac_label){"namespace", k->ns};
+    return ac_rule_matches(ac_ruleset_get(r->set, 0), k->metric, l, k->n_labels + 2);
+}
+
+/* Chooses the rules of a series and makes its plan. Rules that together would need more state than
+ * a plan may have are left out from the end. */
+static struct watch choose(const struct engine *e, const struct engine_series *k)
+{
+    const struct ac_rule *r[ENGINE_RULES_MAX];
+    struct rule *found[ENGINE_RULES_MAX];
+    struct watch w = {0};
+    for (size_t i = 0; i < e->n_rules && w.n < ENGINE_RULES_MAX; i++) {
+        if (!matches(&e->rules[i], k))
             continue;
-        r[s->n] = x;
-        s->rules[s->n++] = &e->rules[i];
+        r[w.n] = ac_ruleset_get(e->rules[i].set, 0);
+        found[w.n++] = &e->rules[i];
     }
-    free(l);
-    s->alerts = ac_xcalloc(s->n + 1, sizeof *s->alerts);
-    if (s->n && ac_plan_create(r, s->n, 0, &s->plan, NULL) == 0)
-        s->eval = ac_eval_create(s->plan, 1);
-    else
-        s->n = 0;
-    free(r);
+    while (w.n && ac_plan_create(r, w.n, 0, &w.plan, NULL) < 0)
+        w.n--;
+    if (!w.n)
+        return w;
+    w.eval = ac_eval_create(w.plan, 1);
+    w.rules = ac_xcalloc(w.n, sizeof *w.rules);
+    memcpy(w.rules, found, w.n * sizeof *w.rules);
+    w.alerts = ac_xcalloc(w.n, sizeof *w.alerts);
+    return w;
 }
 
-static void save(const struct series *s, struct ac_buf *b)
+void engine_reset_(struct series *s)
 {
-    struct head h = {MAGIC, (uint32_t)s->n, s->last_ns, s->last};
-    ac_buf_append(b, &h, sizeof h);
-    for (size_t i = 0; i < s->n; i++) {
-        struct entry x = {ac_hash_str(s->rules[i]->name), s->alerts[i]};
-        ac_buf_append(b, &x, sizeof x);
-    }
-    if (s->eval)
-        (void)ac_eval_save(s->eval, b);
+    s->last_ns = INT64_MIN;
+    s->last = __builtin_nan("");
+    if (s->w.eval)
+        ac_eval_reset(s->w.eval);
 }
 
-static void load(struct engine *e, struct series *s, const void *bytes, size_t len)
+struct series *engine_series_(struct engine *e, const struct engine_series *k)
 {
-    const unsigned char *p = bytes;
-    struct head h;
-    struct entry x;
-    if (len < sizeof h)
-        return;
-    memcpy(&h, p, sizeof h);
-    size_t at = sizeof h + (size_t)h.n * sizeof x;
-    if (h.magic != MAGIC || at > len)
-        return;
-    s->last_ns = h.last_ns;
-    s->last = h.last;
-    for (uint32_t k = 0; k < h.n; k++) {
-        memcpy(&x, p + sizeof h + k * sizeof x, sizeof x);
-        for (size_t i = 0; i < s->n; i++) {
-            if (ac_hash_str(s->rules[i]->name) != x.rule || s->alerts[i].sequence)
-                continue;
-            s->alerts[i] = x.a;
-            e->counts.open += x.a.open != 0;
-        }
-    }
-    if (s->eval && at < len && ac_eval_restore(s->eval, p + at, len - at, NULL, NULL) < 0)
-        ac_eval_reset(s->eval);
-}
-
-static struct series *find(struct engine *e, const struct engine_series *k)
-{
-    char *id = key_of(k);
-    struct series *s = ac_map_get(e->series, id);
-    if (s || ac_map_len(e->series) >= ENGINE_SERIES_MAX) {
+    char *id = engine_key_(k);
+    struct series *s = id ? ac_map_get(e->series, id) : NULL;
+    if (s || !id || ac_map_len(e->series) >= ENGINE_SERIES_MAX) {
         free(id);
         return s;
     }
@@ -266,32 +182,24 @@ static struct series *find(struct engine *e, const struct engine_series *k)
     s->key = (struct engine_series){ac_xstrdup(k->ns), ac_xstrdup(k->component),
                                     ac_xstrdup(k->metric), l, k->n_labels};
     s->id = id;
-    s->last_ns = INT64_MIN;
-    attach(e, s);
+    engine_reset_(s);
+    s->w = choose(e, &s->key);
     ac_map_set(e->series, id, s);
-    struct offer *o = ac_map_take(e->offers, id);
-    if (o)
-        load(e, s, o->bytes, o->len);
-    free(o);
     return s;
 }
 
-bool engine_point(struct engine *e, const struct engine_series *k, int64_t time_ns, double value)
+/* ---- points ---- */
+
+static void take(struct engine *e, struct series *s, int64_t time_ns, double value)
 {
-    struct series *s = find(e, k);
-    if (!s || time_ns <= s->last_ns) {
-        e->counts.late++;
-        return false;
-    }
     s->last_ns = time_ns;
     s->last = value;
-    s->dirty = true;
     e->counts.points++;
-    if (!s->eval)
-        return true;
-    uint64_t flags = ac_eval_push(s->eval, time_ns, value);
-    for (size_t i = 0; i < s->n; i++) {
-        struct alert *a = &s->alerts[i];
+    if (!s->w.eval)
+        return;
+    uint64_t flags = ac_eval_push(s->w.eval, time_ns, value);
+    for (size_t i = 0; i < s->w.n; i++) {
+        struct alert *a = &s->w.alerts[i];
         bool flag = flags >> i & 1;
         if (flag && !a->open) {
             *a = (struct alert){.started_ns = time_ns, .open = 1};
@@ -305,28 +213,101 @@ bool engine_point(struct engine *e, const struct engine_series *k, int64_t time_
             close_alert(e, s, i);
         }
     }
+}
+
+struct timed {
+    int64_t time_ns;
+    double value;
+    size_t at;
+};
+
+static int by_time(const void *a, const void *b)
+{
+    const struct timed *x = a, *y = b;
+    return x->time_ns != y->time_ns ? (x->time_ns < y->time_ns ? -1 : 1) : x->at < y->at ? -1 : 1;
+}
+
+static bool ordered(const int64_t *t, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        if (t[i] < t[i - 1])
+            return false;
+    }
     return true;
+}
+
+static size_t take_all(struct engine *e, struct series *s, const struct timed *p, size_t n)
+{
+    size_t taken = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i].time_ns <= s->last_ns) {
+            e->counts.late++;
+            continue;
+        }
+        take(e, s, p[i].time_ns, p[i].value);
+        taken++;
+    }
+    return taken;
+}
+
+size_t engine_points(struct engine *e, const struct engine_series *k, int64_t at_ns,
+                     const int64_t *time_ns, const double *value, size_t n)
+{
+    struct series *s = n ? engine_series_(e, k) : NULL;
+    if (!s) {
+        e->counts.refused += n;
+        return 0;
+    }
+    /* The same that engine_expire and engine_forget do when they come first. */
+    if (s->seen_ns && at_ns - s->seen_ns > e->opts.silence_ns)
+        close_all(e, s);
+    if (s->seen_ns && at_ns - s->seen_ns > e->opts.forget_ns)
+        engine_reset_(s);
+    s->seen_ns = AC_MAX(s->seen_ns, at_ns);
+    s->dirty = true;
+    struct timed small[16], *p = n <= AC_ARRAY_LEN(small) ? small : ac_xcalloc(n, sizeof *p);
+    for (size_t i = 0; i < n; i++)
+        p[i] = (struct timed){time_ns[i], value[i], i};
+    if (!ordered(time_ns, n))
+        qsort(p, n, sizeof *p, by_time);
+    size_t taken = take_all(e, s, p, n);
+    if (p != small)
+        free(p);
+    return taken;
 }
 
 void engine_expire(struct engine *e, int64_t before_ns)
 {
     const char *key;
     void *v;
-    for (size_t it = 0; ac_map_next(e->series, &it, &key, &v);) {
+    for (size_t it = 0; e->counts.open && ac_map_next(e->series, &it, &key, &v);) {
         struct series *s = v;
-        for (size_t i = 0; s->last_ns < before_ns && i < s->n; i++) {
-            if (s->alerts[i].open)
-                close_alert(e, s, i);
-        }
+        if (s->seen_ns < before_ns)
+            close_all(e, s);
     }
 }
 
-/* A plan points into its rules: states are saved, plans dropped, rules exchanged, plans made anew.
- */
-size_t engine_set_rules(struct engine *e, const struct engine_rule_in *in, size_t n)
+void engine_forget(struct engine *e, int64_t before_ns, void (*fn)(const char *key, void *arg),
+                   void *arg)
 {
-    struct rule *r = ac_xcalloc(n + 1, sizeof *r), *old = e->rules;
-    size_t k = 0, n_old = e->n_rules;
+    const char *key;
+    void *v;
+    for (size_t it = 0; ac_map_next(e->series, &it, &key, &v);) {
+        struct series *s = v;
+        if (s->seen_ns >= before_ns)
+            continue;
+        close_all(e, s);
+        fn(key, arg);
+        (void)ac_map_take(e->series, s->id);
+        series_free(s);
+    }
+}
+
+/* ---- rules ---- */
+
+static size_t parse_rules(const struct engine_rule_in *in, size_t n, struct rule *r)
+{
+    size_t k = 0;
     for (size_t i = 0; i < n; i++) {
         struct ac_ruleset *set = NULL;
         if (ac_ruleset_parse(in[i].text, strlen(in[i].text), &set, NULL) < 0)
@@ -338,32 +319,45 @@ size_t engine_set_rules(struct engine *e, const struct engine_rule_in *in, size_
         r[k++] = (struct rule){ac_xstrdup(in[i].ns), ac_xstrdup(in[i].name), ac_xstrdup(in[i].text),
                                in[i].version, set};
     }
+    return k;
+}
+
+/* Alerts end with their rule: none of that name watches the series from now on. */
+static void close_orphans(struct engine *e, struct series *s, const struct watch *next)
+{
+    for (size_t i = 0; i < s->w.n; i++) {
+        bool stays = !s->w.alerts[i].open;
+        for (size_t j = 0; j < next->n && !stays; j++)
+            stays = strcmp(next->rules[j]->name, s->w.rules[i]->name) == 0;
+        if (!stays)
+            close_alert(e, s, i);
+    }
+}
+
+size_t engine_set_rules(struct engine *e, const struct engine_rule_in *in, size_t n)
+{
+    struct rule *r = ac_xcalloc(n + 1, sizeof *r), *old = e->rules;
+    size_t k = parse_rules(in, n, r), n_old = e->n_rules;
     const char *key;
     void *v;
-    for (size_t it = 0; ac_map_next(e->series, &it, &key, &v);) {
-        struct series *s = v;
-        struct ac_buf b;
-        ac_buf_init(&b, STATE_MAX);
-        for (size_t i = 0; i < s->n; i++) {
-            bool stays = false;
-            for (size_t j = 0; j < k; j++)
-                stays |=
-                    strcmp(r[j].name, s->rules[i]->name) == 0 && strcmp(r[j].ns, s->key.ns) == 0;
-            if (s->alerts[i].open && !stays)
-                close_alert(e, s, i);
-            e->counts.open -= s->alerts[i].open != 0;
-        }
-        save(s, &b);
-        detach(s);
-        e->rules = r;
-        e->n_rules = k;
-        attach(e, s);
-        load(e, s, b.data, b.len);
-        s->dirty = true;
-        ac_buf_fini(&b);
-    }
+    struct ac_buf b;
+    ac_buf_init(&b, STATE_MAX + (1u << 20));
     e->rules = r;
     e->n_rules = k;
+    for (size_t it = 0; ac_map_next(e->series, &it, &key, &v);) {
+        struct series *s = v;
+        struct watch next = choose(e, &s->key);
+        close_orphans(e, s, &next);
+        for (size_t i = 0; i < s->w.n; i++)
+            e->counts.open -= s->w.alerts[i].open != 0;
+        ac_buf_reset(&b);
+        engine_save_(s, &b);
+        watch_fini(&s->w);
+        s->w = next;
+        (void)engine_load_(e, s, b.data, b.len);
+        s->dirty = true;
+    }
+    ac_buf_fini(&b);
     rules_free(old, n_old);
     return n - k;
 }
@@ -374,31 +368,4 @@ struct engine_counts engine_counts(const struct engine *e)
     c.series = ac_map_len(e->series);
     c.rules = e->n_rules;
     return c;
-}
-
-void engine_snapshot(struct engine *e, engine_snapshot_fn fn, void *arg)
-{
-    const char *key;
-    void *v;
-    struct ac_buf b;
-    ac_buf_init(&b, STATE_MAX);
-    for (size_t it = 0; ac_map_next(e->series, &it, &key, &v);) {
-        struct series *s = v;
-        if (!s->dirty)
-            continue;
-        ac_buf_reset(&b);
-        save(s, &b);
-        if (!b.failed)
-            fn(key, b.data, b.len, arg);
-        s->dirty = false;
-    }
-    ac_buf_fini(&b);
-}
-
-void engine_offer(struct engine *e, const char *key, const void *state, size_t len)
-{
-    struct offer *o = ac_xmalloc(sizeof *o + len);
-    o->len = len;
-    memcpy(o->bytes, state, len);
-    ac_map_set(e->offers, key, o);
 }

@@ -98,6 +98,11 @@ void ac_bus_ack(struct ac_bus_ack *a);
 void ac_bus_nak(struct ac_bus_ack *a, int64_t delay_ns);
 void ac_bus_term(struct ac_bus_ack *a); /* never again: poison */
 
+/** Sequence of the stream's last message, 0 before the first. Blocks (short): at start, not on a
+ * running loop. AC_ENOTFOUND without the stream. */
+int ac_bus_stream_last(struct ac_bus *b, const char *stream, uint64_t *ret_seq,
+                       struct ac_err *err) AC_MUST_USE;
+
 /* Reading a stream in order, without acknowledgements, by a caller that keeps the sequence of the
  * last message with its own state: after its own crash it goes on there, and sees each message
  * once.

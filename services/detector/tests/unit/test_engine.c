@@ -35,6 +35,14 @@ static const struct engine_rule_in rules[] = {
     {"ns", "slow", text, 1}, {"other", "slow", text, 1}, {"ns", "bad", "language 1 rule", 1}};
 static const struct engine_series series = {"ns", "a", "latency", NULL, 0};
 
+static const struct engine_opts opts = {.silence_ns = 1000, .forget_ns = 5000};
+
+/* One point, in a message of the same time. */
+static bool point(struct engine *e, int64_t t, double v)
+{
+    return engine_points(e, &series, t, &t, &v, 1) == 1;
+}
+
 static double at(int t)
 {
     return t >= 20 && t < 30 ? 30 : 1;
@@ -44,12 +52,12 @@ static void one_alert_opens_and_closes(void **st)
 {
     (void)st;
     struct seen s = {.n = 0};
-    struct engine *e = engine_create(emit, &s);
+    struct engine *e = engine_create(&opts, emit, &s);
     assert_int_equal(engine_set_rules(e, rules, 3), 1);
     for (int t = 0; t < 60; t++)
-        assert_true(engine_point(e, &series, t, at(t)));
-    assert_false(engine_point(e, &series, 59, 1000));
-    assert_false(engine_point(e, &series, 10, 1000));
+        assert_true(point(e, t, at(t)));
+    assert_false(point(e, 59, 1000));
+    assert_false(point(e, 10, 1000));
     assert_int_equal(s.n, 2);
     assert_non_null(strstr(s.msg[0], "-1 open"));
     assert_non_null(strstr(s.msg[1], "-2 closed"));
@@ -78,27 +86,27 @@ static void a_crash_loses_nothing_and_repeats_the_same(void **st)
 {
     (void)st;
     struct seen whole = {.n = 0};
-    struct engine *e = engine_create(emit, &whole);
+    struct engine *e = engine_create(&opts, emit, &whole);
     (void)engine_set_rules(e, rules, 1);
     for (int t = 0; t < 60; t++)
-        (void)engine_point(e, &series, t, at(t));
+        (void)point(e, t, at(t));
     engine_destroy(e);
     for (int snap = 1; snap < 50; snap += 3) {
         struct seen a = {.n = 0}, b = {.n = 0};
         struct shot shot = {0};
-        e = engine_create(emit, &a);
+        e = engine_create(&opts, emit, &a);
         (void)engine_set_rules(e, rules, 1);
         for (int t = 0; t < snap + 9; t++) {
             if (t == snap)
                 engine_snapshot(e, keep, &shot);
-            (void)engine_point(e, &series, t, at(t));
+            (void)point(e, t, at(t));
         }
         engine_destroy(e);
-        e = engine_create(emit, &b);
+        e = engine_create(&opts, emit, &b);
         (void)engine_set_rules(e, rules, 1);
-        engine_offer(e, shot.key, shot.p, shot.len);
+        assert_true(engine_restore(e, shot.key, shot.p, shot.len));
         for (int t = snap - 1; t < 60; t++)
-            (void)engine_point(e, &series, t, at(t));
+            (void)point(e, t, at(t));
         engine_destroy(e);
         size_t distinct = a.n;
         for (size_t i = 0; i < b.n; i++) {
@@ -121,20 +129,20 @@ static void rules_change_without_losing_alerts_and_silence_closes(void **st)
 {
     (void)st;
     struct seen s = {.n = 0};
-    struct engine *e = engine_create(emit, &s);
+    struct engine *e = engine_create(&opts, emit, &s);
     (void)engine_set_rules(e, rules, 1);
     for (int t = 0; t < 25; t++)
-        (void)engine_point(e, &series, t, at(t));
+        (void)point(e, t, at(t));
     assert_int_equal(engine_counts(e).open, 1);
     (void)engine_set_rules(e, rules, 1);
     assert_int_equal(engine_counts(e).open, 1);
-    (void)engine_point(e, &series, 25, at(25));
+    (void)point(e, 25, at(25));
     assert_int_equal(s.n, 1);
     engine_expire(e, 20);
     assert_int_equal(engine_counts(e).open, 1);
     engine_expire(e, 26);
     assert_int_equal(engine_counts(e).open, 0);
-    (void)engine_point(e, &series, 26, at(26));
+    (void)point(e, 26, at(26));
     assert_int_equal(engine_counts(e).open, 1);
     (void)engine_set_rules(e, NULL, 0);
     assert_int_equal(engine_counts(e).open, 0);
@@ -150,10 +158,11 @@ static void broken_snapshots_are_taken_as_none(void **st)
         unsigned char junk[64];
         memset(junk, (int)len, sizeof junk);
         memcpy(junk, "ACD1", 4);
-        struct engine *e = engine_create(emit, &s);
+        struct engine *e = engine_create(&opts, emit, &s);
         (void)engine_set_rules(e, rules, 1);
-        engine_offer(e, "2:ns1:a7:latency", junk, len);
-        (void)engine_point(e, &series, INT64_MAX, 1);
+        (void)engine_restore(e, "2:ns1:a7:latency", junk, len);
+        assert_true(point(e, INT64_MAX, 1));
+        (void)engine_restore(e, (const char *)junk, junk, len);
         engine_destroy(e);
     }
 }

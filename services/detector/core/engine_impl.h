@@ -1,0 +1,60 @@
+/* Inside of the engine: engine.c takes points and rules, engine_state.c keys and snapshots. */
+#pragma once
+
+#include "engine.h"
+
+#include <aceso/map.h>
+
+struct rule {
+    char *ns, *name, *text;
+    uint64_t version;
+    struct ac_ruleset *set;
+};
+
+struct alert {
+    int64_t started_ns, updated_ns;
+    uint64_t sequence;
+    uint32_t open, quiet, flagged, pad;
+};
+
+/* The rules of a series, evaluated together. */
+struct watch {
+    struct ac_plan *plan;
+    struct ac_eval *eval;
+    struct rule **rules;
+    struct alert *alerts;
+    size_t n;
+};
+
+struct series {
+    struct engine_series key;
+    char *id; /* of the map */
+    struct watch w;
+    int64_t last_ns; /* newest point's own time */
+    int64_t seen_ns; /* the stream's time then */
+    double last;
+    bool dirty;
+};
+
+struct engine {
+    struct engine_opts opts;
+    engine_emit emit;
+    void *arg;
+    struct rule *rules;
+    size_t n_rules;
+    struct ac_map *series;
+    struct engine_counts counts;
+};
+
+/* engine.c */
+/** The series of a key; made when it is new. NULL when it may not be. */
+struct series *engine_series_(struct engine *e, const struct engine_series *k);
+void engine_reset_(struct series *s); /* as if it had just been seen for the first time */
+
+/* engine_state.c */
+/** Unambiguous text of a series; NULL when it is over the limits. Caller frees. */
+char *engine_key_(const struct engine_series *s);
+/** The parts of such a text, cut out of it in place; false when it is none. */
+bool engine_key_parse_(char *text, struct engine_series *ret, struct ac_label *labels);
+void engine_save_(const struct series *s, struct ac_buf *b);
+bool engine_load_(struct engine *e, struct series *s, const void *bytes, size_t len);
