@@ -23,37 +23,6 @@ void kube_config_fini(struct kube_config *c)
     *c = (struct kube_config){0};
 }
 
-static int base64_value(char c)
-{
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *p = c ? strchr(alphabet, c) : NULL;
-    return p ? (int)(p - alphabet) : -1;
-}
-
-/* NULL when text is no base64. */
-static char *base64_decode(const char *text)
-{
-    size_t n = strlen(text), len = 0;
-    char *out = ac_xmalloc(n / 4 * 3 + 4);
-    unsigned acc = 0, bits = 0;
-    for (size_t i = 0; i < n && text[i] != '='; i++) {
-        int v = base64_value(text[i]);
-        if (v < 0) {
-            free(out);
-            return NULL;
-        }
-        acc = acc << 6 | (unsigned)v;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            out[len++] = (char)(acc >> bits & 0xff);
-        }
-    }
-    out[len] = 0;
-    return out;
-}
-
 static const struct ac_yaml *named(const struct ac_yaml *root, const char *list, const char *name,
                                    const char *key)
 {
@@ -73,7 +42,7 @@ static int credential(const struct ac_yaml *map, const char *key, char **ret, st
     const char *data = ac_yaml_str(map, data_key, NULL), *file = ac_yaml_str(map, key, NULL);
     size_t len;
     if (data) {
-        *ret = base64_decode(data);
+        *ret = ac_unbase64(data, NULL);
         return *ret ? 0 : ac_err_set(err, AC_EINVAL, "%s is no base64", data_key);
     }
     return file ? ac_file_read(file, MAX_FILE, ret, &len, err) : 0;

@@ -63,7 +63,7 @@ static void forget(struct ac_kube *k)
     pthread_mutex_unlock(&k->lock);
 }
 
-static int status_code(int http, const json_t *answer)
+int kube_status_code(int http, const json_t *answer)
 {
     switch (http) {
     case 400:
@@ -116,6 +116,32 @@ static int fetch(struct ac_kube *k, const char *method, const char *path, const 
     return rc;
 }
 
+int kube_stream(struct ac_kube *k, const char *path, int64_t silence_ns, int *ret_status,
+                bool (*on_data)(const void *data, size_t len, void *arg), void *arg,
+                struct ac_err *err)
+{
+    struct kube_config c = {0};
+    int rc = settings(k, &c, err);
+    if (rc != 0)
+        return rc;
+    ac_cleanup(ac_free_p) char *url = ac_xasprintf("%s%s", c.server, path);
+    const char *headers[] = {"Accept: application/json", NULL};
+    const struct ac_http_call call = {.method = "GET",
+                                      .url = url,
+                                      .headers = headers,
+                                      .timeout_ns = silence_ns,
+                                      .max_response_bytes = 64u << 20,
+                                      .ca = c.ca,
+                                      .client_cert = c.client_cert,
+                                      .client_key = c.client_key,
+                                      .bearer = c.token};
+    rc = ac_http_fetch_stream(&call, ret_status, on_data, arg, err);
+    if ((rc != 0 && rc != AC_ETIMEOUT) || *ret_status == 401)
+        forget(k);
+    kube_config_fini(&c);
+    return rc;
+}
+
 int ac_kube_request(struct ac_kube *k, const char *method, const char *path,
                     const char *content_type, const json_t *body, json_t **ret, struct ac_err *err)
 {
@@ -128,7 +154,7 @@ int ac_kube_request(struct ac_kube *k, const char *method, const char *path,
     if (res.len > 0)
         rc = ac_json_parse(path, res.body, res.len, &answer, err);
     if (res.status / 100 != 2)
-        rc = ac_err_set(err, status_code(res.status, answer), "%s %s: %d %s", method, path,
+        rc = ac_err_set(err, kube_status_code(res.status, answer), "%s %s: %d %s", method, path,
                         res.status, ac_json_str(answer, "message", ""));
     else if (rc == 0 && ret)
         *ret = json_incref(answer);
@@ -143,8 +169,8 @@ int ac_kube_text(struct ac_kube *k, const char *path, char **ret, struct ac_err 
     if (rc != 0)
         return rc;
     if (res.status / 100 != 2)
-        rc = ac_err_set(err, status_code(res.status, NULL), "GET %s: %d %.100s", path, res.status,
-                        res.body ? res.body : "");
+        rc = ac_err_set(err, kube_status_code(res.status, NULL), "GET %s: %d %.100s", path,
+                        res.status, res.body ? res.body : "");
     else
         *ret = ac_xstrdup(res.body ? res.body : "");
     ac_http_response_fini(&res);

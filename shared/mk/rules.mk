@@ -28,6 +28,7 @@ ALL_FUZZ :=
 ALL_BENCH :=
 ALL_CORES :=
 ALL_SRCS :=
+ALL_SHARE :=
 
 $(BUILD)/obj/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(dir $@)
@@ -52,6 +53,15 @@ ALL_SRCS += $(2)
 -include $(patsubst %.o,%.d,$(call objs,$(2)))
 endef
 program = $(eval $(call program_,$(1),$(2),$(3),$(4)))
+
+# $(call share,KIND,FOLDER,FILES): copies files of a folder to build/share/aceso/KIND.
+define share_
+ALL_SHARE += $(patsubst $(2)/%,$(BUILD)/share/aceso/$(1)/%,$(3))
+$(patsubst $(2)/%,$(BUILD)/share/aceso/$(1)/%,$(3)): $(BUILD)/share/aceso/$(1)/%: $(2)/%
+	@mkdir -p $$(dir $$@)
+	$(Q)cp $$< $$@
+endef
+share = $(if $(3),$(eval $(call share_,$(1),$(2),$(3))))
 
 define service_
 $(1)_core_src := $(call rwildcard,services/$(1)/core,%.c)

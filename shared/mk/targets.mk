@@ -6,7 +6,7 @@
 JOBS ?= $(shell nproc)
 RESULTS := $(BUILD)/results
 
-all: $(ALL_BINS)
+all: $(ALL_BINS) $(ALL_SHARE)
 
 help:
 	@echo 'make deps    install what is missing (deploy/install-deps)'

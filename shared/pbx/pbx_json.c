@@ -37,19 +37,9 @@ static double shortest_double(float f)
 
 static void put_base64(struct ac_buf *b, const uint8_t *p, size_t n)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    ac_cleanup(ac_free_p) char *text = ac_base64(p, n);
     ac_buf_putc(b, '"');
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)p[i] << 16;
-        v |= i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0;
-        v |= i + 2 < n ? p[i + 2] : 0;
-        char quad[4] = {digits[v >> 18], digits[v >> 12 & 63], digits[v >> 6 & 63], digits[v & 63]};
-        if (i + 1 >= n)
-            quad[2] = '=';
-        if (i + 2 >= n)
-            quad[3] = '=';
-        ac_buf_append(b, quad, sizeof(quad));
-    }
+    ac_buf_puts(b, text);
     ac_buf_putc(b, '"');
 }
 

@@ -231,7 +231,7 @@ void pki_fini(struct pki *p)
 int pki_write_kubeconfig(const struct pki *p, const char *server, const char *path,
                          struct ac_err *err)
 {
-    ac_cleanup(ac_free_p) char *ca = cl_base64(p->ca, strlen(p->ca));
+    ac_cleanup(ac_free_p) char *ca = ac_base64(p->ca, strlen(p->ca));
     ac_cleanup(ac_free_p) char *text = ac_xasprintf("apiVersion: v1\n"
                                                     "kind: Config\n"
                                                     "clusters:\n"

@@ -177,14 +177,14 @@ static int secret_defaults(json_t *o, struct ac_err *err)
         const char *text = json_string_value(v);
         if (text == NULL)
             return ac_err_set(err, AC_EINVAL, "stringData.%.60s: expected a string", k);
-        ac_cleanup(ac_free_p) char *b64 = cl_base64(text, json_string_length(v));
+        ac_cleanup(ac_free_p) char *b64 = ac_base64(text, json_string_length(v));
         json_object_set_new(js_obj(o, "data"), k, json_string(b64));
     }
     json_object_del(o, "stringData");
     json_object_foreach(json_object_get(o, "data"), k, v)
     {
         ac_cleanup(ac_free_p) char *raw =
-            json_is_string(v) ? cl_unbase64(json_string_value(v), NULL) : NULL;
+            json_is_string(v) ? ac_unbase64(json_string_value(v), NULL) : NULL;
         if (raw == NULL)
             return ac_err_set(err, AC_EPROTO, "data.%.60s: illegal base64 data", k);
     }

@@ -23,7 +23,3 @@ struct cl_net {
  * all are taken. */
 int cl_net_pod_ip(struct cl_net *n, const struct cl_store *s, char *dst, struct ac_err *err);
 int cl_net_service_ip(struct cl_net *n, const struct cl_store *s, char *dst, struct ac_err *err);
-
-/** Base64 of bytes (caller frees), and back (NULL when malformed; NUL-terminated). */
-char *cl_base64(const void *p, size_t n);
-char *cl_unbase64(const char *text, size_t *ret_len);

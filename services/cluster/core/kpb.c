@@ -175,7 +175,7 @@ static json_t *value(const char *type, const struct field *f, int depth)
     case 's':
         return text(w);
     case 'y': {
-        ac_cleanup(ac_free_p) char *b64 = cl_base64(w.p, (size_t)(w.end - w.p));
+        ac_cleanup(ac_free_p) char *b64 = ac_base64(w.p, (size_t)(w.end - w.p));
         return json_string(b64);
     }
     case 'n':

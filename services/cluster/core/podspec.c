@@ -145,7 +145,7 @@ static int lookup_key(const struct cl_pod_ctx *x, enum cl_kind_id k, const json_
                           k == CL_SECRET ? "Secret" : "ConfigMap", js_ns(x->pod), name);
     }
     if (k == CL_SECRET || v == NULL) {
-        *ret = cl_unbase64(json_string_value(raw), ret_len);
+        *ret = ac_unbase64(json_string_value(raw), ret_len);
         return *ret != NULL ? 0 : ac_err_set(err, AC_EINVAL, "%s %.100s: bad base64", what, name);
     }
     *ret_len = json_string_length(raw);

@@ -13,7 +13,7 @@
 #include <aceso/yaml.h>
 
 #define MANIFEST_MAX (16u << 20)
-#define POLL_NS      200000000LL
+#define GONE_NS      (30 * AC_NS_PER_S)
 
 /* ${NAME} of the manifests that the lab fills in. */
 static const char *variable(const struct lab_run *r, const char *name, size_t len)
@@ -87,7 +87,7 @@ static int create_namespace(struct lab_run *r, const char *name, struct ac_err *
 int lab_app_deploy(struct lab_run *r, struct ac_err *err)
 {
     ac_cleanup(ac_free_p) char *path =
-        ac_xasprintf("%s/%s.yaml", r->lab->conf->apps_dir, r->problem->application);
+        ac_xasprintf("%s/%s.yaml", r->lab->apps_dir, r->problem->application);
     ac_cleanup(ac_free_p) char *text = NULL;
     size_t len;
     int rc = ac_file_read(path, MANIFEST_MAX, &text, &len, err);
@@ -101,46 +101,36 @@ int lab_app_deploy(struct lab_run *r, struct ac_err *err)
     return apply_documents(r, path, filled, err);
 }
 
-/* Names of the deployments that are not ready yet; empty when all are. */
-static int unready(struct lab_run *r, const char *ns, char *names, size_t size, int *ret_total,
-                   struct ac_err *err)
+struct readiness {
+    struct lab_run *r;
+    char names[1024]; /* deployments that are not ready yet */
+};
+
+static int all_ready(const json_t *deployments, void *arg, struct ac_err *err)
 {
-    ac_cleanup_json items = NULL;
-    int rc = ac_kube_list(r->lab->kube, "apps/v1", "Deployment", ns, NULL, &items, err);
-    if (rc != 0)
-        return rc;
+    struct readiness *w = arg;
     size_t i, len = 0;
     json_t *d;
-    *ret_total = (int)json_array_size(items);
-    names[0] = 0;
-    json_array_foreach(items, i, d)
+    w->names[0] = 0;
+    json_array_foreach(deployments, i, d)
     {
-        int64_t want = ac_json_i64(d, "spec.replicas", 1);
-        if (ac_json_i64(d, "status.readyReplicas", 0) < want && len + 66 < size)
-            len += (size_t)snprintf(names + len, size - len, " %s",
+        if (ac_json_i64(d, "status.readyReplicas", 0) < ac_json_i64(d, "spec.replicas", 1) &&
+            len + 66 < sizeof(w->names))
+            len += (size_t)snprintf(w->names + len, sizeof(w->names) - len, " %.64s",
                                     ac_json_str(d, "metadata.name", ""));
     }
-    return 0;
+    int rc = lab_go_on(w->r, err);
+    return rc != 0 ? rc : json_array_size(deployments) > 0 && !w->names[0];
 }
 
 static int wait_ready(struct lab_run *r, const char *ns, int64_t timeout_ns, struct ac_err *err)
 {
-    int64_t deadline = ac_now_ns() + timeout_ns;
-    char names[1024] = "";
-    for (;;) {
-        int total = 0;
-        int rc = unready(r, ns, names, sizeof(names), &total, err);
-        if (rc == 0 && total > 0 && !names[0])
-            return 0;
-        if (rc != 0 && rc != AC_ENET) /* the cluster may be on its way back */
-            return rc;
-        if (ac_now_ns() > deadline)
-            return rc != 0 ? rc
-                           : ac_err_set(err, AC_ETIMEOUT, "namespace %s: not ready in time:%s", ns,
-                                        names);
-        if (lab_pause(r, POLL_NS, err) != 0)
-            return err->code;
-    }
+    struct readiness w = {.r = r};
+    int rc =
+        ac_kube_until(r->lab->kube, "apps/v1", "Deployment", ns, all_ready, &w, timeout_ns, err);
+    if (rc == AC_ETIMEOUT && w.names[0])
+        return ac_err_set(err, rc, "namespace %s: not ready in time:%s", ns, w.names);
+    return rc;
 }
 
 int lab_app_wait_ready(struct lab_run *r, int64_t timeout_ns, struct ac_err *err)
@@ -189,9 +179,26 @@ int lab_load_start(struct lab_run *r, struct ac_err *err)
     return rc == 0 ? wait_ready(r, r->s.load_ns, r->lab->conf->setup_ns, err) : rc;
 }
 
+static int both_gone(const json_t *namespaces, void *arg, struct ac_err *err)
+{
+    struct lab_run *r = arg;
+    size_t i;
+    json_t *ns;
+    json_array_foreach(namespaces, i, ns)
+    {
+        const char *name = ac_json_str(ns, "metadata.name", "");
+        if (ac_streq(name, r->s.ns) || ac_streq(name, r->s.load_ns))
+            return lab_go_on(r, err);
+    }
+    return 1;
+}
+
+/* Waits until the pods are gone: the next session must not share the machine with them. */
 int lab_app_delete(struct lab_run *r, struct ac_err *err)
 {
     int rc = ac_kube_delete(r->lab->kube, "v1", "Namespace", NULL, r->s.load_ns, err);
     int rc2 = ac_kube_delete(r->lab->kube, "v1", "Namespace", NULL, r->s.ns, rc == 0 ? err : NULL);
-    return rc != 0 ? rc : rc2;
+    if (rc != 0 || rc2 != 0)
+        return rc != 0 ? rc : rc2;
+    return ac_kube_until(r->lab->kube, "v1", "Namespace", NULL, both_gone, r, GONE_NS, err);
 }

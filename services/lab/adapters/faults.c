@@ -35,56 +35,29 @@ static int apply_chaos(struct lab_run *r, int i, const char *kind, json_t *spec,
     return rc == 0 ? ac_kube_apply(r->lab->kube, chaos, LAB_CHAOS_NAMESPACE, err) : rc;
 }
 
-static char *secret_value(const json_t *secret, const char *key)
-{
-    const json_t *plain = json_object_get(json_object_get(secret, "stringData"), key);
-    const char *b64 = json_string_value(json_object_get(json_object_get(secret, "data"), key));
-    if (json_is_string(plain))
-        return ac_xstrdup(json_string_value(plain));
-    if (!b64)
-        return NULL;
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *out = ac_xmalloc(strlen(b64) + 1);
-    size_t len = 0;
-    unsigned acc = 0, bits = 0;
-    for (const char *p = b64; *p && *p != '='; p++) {
-        const char *at = strchr(alphabet, *p);
-        acc = acc << 6 | (unsigned)(at ? at - alphabet : 0);
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            out[len++] = (char)(acc >> bits & 0xff);
-        }
-    }
-    out[len] = 0;
-    return out;
-}
-
 /* Runs statements in a store as its administrator, over the pod's own address. */
 static int run_sql(struct lab_run *r, const struct lab_fault *f, const char *sql,
                    struct ac_err *err)
 {
-    char secret_name[LAB_NAME_MAX + 8], selector[LAB_NAME_MAX + 8];
-    snprintf(secret_name, sizeof(secret_name), "%s", f->secret[0] ? f->secret : f->component);
-    if (!f->secret[0])
-        snprintf(secret_name, sizeof(secret_name), "%s-admin", f->component);
+    char selector[LAB_NAME_MAX + 8];
     snprintf(selector, sizeof(selector), "app=%s", f->component);
     ac_cleanup_json secret = NULL;
     ac_cleanup_json pods = NULL;
-    int rc = ac_kube_get(r->lab->kube, "v1", "Secret", r->s.ns, secret_name, &secret, err);
+    int rc = ac_kube_get(r->lab->kube, "v1", "Secret", r->s.ns, f->secret, &secret, err);
     if (rc == 0)
         rc = ac_kube_list(r->lab->kube, "v1", "Pod", r->s.ns, selector, &pods, err);
     if (rc != 0)
         return rc;
     const char *ip = ac_json_str(json_array_get(pods, 0), "status.podIP", "");
-    ac_cleanup(ac_free_p) char *user = secret_value(secret, "POSTGRES_USER");
-    ac_cleanup(ac_free_p) char *password = secret_value(secret, "POSTGRES_PASSWORD");
-    ac_cleanup(ac_free_p) char *db = secret_value(secret, "POSTGRES_DB");
-    const char *keys[] = {"host", "user", "password", "dbname", "connect_timeout", NULL};
-    const char *values[] = {ip, user, password, db ? db : "postgres", "5", NULL};
+    const char *data = json_string_value(json_object_get(json_object_get(secret, "data"), f->key));
+    ac_cleanup(ac_free_p) char *password = data ? ac_unbase64(data, NULL) : NULL;
+    if (!password)
+        return ac_err_set(err, AC_EINVAL, "secret %s of namespace %s has no key %s in base64",
+                          f->secret, r->s.ns, f->key);
     if (!ip[0])
         return ac_err_set(err, AC_ENET, "store %s has no pod with an address", f->component);
+    const char *keys[] = {"host", "user", "password", "dbname", "connect_timeout", NULL};
+    const char *values[] = {ip, f->user, password, f->database, "5", NULL};
     PGconn *c = PQconnectdbParams(keys, values, 0);
     PGresult *res = PQstatus(c) == CONNECTION_OK ? PQexec(c, sql) : NULL;
     if (!res || (PQresultStatus(res) != PGRES_COMMAND_OK && PQresultStatus(res) != PGRES_TUPLES_OK))

@@ -55,8 +55,8 @@ static int text(const struct ac_yaml_doc *d, const struct ac_yaml *map, const ch
 static int parse_fault(const struct ac_yaml_doc *d, const struct ac_yaml *m, struct lab_fault *f,
                        struct ac_err *err)
 {
-    static const char *const known[] = {"kind",   "component", "latency", "inject",
-                                        "revert", "secret",    NULL};
+    static const char *const known[] = {"kind", "component", "latency", "inject", "revert",
+                                        "user", "database",  "secret",  "key",    NULL};
     char kind[32] = "";
     int rc = check_keys(d, m, known, err);
     if (rc == 0)
@@ -73,8 +73,13 @@ static int parse_fault(const struct ac_yaml_doc *d, const struct ac_yaml *m, str
     if (rc == 0)
         rc = text(d, m, "latency", f->kind == LAB_FAULT_NETWORK_DELAY, f->latency,
                   sizeof(f->latency), err);
-    if (rc == 0)
-        rc = text(d, m, "secret", false, f->secret, sizeof(f->secret), err);
+    const struct {
+        const char *key;
+        char *dst;
+    } sql[] = {
+        {"user", f->user}, {"database", f->database}, {"secret", f->secret}, {"key", f->key}};
+    for (i = 0; rc == 0 && i < AC_ARRAY_LEN(sql); i++)
+        rc = text(d, m, sql[i].key, f->kind == LAB_FAULT_SQL, sql[i].dst, LAB_NAME_MAX, err);
     if (rc != 0)
         return rc;
     int64_t ns;

@@ -83,13 +83,17 @@ char *lab_state_text(const struct lab_state *s)
         json_object_set_new(j, FIELDS[i].name, v ? v : json_null());
     }
     json_object_set_new(j, "phase", json_string(lab_phase_name(s->phase)));
-    json_t *evidence = json_array(), *ratio = json_array(), *p90 = json_array();
+    json_t *evidence = json_array(), *ratio = json_array(), *p90 = json_array(),
+           *classes = json_array();
+    for (int i = 0; i < s->n_classes; i++)
+        json_array_append_new(classes, json_string(s->classes[i]));
     for (int i = 0; i < s->n_evidence; i++)
         json_array_append_new(evidence, json_string(s->evidence[i]));
     for (int i = 0; i < s->objective.classes; i++) {
         json_array_append_new(ratio, json_real(s->objective.max_error_ratio[i]));
         json_array_append_new(p90, json_real(s->objective.max_p90_s[i]));
     }
+    json_object_set_new(j, "classes", classes);
     json_object_set_new(j, "evidence", evidence);
     json_object_set_new(j, "max_error_ratio", ratio);
     json_object_set_new(j, "max_p90_s", p90);
@@ -136,6 +140,11 @@ int lab_state_parse(const char *text, struct lab_state *ret, struct ac_err *err)
     }
     s.phase = lab_phase_from_name(ac_json_str(j, "phase", ""));
     parse_objective(j, &s.objective);
+    const json_t *classes = json_object_get(j, "classes");
+    for (size_t i = 0; i < json_array_size(classes) && i < LAB_CLASSES_MAX; i++) {
+        const char *name = json_string_value(json_array_get(classes, i));
+        ac_str_copy(s.classes[s.n_classes++], LAB_CLASS_NAME, name ? name : "");
+    }
     const json_t *evidence = json_object_get(j, "evidence");
     for (size_t i = 0; i < json_array_size(evidence) && i < LAB_EVIDENCE_MAX; i++) {
         const char *e = json_string_value(json_array_get(evidence, i));

@@ -9,6 +9,8 @@
 extern const struct ac_pg_migration lab_migrations[];
 extern const size_t lab_n_migrations;
 
+/** The same as a job of the pool; arg is a struct lab_state. */
+int lab_store_state_job(struct ac_pg_conn *c, void *arg, struct ac_err *err) AC_MUST_USE;
 int lab_store_state(struct ac_pg *pg, const struct lab_state *s, struct ac_err *err) AC_MUST_USE;
 int lab_store_event(struct ac_pg *pg, const char *session, const struct lab_event *e,
                     struct ac_err *err) AC_MUST_USE;

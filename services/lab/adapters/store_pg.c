@@ -22,7 +22,7 @@ const struct ac_pg_migration lab_migrations[] = {
 };
 const size_t lab_n_migrations = AC_ARRAY_LEN(lab_migrations);
 
-static int store_state(struct ac_pg_conn *c, void *arg, struct ac_err *err)
+int lab_store_state_job(struct ac_pg_conn *c, void *arg, struct ac_err *err)
 {
     const struct lab_state *s = arg;
     char created[24];
@@ -40,7 +40,7 @@ static int store_state(struct ac_pg_conn *c, void *arg, struct ac_err *err)
 int lab_store_state(struct ac_pg *pg, const struct lab_state *s, struct ac_err *err)
 {
     struct lab_state copy = *s;
-    return ac_pg_run(pg, store_state, &copy, err);
+    return ac_pg_run(pg, lab_store_state_job, &copy, err);
 }
 
 struct event_arg {

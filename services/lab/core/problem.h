@@ -21,11 +21,11 @@ enum lab_fault_kind {
 struct lab_fault {
     enum lab_fault_kind kind;
     char component[LAB_NAME_MAX];
-    char latency[16];          /* NETWORK_DELAY: "10s" */
-    char *inject;              /* SQL; owned by the problem */
-    char *revert;              /* SQL: brings the declared state back */
-    char secret[LAB_NAME_MAX]; /* SQL: Secret with the administrator's POSTGRES_USER, _PASSWORD, _DB
-                                */
+    char latency[16]; /* NETWORK_DELAY: "10s" */
+    char *inject;     /* SQL; owned by the problem */
+    char *revert;     /* SQL: brings the declared state back */
+    /* SQL: who runs it, where, and the Secret and its key that hold the password. */
+    char user[LAB_NAME_MAX], database[LAB_NAME_MAX], secret[LAB_NAME_MAX], key[LAB_NAME_MAX];
 };
 
 enum lab_task {

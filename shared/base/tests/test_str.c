@@ -231,14 +231,46 @@ static void hashes_spread(void **state)
         assert_in_range(slots[i], 50, 160);
 }
 
+static void base64_there_and_back(void **state)
+{
+    (void)state;
+    static const char *const known[][2] = {
+        {"", ""},        {"f", "Zg=="},          {"fo", "Zm8="},
+        {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}, {"\xff\xfe", "//4="}};
+    for (size_t i = 0; i < AC_ARRAY_LEN(known); i++) {
+        size_t len = 99;
+        char *text = ac_base64(known[i][0], strlen(known[i][0]));
+        char *back = ac_unbase64(known[i][1], &len);
+        assert_string_equal(text, known[i][1]);
+        assert_int_equal(len, strlen(known[i][0]));
+        assert_string_equal(back, known[i][0]);
+        free(text);
+        free(back);
+    }
+    char *broken = ac_unbase64("Zm9v\nYmFy\n", NULL), *bare = ac_unbase64("Zg", NULL);
+    assert_string_equal(broken, "foobar");
+    assert_string_equal(bare, "f");
+    free(broken);
+    free(bare);
+    assert_null(ac_unbase64("Zm9v!", NULL));
+    assert_null(ac_unbase64("Zm=v", NULL));
+    assert_null(ac_unbase64("Zm9-", NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(comparison),      cmocka_unit_test(integers),
-        cmocka_unit_test(doubles),         cmocka_unit_test(doubles_read_back_the_same),
-        cmocka_unit_test(durations),       cmocka_unit_test(byte_sizes),
-        cmocka_unit_test(copy_split_trim), cmocka_unit_test(glob_equals_its_definition),
-        cmocka_unit_test(edit_distance),   cmocka_unit_test(hashes_spread),
+        cmocka_unit_test(comparison),
+        cmocka_unit_test(integers),
+        cmocka_unit_test(doubles),
+        cmocka_unit_test(doubles_read_back_the_same),
+        cmocka_unit_test(durations),
+        cmocka_unit_test(byte_sizes),
+        cmocka_unit_test(copy_split_trim),
+        cmocka_unit_test(glob_equals_its_definition),
+        cmocka_unit_test(edit_distance),
+        cmocka_unit_test(hashes_spread),
+        cmocka_unit_test(base64_there_and_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

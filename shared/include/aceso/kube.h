@@ -3,6 +3,8 @@
  * loop. Thread-safe. */
 #pragma once
 
+#include <stdint.h>
+
 #include <jansson.h>
 
 #include <aceso/err.h>
@@ -48,3 +50,11 @@ int ac_kube_get(struct ac_kube *k, const char *api_version, const char *kind, co
 /** Lists; label_selector may be NULL. *ret is the items array (new reference). */
 int ac_kube_list(struct ac_kube *k, const char *api_version, const char *kind, const char *ns,
                  const char *label_selector, json_t **ret, struct ac_err *err) AC_MUST_USE;
+/** Waits until fn says so: it is shown the items of a list at first and after each change (a watch
+ * keeps them current), and about once a second without one. It returns 1 = this is it, 0 = go on,
+ * or an error that ends the wait. AC_ETIMEOUT when the time is over; a server that goes away is
+ * waited for. */
+typedef int (*ac_kube_until_fn)(const json_t *items, void *arg, struct ac_err *err);
+int ac_kube_until(struct ac_kube *k, const char *api_version, const char *kind, const char *ns,
+                  ac_kube_until_fn fn, void *arg, int64_t timeout_ns,
+                  struct ac_err *err) AC_MUST_USE;

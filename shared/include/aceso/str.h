@@ -31,3 +31,8 @@ int ac_str_distance(const char *a, const char *b);
 int ac_str_from_f64(char *dst, size_t dst_size, double v);
 uint64_t ac_hash_bytes(const void *p, size_t n); /* FNV-1a with a final mix; not for adversaries */
 uint64_t ac_hash_str(const char *s);
+/** Base64 of n bytes; caller frees. */
+char *ac_base64(const void *p, size_t n);
+/** The bytes, NUL-terminated beyond ret_len (may be NULL); caller frees. Line breaks and missing
+ * padding are fine; NULL when anything else is there. */
+char *ac_unbase64(const char *text, size_t *ret_len);

@@ -1,12 +1,12 @@
-#include "defaults.h"
-
+#include <stdint.h>
 #include <string.h>
 
 #include <aceso/base.h>
+#include <aceso/str.h>
 
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-char *cl_base64(const void *p, size_t n)
+char *ac_base64(const void *p, size_t n)
 {
     const uint8_t *b = p;
     char *out = ac_xmalloc((n + 2) / 3 * 4 + 1), *o = out;
@@ -23,7 +23,7 @@ char *cl_base64(const void *p, size_t n)
     return out;
 }
 
-char *cl_unbase64(const char *text, size_t *ret_len)
+char *ac_unbase64(const char *text, size_t *ret_len)
 {
     size_t n = strlen(text), len = 0;
     uint32_t v = 0;
