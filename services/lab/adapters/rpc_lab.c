@@ -106,6 +106,8 @@ static void on_watch(struct ac_rpc_call *c, const void *msg, void *self)
     struct lab_watcher *w = ac_xcalloc(1, sizeof(*w));
     *w = (struct lab_watcher){
         .next = v->watchers, .v = v, .call = c, .last = !v->run || v->lab->stopping};
+    while (w->sent < v->n_events && v->events[w->sent].sequence <= req->after)
+        w->sent++;
     v->watchers = w;
     ac_rpc_on_cancel(c, watcher_gone, w);
     ac_rpc_on_drained(c, drained, w);
