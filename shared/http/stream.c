@@ -223,6 +223,32 @@ void ac_http_stream_end(struct ac_http_stream *st)
     (void)pthread_mutex_unlock(&st->lock);
 }
 
+size_t ac_http_stream_queued(struct ac_http_stream *st)
+{
+    size_t len;
+
+    AC_CHECK_OBJ(st, HTTP_STREAM_MAGIC);
+    AC_ASSERT_ON_LOOP(st->s->loop);
+    (void)pthread_mutex_lock(&st->lock);
+    len = st->len;
+    (void)pthread_mutex_unlock(&st->lock);
+    return len;
+}
+
+void ac_http_stream_abort(struct ac_http_stream *st)
+{
+    AC_CHECK_OBJ(st, HTTP_STREAM_MAGIC);
+    AC_ASSERT_ON_LOOP(st->s->loop);
+    /* MHD waits for the socket to take more: only its end wakes it. */
+    if (st->watch)
+        (void)shutdown(st->fd, SHUT_RDWR);
+    (void)pthread_mutex_lock(&st->lock);
+    st->len = 0;
+    st->gone = true;
+    wake(st);
+    (void)pthread_mutex_unlock(&st->lock);
+}
+
 void http_streams_end(struct ac_http_server *s)
 {
     AC_LIST_FOREACH(n, &s->streams)

@@ -464,6 +464,29 @@ static void stream_queue_is_bounded(void **state)
     free(big);
 }
 
+/* One that has stopped reading is hung up on: MHD alone would wait for its socket for ever. */
+static void stream_of_a_peer_that_does_not_read_is_aborted(void **state)
+{
+    struct fixture f;
+    char *big = ac_xcalloc(1, 1 << 20);
+    int fd;
+
+    (void)state;
+    start(&f, (struct ac_http_server_opts){0});
+    fd = raw_stream(&f);
+    for (int i = 0; i < 100 && ac_http_stream_queued(f.stream) < 4u << 20; i++)
+        (void)!ac_http_stream_write(f.stream, big, 1 << 20);
+    assert_true(ac_http_stream_queued(f.stream) > 0);
+    ac_http_stream_abort(f.stream);
+    assert_int_equal(ac_http_stream_queued(f.stream), 0);
+    assert_int_equal(ac_http_stream_write(f.stream, "x", 1), AC_ECANCELED);
+    spin_until(&f, &f.stream_closed);
+    assert_int_equal(f.stream_closed, 1);
+    stop(&f);
+    (void)close(fd);
+    free(big);
+}
+
 static void silent_peer_times_out(void **state)
 {
     struct fixture f;
@@ -585,6 +608,7 @@ int main(void)
         cmocka_unit_test(stream_peer_goes),
         cmocka_unit_test(stream_ends_with_the_server),
         cmocka_unit_test(stream_queue_is_bounded),
+        cmocka_unit_test(stream_of_a_peer_that_does_not_read_is_aborted),
         cmocka_unit_test(silent_peer_times_out),
         cmocka_unit_test(taken_port),
         cmocka_unit_test(tls_with_client_certificates),

@@ -60,6 +60,10 @@ struct ac_http_stream *ac_http_stream_begin(struct ac_http_req *r, int status,
                                             void *arg);
 int ac_http_stream_write(struct ac_http_stream *s, const void *data, size_t len) AC_MUST_USE;
 void ac_http_stream_end(struct ac_http_stream *s);
+/** Bytes that wait for the peer to read. */
+size_t ac_http_stream_queued(struct ac_http_stream *s);
+/** Drops what is queued and hangs up: for a peer that does not read. on_close follows. */
+void ac_http_stream_abort(struct ac_http_stream *s);
 
 /** Switches to a WebSocket (RFC 6455; subprotocol chosen by the handler). Frames in on_frame (text
  * or binary, whole messages up to 1 MiB), on_close once. */
