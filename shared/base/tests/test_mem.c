@@ -170,6 +170,17 @@ static const char *json_of(struct ac_buf *b, const char *s)
     return ac_buf_str(b);
 }
 
+static void utf8_is_told_from_bytes(void **state)
+{
+    (void)state;
+    assert_true(ac_utf8_valid(""));
+    assert_true(ac_utf8_valid("a\n\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"));
+    assert_false(ac_utf8_valid("\xc0\xaf"));     /* overlong */
+    assert_false(ac_utf8_valid("\xed\xa0\x80")); /* surrogate */
+    assert_false(ac_utf8_valid("a\xe2\x82"));    /* cut short */
+    assert_false(ac_utf8_valid("\xf5\x80\x80\x80"));
+}
+
 static void json_strings_are_escaped_and_valid_utf8(void **state)
 {
     (void)state;
@@ -235,6 +246,7 @@ int main(void)
         cmocka_unit_test(buf_collects_and_terminates),
         cmocka_unit_test(buf_overflow_is_sticky),
         cmocka_unit_test(json_strings_are_escaped_and_valid_utf8),
+        cmocka_unit_test(utf8_is_told_from_bytes),
         cmocka_unit_test(list_keeps_order_through_removal_and_splice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

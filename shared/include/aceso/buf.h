@@ -22,6 +22,8 @@ bool ac_buf_putc(struct ac_buf *b, char c);
 bool ac_buf_printf(struct ac_buf *b, const char *fmt, ...) AC_PRINTF(2, 3);
 /** Appends s as a JSON string with quotes; invalid UTF-8 bytes become U+FFFD. */
 bool ac_buf_put_json_str(struct ac_buf *b, const char *s);
+/** Is all of s valid UTF-8 (RFC 3629: no overlong forms, no surrogates)? */
+bool ac_utf8_valid(const char *s);
 /** Takes the memory (caller frees with free); the buffer is empty afterwards. "" when empty. */
 char *ac_buf_take(struct ac_buf *b);
 const char *ac_buf_str(const struct ac_buf *b); /* never NULL */
