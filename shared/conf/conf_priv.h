@@ -6,10 +6,6 @@
 #include <aceso/buf.h>
 #include <aceso/conf.h>
 
-#ifndef ACESO_VERSION
-#define ACESO_VERSION "0.1.0"
-#endif
-
 /* An option and the struct that it fills. */
 struct conf_ref {
     const struct ac_conf_opt *opt;

@@ -128,7 +128,11 @@ static void collect(void *arg)
 
 void ac_svc_process_metrics_(struct ac_svc *s)
 {
+    static const char *const build[] = {"version", ACESO_VERSION, NULL};
     set(s, AC_METRIC_GAUGE, "process_start_time_seconds", "Start, in Unix seconds.",
         (double)ac_wall_ns() / 1e9);
+    ac_metric_set(ac_metrics_get(s->metrics, AC_METRIC_GAUGE, "aceso_build_info",
+                                 "Always 1; the version of the program.", build, NULL),
+                  1);
     ac_metrics_on_collect(s->metrics, collect, s);
 }

@@ -10,6 +10,11 @@
 
 #include <aceso/err.h>
 
+/* Of all programs of the tree: --version, and aceso_build_info on /metrics. */
+#ifndef ACESO_VERSION
+#define ACESO_VERSION "0.1.0"
+#endif
+
 enum ac_conf_type {
     AC_CONF_STR,      /* char *; owned by the config struct, freed by ac_conf_fini */
     AC_CONF_BOOL,     /* bool; flag form --key or --key=false */
