@@ -55,13 +55,18 @@ void cli_status_print(const json_t *status)
 {
     size_t i;
     json_t *s;
+    const char *console = NULL;
     printf("%-12s %-9s %8s %9s  %s\n", "SERVICE", "STATE", "PID", "RESTARTS", "ADDRESS");
     json_array_foreach(json_object_get(status, "services"), i, s)
     {
         printf("%-12s %-9s %8d %9d  %s\n", ac_json_str(s, "name", ""), ac_json_str(s, "state", ""),
                (int)ac_json_i64(s, "pid", 0), (int)ac_json_i64(s, "restarts", 0),
                ac_json_str(s, "address", ""));
+        if (ac_streq(ac_json_str(s, "name", ""), "console"))
+            console = ac_json_str(s, "address", NULL);
     }
+    if (console)
+        printf("\nthe page for people: %s\n", console);
 }
 
 int cli_status_kill_leftovers(const struct cli_layout *l)
