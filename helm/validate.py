@@ -10,6 +10,7 @@ import importlib.resources
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -172,10 +173,22 @@ def check_roles(obj, objects):
             yield "account %s is not there" % s["name"]
 
 
-def check_config(obj, bin_dir, tmp):
+def check_nats(obj, objects, tmp):
+    """Gives the bundled server's file to nats-server."""
+    secret = objects["Secret", obj["metadata"]["name"]]
+    for o in (obj, secret):
+        for name, text in {**o.get("data", {}), **o.get("stringData", {})}.items():
+            (tmp / name).write_text(text)
+    run = subprocess.run(["nats-server", "-t", "-c", tmp / "nats.conf"], capture_output=True, text=True, timeout=20)
+    return 1, [run.stderr.strip()] if run.returncode != 0 else []
+
+
+def check_config(obj, objects, bin_dir, tmp):
     """Gives a service's file to its program. Returns (checked, faults)."""
     checked, faults = 0, []
     component = obj["metadata"]["labels"]["app.kubernetes.io/component"]
+    if component == "nats" and shutil.which("nats-server"):
+        return check_nats(obj, objects, tmp)
     program = bin_dir / ("aceso-" + component)
     for name, text in obj.get("data", {}).items():
         if name != component + ".yaml" or not program.exists():
@@ -210,7 +223,7 @@ def check_file(path, schemas, bin_dir, tmp):
             if spec:
                 found += list(check_references(spec, objects)) + list(check_confined(d, spec))
             if d["kind"] == "ConfigMap" and bin_dir:
-                n, wrong = check_config(d, bin_dir, tmp)
+                n, wrong = check_config(d, objects, bin_dir, tmp)
                 configs += n
                 found += wrong
             faults += [(d, f) for f in found]
