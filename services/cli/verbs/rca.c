@@ -11,21 +11,25 @@
 #include <aceso/clock.h>
 #include <aceso/str.h>
 
-#include "readers/rca_dataset.h"
+#include "rca/bench.h"
 
 static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx);
 
 const struct cli_verb cli_verb_rca = {
     "rca", "find root causes in recorded metrics; score the method on a data set", cmd_rca,
     "usage: aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
-    "       aceso rca bench --dataset sockshop DIR [--late-s S]\n\n"
+    "       aceso rca bench --dataset sockshop|petshop|nezha DIR [--late-s S] [--no-graph]\n"
+    "                       [--no-edge-latency]\n\n"
     "  --metrics FILE  CSV: time,<component>_<metric>,... (Unix seconds), or a folder with\n"
     "                  normal.csv and anomalous.csv\n"
     "  --time T        when the incident began: Unix seconds or RFC 3339; found when absent\n"
     "  --window-s S    length of the incident in seconds (default 300)\n"
     "  --graph FILE    CSV: caller,callee[,evidence]\n"
     "  --dataset NAME  sockshop: DIR/<service>-<fault>/<repetition>/{normal,anomalous}.csv\n"
-    "  --late-s S      state the time S seconds too late\n"};
+    "                  petshop: DIR/<scenario>/{graph.csv,noissue,train,test}\n"
+    "                  nezha: DIR/rca_data/<day>/{metric,<day>-fault_list.json}\n"
+    "  --late-s S      state the time S seconds too late\n"
+    "  --no-graph, --no-edge-latency  leave these inputs out\n"};
 
 static void print_text(const struct ac_rca_case *c, const struct ac_rca_result *r)
 {
@@ -115,86 +119,72 @@ static int localise(const char *metrics, const char *time, const char *graph, do
     return rc ? cli_fail("rca", &err) : CLI_OK;
 }
 
-struct tally { /* scores of one kind of fault */
-    const char *fault;
-    struct ac_rca_score score;
-};
-
-static struct tally *tally_of(struct tally *t, size_t *n, size_t max, const char *fault)
+static void put_score(const char *name, const struct ac_rca_score *s)
 {
-    for (size_t i = 0; i < *n; i++)
-        if (ac_streq(t[i].fault, fault))
-            return &t[i];
-    if (*n == max)
-        return &t[max - 1];
-    t[*n] = (struct tally){.fault = fault};
-    return &t[(*n)++];
+    printf("%-22s %3zu  AC@1 %.3f  AC@3 %.3f  AC@5 %.3f  Avg@5 %.3f\n", name, s->cases,
+           ac_rca_ac(s, 1), ac_rca_ac(s, 3), ac_rca_ac(s, 5), ac_rca_avg5(s));
 }
 
-static void report(const char *dataset, const struct ac_rca_score *s, const struct tally *t,
-                   size_t nt, double seconds, const struct cli_ctx *ctx)
+static void report(const char *dataset, const struct rca_bench *b, bool json)
 {
-    if (!ctx->json) {
-        printf("%-12s cases %zu  AC@1 %.3f  AC@3 %.3f  AC@5 %.3f  Avg@5 %.3f  %.4f s a case\n",
-               dataset, s->cases, ac_rca_ac(s, 1), ac_rca_ac(s, 3), ac_rca_ac(s, 5), ac_rca_avg5(s),
-               seconds);
-        for (size_t i = 0; i < nt; i++)
-            printf("  %-20s %zu  AC@1 %.3f  AC@3 %.3f  Avg@5 %.3f\n", t[i].fault, t[i].score.cases,
-                   ac_rca_ac(&t[i].score, 1), ac_rca_ac(&t[i].score, 3), ac_rca_avg5(&t[i].score));
+    double seconds = b->seconds / (double)AC_MAX(b->all.cases, 1);
+    double empty = b->normal ? (double)b->normal_empty / (double)b->normal : 0.0;
+    if (!json) {
+        put_score(dataset, &b->all);
+        if (b->answered < b->all.cases)
+            put_score("  always answering", &b->always);
+        for (size_t i = 0; i < b->ntallies; i++) {
+            printf("  ");
+            put_score(b->tallies[i].fault, &b->tallies[i].score);
+        }
+        if (b->normal)
+            printf("normal windows %zu, left unanswered %.3f\n", b->normal, empty);
+        printf("%.4f s a case\n", seconds);
         return;
     }
-    printf("{\"dataset\":\"%s\",\"cases\":%zu,\"ac1\":%.6g,\"ac3\":%.6g,\"ac5\":%.6g,"
-           "\"avg5\":%.6g,\"seconds_per_case\":%.6g,\"by_fault\":{",
-           dataset, s->cases, ac_rca_ac(s, 1), ac_rca_ac(s, 3), ac_rca_ac(s, 5), ac_rca_avg5(s),
-           seconds);
-    for (size_t i = 0; i < nt; i++)
-        printf("%s\"%s\":{\"cases\":%zu,\"ac1\":%.6g,\"avg5\":%.6g}", i ? "," : "", t[i].fault,
-               t[i].score.cases, ac_rca_ac(&t[i].score, 1), ac_rca_avg5(&t[i].score));
+    printf("{\"dataset\":\"%s\",\"cases\":%zu,\"answered\":%zu,\"ac1\":%.6g,\"ac3\":%.6g,"
+           "\"ac5\":%.6g,\"avg5\":%.6g,\"always\":{\"ac1\":%.6g,\"ac3\":%.6g,\"ac5\":%.6g},",
+           dataset, b->all.cases, b->answered, ac_rca_ac(&b->all, 1), ac_rca_ac(&b->all, 3),
+           ac_rca_ac(&b->all, 5), ac_rca_avg5(&b->all), ac_rca_ac(&b->always, 1),
+           ac_rca_ac(&b->always, 3), ac_rca_ac(&b->always, 5));
+    if (b->normal)
+        printf("\"normal_windows\":%zu,\"specificity\":%.6g,", b->normal, empty);
+    printf("\"seconds_per_case\":%.6g,\"by_fault\":{", seconds);
+    for (size_t i = 0; i < b->ntallies; i++) {
+        const struct ac_rca_score *s = &b->tallies[i].score;
+        printf("%s\"%s\":{\"cases\":%zu,\"ac1\":%.6g,\"ac3\":%.6g,\"avg5\":%.6g}", i ? "," : "",
+               b->tallies[i].fault, s->cases, ac_rca_ac(s, 1), ac_rca_ac(s, 3), ac_rca_avg5(s));
+    }
     printf("}}\n");
 }
 
-static int bench_sockshop(const char *dir, double late_s, const struct cli_ctx *ctx)
+static int bench(const char *dataset, const char *dir, const struct rca_bench_options *o,
+                 const struct cli_ctx *ctx)
 {
-    struct ac_rca_dataset d = {0};
+    static const struct {
+        const char *name;
+        int (*run)(const char *dir, const struct rca_bench_options *o, struct rca_bench *b,
+                   struct ac_err *err);
+    } sets[] = {{"sockshop", rca_bench_sockshop},
+                {"petshop", rca_bench_petshop},
+                {"nezha", rca_bench_nezha}};
     struct ac_err err = AC_ERR_INIT;
-    struct ac_rca_score all = {0};
-    struct tally tallies[32];
-    size_t nt = 0;
-    double seconds = 0;
-    int rc = ac_rca_sockshop_list(dir, &d, &err);
-    for (size_t i = 0; !rc && i < d.n; i++) {
-        struct ac_rca_case *c;
-        struct ac_rca_result r;
-        int64_t t0;
-        rc = ac_rca_sockshop_load(d.cases[i].path, &c, &t0, &err);
-        if (rc)
-            break;
-        struct ac_rca_params p =
-            ac_rca_params_default(t0 + (int64_t)(late_s * 1e9), 300 * AC_NS_PER_S);
-        int64_t begin = ac_now_ns();
-        rc = ac_rca_localise(c, &p, &r, &err);
-        seconds += (double)(ac_now_ns() - begin) / 1e9;
-        if (!rc) {
-            size_t rank = ac_rca_rank_of(c, &r, d.cases[i].truth);
-            ac_rca_score_add(&all, rank);
-            ac_rca_score_add(&tally_of(tallies, &nt, 32, d.cases[i].fault)->score, rank);
-            if (rank != 1)
-                cli_progress("%s: the true component is number %zu, first is %s", d.cases[i].name,
-                             rank, c->components[r.causes[0].component]);
-            ac_rca_result_fini(&r);
-        }
-        ac_rca_case_destroy(c);
+    struct rca_bench b = {0};
+    for (size_t i = 0; i < AC_ARRAY_LEN(sets); i++) {
+        if (!ac_streq(sets[i].name, dataset))
+            continue;
+        if (sets[i].run(dir, o, &b, &err))
+            return cli_fail("rca", &err);
+        report(dataset, &b, ctx->json);
+        return CLI_OK;
     }
-    if (!rc)
-        report("sockshop", &all, tallies, nt, seconds / (double)all.cases, ctx);
-    ac_rca_dataset_fini(&d);
-    return rc ? cli_fail("rca", &err) : CLI_OK;
+    return cli_usage("rca", "unknown data set %s; known: sockshop, petshop, nezha", dataset);
 }
 
 static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
 {
     const char *metrics = NULL, *time = NULL, *graph = NULL, *dataset = NULL, *late = NULL,
-               *window = NULL;
+               *window = NULL, *no_graph = NULL, *no_gaps = NULL;
     const struct cli_opt opts[] = {
         {.name = "--metrics", .has_value = true, .value = &metrics},
         {.name = "--time", .has_value = true, .value = &time},
@@ -202,6 +192,8 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--graph", .has_value = true, .value = &graph},
         {.name = "--dataset", .has_value = true, .value = &dataset},
         {.name = "--late-s", .has_value = true, .value = &late},
+        {.name = "--no-graph", .value = &no_graph},
+        {.name = "--no-edge-latency", .value = &no_gaps},
     };
     int npos = 0;
     int rc = cli_parse(&cli_verb_rca, argc, argv, opts, (int)AC_ARRAY_LEN(opts), &npos);
@@ -218,9 +210,9 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
     if (ac_streq(action, "bench")) {
         if (!dataset || npos != 2)
             return cli_usage("rca", "bench needs --dataset NAME and one DIR");
-        if (ac_streq(dataset, "sockshop"))
-            return bench_sockshop(argv[2], late_s, ctx);
-        return cli_usage("rca", "unknown data set %s; known: sockshop", dataset);
+        const struct rca_bench_options o = {
+            .late_s = late_s, .no_graph = no_graph != NULL, .no_gaps = no_gaps != NULL};
+        return bench(dataset, argv[2], &o, ctx);
     }
     return cli_usage("rca", "expected localise or bench (see aceso rca --help)");
 }

@@ -7,13 +7,16 @@
 #include <aceso/clock.h>
 #include <aceso/stats.h>
 
+#define LOCAL_NS  (300 * AC_NS_PER_S)
+#define MARGIN_NS (120 * AC_NS_PER_S)
+
 struct ac_rca_params ac_rca_params_default(int64_t t0_ns, int64_t incident_ns)
 {
     return (struct ac_rca_params){
         .t0_ns = t0_ns,
         .incident_ns = incident_ns,
-        .local_ns = 300 * AC_NS_PER_S,
-        .margin_ns = 120 * AC_NS_PER_S,
+        .local_ns = LOCAL_NS,
+        .margin_ns = MARGIN_NS,
         .target = -1,
         .target_kind = AC_RCA_LAT,
     };
@@ -39,8 +42,7 @@ int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
     r.moved = r.t0_ns != p->t0_ns;
     struct ac_rca_window w = ac_rca_window_make(
         r.t0_ns, p->incident_ns + (r.moved && p->alerted ? p->t0_ns - r.t0_ns : 0),
-        p->local_ns > 0 ? p->local_ns : 300 * AC_NS_PER_S,
-        p->margin_ns > 0 ? p->margin_ns : 120 * AC_NS_PER_S);
+        p->local_ns > 0 ? p->local_ns : LOCAL_NS, p->margin_ns > 0 ? p->margin_ns : MARGIN_NS);
     if (r.step_ns <= 2 * AC_NS_PER_S)
         w.guard_ns -= 5 * AC_NS_PER_S;
     r.end_ns = w.end_ns;
@@ -67,6 +69,33 @@ void ac_rca_result_fini(struct ac_rca_result *r)
     memset(r, 0, sizeof(*r));
 }
 
+double ac_rca_window_score(const struct ac_rca_case *c, const struct ac_rca_params *p)
+{
+    struct rca_work k;
+    struct ac_rca_result r = {0};
+    int64_t step = ac_rca_step_ns(c);
+    rca_work_init(&k, c, p,
+                  ac_rca_window_make(p->t0_ns, p->incident_ns,
+                                     p->local_ns > 0 ? p->local_ns : LOCAL_NS, p->margin_ns),
+                  step);
+    rca_work_measure(&k);
+    rca_rank(&k, &r);
+    rca_work_fini(&k);
+    double best = r.causes[0].score;
+    ac_rca_result_fini(&r);
+    return best;
+}
+
+double ac_rca_threshold(double *scores, size_t n)
+{
+    if (n < 8)
+        return 0.0;
+    ac_stats_sort(scores, n);
+    double q50 = ac_stats_quantile_sorted(scores, n, 0.5);
+    double q75 = ac_stats_quantile_sorted(scores, n, 0.75);
+    return q75 + 3.0 * (q75 - q50);
+}
+
 #define MAX_CALIBRATION_WINDOWS 256
 
 double ac_rca_calibrate(const struct ac_rca_case *c, const struct ac_rca_params *p,
@@ -85,24 +114,11 @@ double ac_rca_calibrate(const struct ac_rca_case *c, const struct ac_rca_params 
     int64_t stride = (normal_end_ns - first) / AC_MIN(room, MAX_CALIBRATION_WINDOWS + 2);
     double best[MAX_CALIBRATION_WINDOWS];
     size_t n = 0;
-    for (int64_t t = first + stride;
-         t + p->incident_ns <= normal_end_ns && n < MAX_CALIBRATION_WINDOWS; t += stride) {
-        struct rca_work k;
-        struct ac_rca_result r = {0};
-        rca_work_init(&k, c, p,
-                      ac_rca_window_make(t, p->incident_ns,
-                                         p->local_ns > 0 ? p->local_ns : 300 * AC_NS_PER_S, 0),
-                      ac_rca_step_ns(c));
-        rca_work_measure(&k);
-        rca_rank(&k, &r);
-        rca_work_fini(&k);
-        best[n++] = r.causes[0].score;
-        ac_rca_result_fini(&r);
-    }
-    if (n < 8)
-        return 0.0;
-    ac_stats_sort(best, n);
-    double q50 = ac_stats_quantile_sorted(best, n, 0.5),
-           q75 = ac_stats_quantile_sorted(best, n, 0.75);
-    return q75 + 3.0 * (q75 - q50);
+    struct ac_rca_params q = *p;
+    q.margin_ns = 0;
+    for (q.t0_ns = first + stride;
+         q.t0_ns + p->incident_ns <= normal_end_ns && n < MAX_CALIBRATION_WINDOWS;
+         q.t0_ns += stride)
+        best[n++] = ac_rca_window_score(c, &q);
+    return ac_rca_threshold(best, n);
 }

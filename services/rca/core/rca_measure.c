@@ -24,6 +24,7 @@ void rca_work_init(struct rca_work *k, const struct ac_rca_case *c, const struct
     k->dev = ac_xcalloc(c->nmetrics + 1, sizeof(*k->dev));
     k->best = ac_xcalloc(c->ncomponents + 1, sizeof(*k->best));
     k->flow = ac_xcalloc(c->nedges + 1, sizeof(*k->flow));
+    k->is_new = ac_xcalloc(c->ncomponents + 1, sizeof(*k->is_new));
     for (size_t i = 0; i < c->ncomponents; i++)
         for (size_t j = 0; j < AC_RCA_NKINDS; j++)
             k->best[i][j] = (struct rca_best){
@@ -39,6 +40,7 @@ void rca_work_fini(struct rca_work *k)
     free(k->dev);
     free(k->best);
     free(k->flow);
+    free(k->is_new);
 }
 
 int rca_find_metric(const struct ac_rca_case *c, int component, int peer, enum ac_rca_kind kind)
@@ -275,6 +277,21 @@ static void own_excess(struct rca_work *k, int component, enum ac_rca_kind kind)
     b->has_excess = true;
 }
 
+/* Nobody called it in normal times. */
+static bool is_new(const struct rca_work *k, int component)
+{
+    int load = rca_find_metric(k->c, component, -1, AC_RCA_LOAD);
+    if (load < 0 || !k->dev[load].ok)
+        return false;
+    const struct ac_rca_metric *m = &k->c->metrics[load];
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++)
+        if (m->t_ns[i] < k->w.guard_ns || m->t_ns[i] >= k->w.resume_ns)
+            k->scratch[n++] = m->v[i];
+    ac_stats_sort(k->scratch, n);
+    return n == 0 || ac_stats_quantile_sorted(k->scratch, n, 0.95) <= 0.0;
+}
+
 void rca_work_measure(struct rca_work *k)
 {
     const struct ac_rca_case *c = k->c;
@@ -303,6 +320,8 @@ void rca_work_measure(struct rca_work *k)
         own_excess(k, (int)i, AC_RCA_LAT);
         own_excess(k, (int)i, AC_RCA_ERR);
     }
+    for (size_t i = 0; i < c->ncomponents; i++)
+        k->is_new[i] = is_new(k, (int)i);
     measure_silence(k);
     measure_events(k);
 }

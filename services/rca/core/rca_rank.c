@@ -16,7 +16,7 @@ static double callees_excess(const struct rca_work *k, int component, enum ac_rc
     const struct ac_rca_case *c = k->c;
     double sum = 0;
     for (size_t e = 0; e < c->nedges; e++) {
-        if (c->edges[e].from != component)
+        if (c->edges[e].from != component || k->is_new[c->edges[e].to])
             continue;
         const struct rca_edge_flow *f = &k->flow[e];
         const struct rca_best *b = &k->best[c->edges[e].to][kind];
@@ -33,20 +33,6 @@ static double callees_excess(const struct rca_work *k, int component, enum ac_rc
     return sum;
 }
 
-static bool is_new(const struct rca_work *k, int component)
-{
-    int load = rca_find_metric(k->c, component, -1, AC_RCA_LOAD);
-    if (load < 0 || !k->dev[load].ok)
-        return false;
-    const struct ac_rca_metric *m = &k->c->metrics[load];
-    size_t n = 0;
-    for (size_t i = 0; i < m->n; i++)
-        if (m->t_ns[i] < k->w.guard_ns || m->t_ns[i] >= k->w.resume_ns)
-            k->scratch[n++] = m->v[i];
-    ac_stats_sort(k->scratch, n);
-    return n == 0 || ac_stats_quantile_sorted(k->scratch, n, 0.95) <= 0.0;
-}
-
 static double clamp01(double x)
 {
     return x > 0.0 ? (x < 1.0 ? x : 1.0) : 0.0;
@@ -60,6 +46,15 @@ static double relative_rise(const struct rca_work *k, int component, enum ac_rca
         return 0.0;
     const struct ac_rca_deviation *d = &k->dev[b->metric];
     return d->level > 0.0 ? fmax(0.0, d->mean_in / d->level - 1.0) : 0.0;
+}
+
+static double rise(const struct rca_work *k, int component, enum ac_rca_kind kind)
+{
+    const struct rca_best *b = &k->best[component][kind];
+    if (!b->has || b->metric < 0)
+        return 0.0;
+    const struct ac_rca_deviation *d = &k->dev[b->metric];
+    return fmax(0.0, d->mean_in - d->level);
 }
 
 static double callers_load_z(const struct rca_work *k, int component, bool down)
@@ -89,6 +84,13 @@ static double explained(const struct rca_work *k, int component, enum ac_rca_kin
         double cpu = relative_rise(k, component, AC_RCA_CPU);
         double load = relative_rise(k, component, AC_RCA_LOAD);
         return cpu > 0.0 && load > 0.0 ? clamp01(load / cpu) : 0.0;
+    }
+    if (kind == AC_RCA_SLI) { /* what callees fail more the entry fails too */
+        double own = rise(k, component, AC_RCA_SLI), callees = 0;
+        for (size_t e = 0; e < k->c->nedges; e++)
+            if (k->c->edges[e].from == component)
+                callees = fmax(callees, rise(k, k->c->edges[e].to, AC_RCA_ERR));
+        return own > 0.0 ? clamp01(callees / own) : 0.0;
     }
     if (kind == AC_RCA_LOAD) {
         double own = down ? b->z_down : b->z;
@@ -213,7 +215,7 @@ static double kind_factor(struct rca_work *k, int component, enum ac_rca_kind ki
 static void parts_of(struct rca_work *k, struct ac_rca_cause *cause)
 {
     int comp = cause->component;
-    double all = is_new(k, comp) ? 0.1 : 1.0;
+    double all = k->is_new[comp] ? 0.1 : 1.0;
     for (int kind = AC_RCA_OTHER + 1; kind < AC_RCA_CALLER; kind++) {
         const struct rca_best *b = &k->best[comp][kind];
         if (!b->has || !(ac_rca_kind_weight((enum ac_rca_kind)kind) > 0.0))

@@ -30,6 +30,7 @@ struct rca_work {
     struct ac_rca_deviation *dev;           /* by metric */
     struct rca_best (*best)[AC_RCA_NKINDS]; /* by component */
     struct rca_edge_flow *flow;             /* by edge */
+    bool *is_new;                           /* by component: not called in normal times */
     double *scratch;                        /* 4 * longest series */
     size_t scratch_n;
     bool has_gap;

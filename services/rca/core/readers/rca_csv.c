@@ -1,5 +1,6 @@
 #include "rca_csv.h"
 
+#include <math.h>
 #include <string.h>
 
 #include <aceso/base.h>
@@ -13,9 +14,43 @@ static bool is_time(const char *s)
            strcasecmp(s, "unix_timestamp") == 0;
 }
 
+/* PetShop's header: component, metric and statistic in rows of their own. */
+static int parse_header_rows(struct ac_csv *r, struct ac_rca_table *t)
+{
+    size_t n = r->n - 1;
+    t->components = ac_xcalloc(n + 1, sizeof(t->components[0]));
+    t->columns = ac_xcalloc(n + 1, sizeof(t->columns[0]));
+    t->ncolumns = n;
+    for (size_t i = 0; i < n; i++)
+        t->components[i] = ac_xstrdup(r->fields[i + 1]);
+    static const char *const rows[] = {"metric", "statistic", "unix_timestamp"};
+    for (size_t k = 0; k < AC_ARRAY_LEN(rows); k++) {
+        int rc = ac_csv_next(r);
+        if (rc < 0)
+            return rc;
+        if (rc == 0 || strcasecmp(r->fields[0], rows[k]) != 0)
+            return ac_csv_err(r, 1, "expected the row %s of the header", rows[k]);
+        if (k == 2)
+            return 0;
+        if (r->n != n + 1)
+            return ac_csv_err(r, 1, "%zu cells, the row above has %zu", r->n, n + 1);
+        for (size_t i = 0; i < n; i++) {
+            char *old = t->columns[i];
+            t->columns[i] =
+                old ? ac_xasprintf("%s_%s", old, r->fields[i + 1]) : ac_xstrdup(r->fields[i + 1]);
+            free(old);
+        }
+    }
+    return 0;
+}
+
 static int parse_header(struct ac_csv *r, struct ac_rca_table *t, size_t *ret_time)
 {
     bool time_seen = false;
+    if (r->n > 1 && strcasecmp(r->fields[0], "microservice") == 0) {
+        *ret_time = 0;
+        return parse_header_rows(r, t);
+    }
     t->columns = ac_xcalloc(r->n, sizeof(t->columns[0]));
     for (size_t i = 0; i < r->n; i++) {
         if (!time_seen && is_time(r->fields[i])) {
@@ -110,41 +145,52 @@ void ac_rca_table_fini(struct ac_rca_table *t)
 {
     for (size_t i = 0; i < t->ncolumns; i++)
         free(t->columns[i]);
+    for (size_t i = 0; t->components && i < t->ncolumns; i++)
+        free(t->components[i]);
+    free(t->components);
     free(t->columns);
     free(t->t_ns);
     free(t->v);
     memset(t, 0, sizeof(*t));
 }
 
-/* The metric of a column, made when new; *ret -1 when the column is left out. */
-static int column_metric(const char *file, const char *column, struct ac_rca_case *c, int *ret,
-                         bool *ret_complement, struct ac_err *err)
+int ac_rca_named_metric(struct ac_rca_case *c, const char *component, const char *metric, int *ret,
+                        bool *ret_complement, struct ac_err *err)
 {
-    char component[256];
-    const char *cut = strchr(column, '_');
+    struct ac_rca_name n = ac_rca_name_parse(metric);
     *ret = -1;
-    if (!cut || cut == column || cut[1] == '\0' || (size_t)(cut - column) >= sizeof(component))
-        return ac_err_set(err, AC_EINVAL, "%s:1: column \"%.80s\" is not <component>_<metric>",
-                          file, column);
-    memcpy(component, column, (size_t)(cut - column));
-    component[cut - column] = '\0';
-    struct ac_rca_name n = ac_rca_name_parse(cut + 1);
     if (n.drop)
         return 0;
     *ret_complement = n.complement;
     int comp = ac_rca_component(c, component);
     if (comp < 0)
-        return ac_err_set(err, comp, "%s:1: more than %d components", file, AC_RCA_MAX_COMPONENTS);
+        return ac_err_set(err, comp, "more than %d components", AC_RCA_MAX_COMPONENTS);
     for (size_t i = 0; i < c->nmetrics; i++) {
-        if (c->metrics[i].component == comp && ac_streq(c->metrics[i].name, cut + 1)) {
+        const struct ac_rca_metric *m = &c->metrics[i];
+        if (m->component == comp && m->peer < 0 && ac_streq(m->name, metric)) {
             *ret = (int)i;
             return 0;
         }
     }
-    *ret = ac_rca_metric_add(c, comp, -1, n.kind, n.statistic, cut + 1);
-    if (*ret < 0)
-        return ac_err_set(err, *ret, "%s:1: more than %d measurements", file, AC_RCA_MAX_METRICS);
-    return 0;
+    *ret = ac_rca_metric_add(c, comp, -1, n.kind, n.statistic, metric);
+    return *ret < 0 ? ac_err_set(err, *ret, "more than %d measurements", AC_RCA_MAX_METRICS) : 0;
+}
+
+/* The metric of a column, made when new; *ret -1 when the column is left out. */
+static int column_metric(const char *file, const struct ac_rca_table *t, size_t column,
+                         struct ac_rca_case *c, int *ret, bool *ret_complement, struct ac_err *err)
+{
+    const char *name = t->columns[column];
+    const char *cut = t->components ? NULL : strchr(name, '_');
+    if (!t->components && (!cut || cut == name || cut[1] == '\0'))
+        return ac_err_set(err, AC_EINVAL, "%s:1: column \"%.80s\" is not <component>_<metric>",
+                          file, name);
+    ac_cleanup(ac_free_p) char *component =
+        cut ? ac_xstrndup(name, (size_t)(cut - name)) : ac_xstrdup(t->components[column]);
+    int rc = ac_rca_named_metric(c, component, cut ? cut + 1 : name, ret, ret_complement, err);
+    if (rc)
+        ac_err_wrap(err, "%s:1", file);
+    return rc;
 }
 
 int ac_rca_table_add(const char *name, const struct ac_rca_table *t, int64_t shift_ns,
@@ -153,7 +199,7 @@ int ac_rca_table_add(const char *name, const struct ac_rca_table *t, int64_t shi
     for (size_t j = 0; j < t->ncolumns; j++) {
         int m;
         bool complement = false;
-        int rc = column_metric(name, t->columns[j], c, &m, &complement, err);
+        int rc = column_metric(name, t, j, c, &m, &complement, err);
         if (rc)
             return rc;
         for (size_t i = 0; m >= 0 && i < t->nrows; i++) {
@@ -215,6 +261,52 @@ int ac_rca_edges_parse(const char *name, const char *text, size_t len, struct ac
         if (rc)
             break;
     }
+    ac_csv_fini(&r);
+    return rc;
+}
+
+static int adjacency_row(struct ac_csv *r, char *const *names, size_t n, struct ac_rca_case *c)
+{
+    if (r->n != n + 1)
+        return ac_csv_err(r, AC_MIN(r->n, n + 1) + 1, "%zu cells, the header has %zu", r->n, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        double v;
+        if (!ac_csv_value(r->fields[i + 1], &v))
+            return ac_csv_err(r, i + 2, "not a number: '%.40s'", r->fields[i + 1]);
+        if (isnan(v) || v == 0.0 || ac_streq(names[i], r->fields[0]))
+            continue;
+        int from = ac_rca_component(c, r->fields[0]);
+        int to = from < 0 ? from : ac_rca_component(c, names[i]);
+        if (to < 0 || ac_rca_edge_add(c, from, to, r->file))
+            return ac_csv_err(r, i + 2, "too many components or edges");
+    }
+    return 0;
+}
+
+int ac_rca_adjacency_parse(const char *name, const char *text, size_t len, struct ac_rca_case *c,
+                           struct ac_err *err)
+{
+    struct ac_csv r;
+    char **names = NULL;
+    size_t n = 0;
+    ac_csv_init(&r, name, text, len, AC_RCA_MAX_COMPONENTS + 1, err);
+    int rc = ac_csv_next(&r);
+    if (rc == 0 || (rc > 0 && r.n < 2))
+        rc = ac_err_set(err, AC_EINVAL, "%s:1:1: no header of names", name);
+    if (rc > 0) {
+        n = r.n - 1;
+        names = ac_xcalloc(n, sizeof(names[0]));
+        for (size_t i = 0; i < n; i++)
+            names[i] = ac_xstrdup(r.fields[i + 1]);
+        while ((rc = ac_csv_next(&r)) > 0) {
+            rc = adjacency_row(&r, names, n, c);
+            if (rc)
+                break;
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
     ac_csv_fini(&r);
     return rc;
 }

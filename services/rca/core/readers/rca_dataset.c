@@ -5,10 +5,12 @@
 #include <dirent.h>
 
 #include <aceso/base.h>
+#include <aceso/clock.h>
 #include <aceso/file.h>
+#include <aceso/series.h>
 #include <aceso/str.h>
 
-#include "readers/rca_csv.h"
+#include "readers/rca_nezha.h"
 
 #define FILE_MAX_BYTES ((size_t)512 << 20)
 
@@ -46,16 +48,22 @@ static void free_names(char **names, size_t n)
     free(names);
 }
 
-static int load_table(const char *path, struct ac_rca_table *ret, struct ac_err *err)
+/* A file that cannot be read is a wrong argument, not a failed task. */
+static int read_text(const char *path, char **ret, size_t *ret_len, struct ac_err *err)
+{
+    int rc = ac_gz_read(path, FILE_MAX_BYTES, ret, ret_len, err);
+    if (rc && err)
+        err->code = AC_EINVAL;
+    return rc ? AC_EINVAL : 0;
+}
+
+int ac_rca_table_load(const char *path, struct ac_rca_table *ret, struct ac_err *err)
 {
     char *text;
     size_t len;
-    int rc = ac_file_read(path, FILE_MAX_BYTES, &text, &len, err);
-    if (rc) {
-        if (err)
-            err->code = AC_EINVAL; /* a wrong argument, not a failed task */
-        return AC_EINVAL;
-    }
+    int rc = read_text(path, &text, &len, err);
+    if (rc)
+        return rc;
     rc = ac_rca_table_parse(path, text, len, ret, err);
     free(text);
     return rc;
@@ -126,9 +134,9 @@ int ac_rca_sockshop_load(const char *case_dir, struct ac_rca_case **ret, int64_t
     char *a = ac_xasprintf("%s/normal.csv", case_dir);
     char *b = ac_xasprintf("%s/anomalous.csv", case_dir);
     struct ac_rca_case *c = ac_rca_case_create();
-    int rc = load_table(a, &normal, err);
+    int rc = ac_rca_table_load(a, &normal, err);
     if (!rc)
-        rc = load_table(b, &faulty, err);
+        rc = ac_rca_table_load(b, &faulty, err);
     if (!rc)
         rc = ac_rca_join_normal(case_dir, &normal, &faulty, c, ret_t0_ns, err);
     ac_rca_table_fini(&normal);
@@ -147,7 +155,7 @@ int ac_rca_sockshop_load(const char *case_dir, struct ac_rca_case **ret, int64_t
 int ac_rca_csv_load(const char *path, struct ac_rca_case *c, struct ac_err *err)
 {
     struct ac_rca_table t = {0};
-    int rc = load_table(path, &t, err);
+    int rc = ac_rca_table_load(path, &t, err);
     if (!rc)
         rc = ac_rca_table_add(path, &t, 0, c, err);
     ac_rca_table_fini(&t);
@@ -160,15 +168,83 @@ int ac_rca_edges_load(const char *path, struct ac_rca_case *c, struct ac_err *er
 {
     char *text;
     size_t len;
-    int rc = ac_file_read(path, FILE_MAX_BYTES, &text, &len, err);
-    if (rc) {
-        if (err)
-            err->code = AC_EINVAL;
-        return AC_EINVAL;
-    }
-    rc = ac_rca_edges_parse(path, text, len, c, err);
+    int rc = read_text(path, &text, &len, err);
+    if (rc)
+        return rc;
+    /* An adjacency matrix begins with an empty cell. */
+    rc = len > 0 && text[0] == ',' ? ac_rca_adjacency_parse(path, text, len, c, err)
+                                   : ac_rca_edges_parse(path, text, len, c, err);
     free(text);
     return rc;
+}
+
+static int load_pods(const char *dir, int64_t shift_ns, struct ac_rca_case *c, struct ac_err *err)
+{
+    char **names;
+    size_t n, files = 0;
+    int rc = list_dir(dir, &names, &n, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < n; i++) {
+        if (!ac_str_ends(names[i], "_metric.csv") && !ac_streq(names[i], "front_service.csv"))
+            continue;
+        char *text;
+        size_t len;
+        ac_cleanup(ac_free_p) char *path = ac_xasprintf("%s/%s", dir, names[i]);
+        rc = read_text(path, &text, &len, err);
+        if (!rc) {
+            rc = ac_rca_nezha_parse(path, text, len, shift_ns, c, err);
+            free(text);
+        }
+        files++;
+    }
+    free_names(names, n);
+    if (!rc && files == 0)
+        return ac_err_set(err, AC_EINVAL, "%s: no file <pod>_metric.csv", dir);
+    return rc;
+}
+
+static int load_edge_table(const char *dir, const char *name, struct ac_rca_table *ret,
+                           struct ac_err *err)
+{
+    char *text;
+    size_t len;
+    ac_cleanup(ac_free_p) char *path = ac_xasprintf("%s/%s", dir, name);
+    int rc = read_text(path, &text, &len, err);
+    if (rc)
+        return rc;
+    rc = ac_rca_nezha_edges_parse(path, text, len, ret, err);
+    free(text);
+    return rc;
+}
+
+int ac_rca_nezha_load(const char *dir, const struct ac_rca_nezha_options *o,
+                      struct ac_rca_case **ret, struct ac_err *err)
+{
+    struct ac_rca_case *c = ac_rca_case_create();
+    ac_cleanup(ac_free_p) char *calls = ac_xasprintf("%s/dependency.csv", dir);
+    ac_cleanup(ac_free_p) char *source = ac_xasprintf("%s/source_50.csv", dir);
+    int64_t shift = -30 * AC_NS_PER_S; /* a sample is of the minute before it: its middle */
+    int rc = load_pods(dir, shift, c, err);
+    if (!rc && !o->no_graph && ac_path_exists(calls))
+        rc = ac_rca_edges_load(calls, c, err);
+    if (!rc && !o->no_gaps && ac_path_exists(source)) {
+        struct ac_rca_table a = {0}, b = {0};
+        rc = load_edge_table(dir, "source_50.csv", &a, err);
+        if (!rc)
+            rc = load_edge_table(dir, "destination_50.csv", &b, err);
+        if (!rc)
+            rc = ac_rca_nezha_gaps(&a, &b, shift, c, err);
+        ac_rca_table_fini(&a);
+        ac_rca_table_fini(&b);
+    }
+    if (rc) {
+        ac_rca_case_destroy(c);
+        return rc;
+    }
+    ac_rca_case_one_statistic(c);
+    *ret = c;
+    return 0;
 }
 
 /* Service of a component: its own database belongs to it. */

@@ -4,6 +4,8 @@
 
 #include "rca_engine.h"
 
+#include "readers/rca_csv.h"
+
 struct ac_rca_labelled {
     char *name; /* for messages: "carts-cpu/1" */
     char *path;
@@ -25,6 +27,14 @@ int ac_rca_sockshop_load(const char *case_dir, struct ac_rca_case **ret, int64_t
                          struct ac_err *err) AC_MUST_USE;
 void ac_rca_dataset_fini(struct ac_rca_dataset *d);
 
+struct ac_rca_nezha_options {
+    bool no_graph, no_gaps; /* leave out the calls, the edges' latencies */
+};
+/** A day's metric folder of Nezha (rca_nezha.h), times moved to the middle of their minute. */
+int ac_rca_nezha_load(const char *dir, const struct ac_rca_nezha_options *o,
+                      struct ac_rca_case **ret, struct ac_err *err) AC_MUST_USE;
+
+int ac_rca_table_load(const char *path, struct ac_rca_table *ret, struct ac_err *err) AC_MUST_USE;
 /** Reads a CSV of `time,<component>_<metric>,...` into the case. */
 int ac_rca_csv_load(const char *path, struct ac_rca_case *c, struct ac_err *err) AC_MUST_USE;
 int ac_rca_edges_load(const char *path, struct ac_rca_case *c, struct ac_err *err) AC_MUST_USE;

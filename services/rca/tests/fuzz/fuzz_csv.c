@@ -1,4 +1,4 @@
-/* Bytes as a metrics table, and as a call graph, then a diagnosis of whatever came out. */
+/* Bytes as each form of metrics table and of call graph, and a diagnosis of what came out. */
 #include "rca_answer.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 #include <aceso/base.h>
 #include <aceso/clock.h>
 
-#include "readers/rca_csv.h"
+#include "readers/rca_nezha.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -33,6 +33,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ac_rca_table_fini(&t);
     }
     (void)!ac_rca_edges_parse("input", text, size, c, NULL);
+    (void)!ac_rca_adjacency_parse("input", text, size, c, NULL);
+    (void)!ac_rca_nezha_parse("input", text, size, 0, c, NULL);
+    if (ac_rca_nezha_edges_parse("input", text, size, &t, NULL) == 0) {
+        (void)!ac_rca_nezha_gaps(&t, &t, 0, c, NULL);
+        ac_rca_table_fini(&t);
+    }
 out:
     ac_rca_case_destroy(c);
     return 0;

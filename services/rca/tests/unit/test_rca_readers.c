@@ -13,6 +13,7 @@
 
 #include "readers/rca_csv.h"
 #include "readers/rca_dataset.h"
+#include "readers/rca_nezha.h"
 
 static void names_give_kinds(void **state)
 {
@@ -123,6 +124,77 @@ static void edges_are_read(void **state)
     ac_rca_case_destroy(c);
 }
 
+static void tables_with_rows_of_header_are_read(void **state)
+{
+    (void)state;
+    static const char text[] = "microservice,web,web,\"db::Table, x\"\n"
+                               "metric,latency,requests,availability\n"
+                               "statistic,Average,Sum,Average\n"
+                               "unix_timestamp,,,\n"
+                               "1000.0,0.1,50,100\n"
+                               "1300.0,0.2,,99\n";
+    struct ac_rca_table t;
+    struct ac_rca_case *c = ac_rca_case_create();
+    assert_int_equal(ac_rca_table_parse("f", text, strlen(text), &t, NULL), 0);
+    assert_int_equal(ac_rca_table_add("f", &t, 0, c, NULL), 0);
+    assert_string_equal(c->components[1], "db::Table, x");
+    assert_int_equal(c->metrics[0].kind, AC_RCA_LAT);
+    assert_int_equal(c->metrics[1].kind, AC_RCA_LOAD);
+    assert_int_equal(c->metrics[1].n, 1);
+    assert_float_equal(c->metrics[2].v[1], 1.0, 0); /* availability becomes failures */
+    ac_rca_table_fini(&t);
+    static const char matrix[] = ",web,x\nweb,1,1.0\nx,0,0\n";
+    assert_int_equal(ac_rca_adjacency_parse("g", matrix, strlen(matrix), c, NULL), 0);
+    assert_int_equal(c->nedges, 1); /* a self-call is none */
+    ac_rca_case_destroy(c);
+    refuse("microservice,a\nmetric,x\n", "f.csv:2:1: expected the row statistic");
+    refuse("microservice,a\nmetric\n", "f.csv:2:1: 1 cells, the row above has 2");
+}
+
+static void pods_and_edge_latencies_are_read(void **state)
+{
+    (void)state;
+    static const char pod[] =
+        "Time,TimeStamp,PodName,CpuUsage(m),PodServerLatencyP90(s),PodSuccessRate(%),"
+        "NodeCpuUsageRate(%)\n"
+        "2022-08-22 03:51:19.5 +0000 UTC m=+0.1,1861140279,cart-db-57-wc2,1.5,0.01,99,7\n"
+        "2022-08-22 03:52:19.5 +0000 UTC m=+60.1,1861140339,cart-db-57-wc2,1.6,NaN,100,7\n";
+    static const char entry[] = "Time,TimeStamp,ServiceName,SuccessRate(%),LatencyP50(s)\n"
+                                "2022-08-22 03:51:19,1,Web,98,1\n";
+    static const char source[] = "time,timestamp,web_cart,cart_db\n"
+                                 "2022-08-22 03:51:20 +0000 UTC m=+0.5,1661140280,0.3,0.1\n"
+                                 "2022-08-22 03:52:20 +0000 UTC m=+60.5,1661140339,0.4,NaN\n";
+    static const char destination[] = "time,timestamp,cart_db,web_cart\n"
+                                      "2022-08-22 03:51:10,1,0.1,0.25\n"
+                                      "2022-08-22 03:53:10,1,0.1,0.25\n";
+    struct ac_rca_case *c = ac_rca_case_create();
+    struct ac_rca_table a, b;
+    struct ac_err err = AC_ERR_INIT;
+    assert_int_equal(ac_rca_nezha_parse("p", pod, strlen(pod), 0, c, NULL), 0);
+    assert_string_equal(c->components[0], "cart-db");
+    assert_int_equal(c->nmetrics, 3); /* the node's are left out */
+    assert_int_equal(c->metrics[1].n, 1);
+    assert_int_equal(c->metrics[0].t_ns[0], INT64_C(1661140279500000000)); /* not the TimeStamp */
+    assert_int_equal(ac_rca_nezha_parse("e", entry, strlen(entry), 0, c, NULL), 0);
+    assert_int_equal(c->nmetrics, 4);
+    assert_int_equal(c->metrics[3].kind, AC_RCA_SLI);
+    assert_float_equal(c->metrics[3].v[0], 2.0, 0);
+    assert_int_equal(ac_rca_nezha_edges_parse("s", source, strlen(source), &a, NULL), 0);
+    assert_int_equal(ac_rca_nezha_edges_parse("d", destination, strlen(destination), &b, NULL), 0);
+    assert_int_equal(ac_rca_nezha_gaps(&a, &b, 0, c, NULL), 0);
+    assert_int_equal(c->metrics[4].kind, AC_RCA_GAP);
+    assert_int_equal(c->metrics[4].component, ac_rca_component_find(c, "cart"));
+    assert_int_equal(c->metrics[4].n, 1); /* the second minute is seen from one end only */
+    assert_float_equal(c->metrics[4].v[0], 0.05, 1e-12);
+    ac_rca_table_fini(&a);
+    ac_rca_table_fini(&b);
+    assert_int_equal(
+        ac_rca_nezha_parse("p", "Time,PodName,x\n2022-08-22 03:51:19,a-b-c,y\n", 48, 0, c, &err),
+        AC_EINVAL);
+    assert_string_equal(err.msg, "p:2:3: not a number: 'y'");
+    ac_rca_case_destroy(c);
+}
+
 static void statistics_are_right(void **state)
 {
     (void)state;
@@ -156,6 +228,8 @@ int main(void)
         cmocka_unit_test(bad_csv_names_row_and_column),
         cmocka_unit_test(csv_is_read),
         cmocka_unit_test(edges_are_read),
+        cmocka_unit_test(tables_with_rows_of_header_are_read),
+        cmocka_unit_test(pods_and_edge_latencies_are_read),
         cmocka_unit_test(statistics_are_right),
         cmocka_unit_test(scores_count),
     };
