@@ -42,13 +42,13 @@ What the chart knows of each service; what people choose is in values.yaml.
 {{- define "aceso.facts" -}}
 collector: {grpc: true, pg: true, nats: true, single: true, clients: true}
 trainer: {grpc: true, pg: true, nats: true, single: true}
-detector: {grpc: true, pg: true, nats: true}
+detector: {grpc: true, pg: true, nats: true, single: true}
 rca: {grpc: true, pg: true, nats: true}
 responder: {grpc: true, pg: true, nats: true, single: true, kube: true}
 controller: {grpc: true, pg: true, nats: true, single: true, clients: true, models: true}
 worker: {models: true, nats: true}
 lab: {grpc: true, pg: true, nats: true, single: true, kube: true, clients: true}
-console: {pg: true, nats: true, clients: true}
+console: {nats: true, clients: true}
 {{- end -}}
 
 {{- define "aceso.pgSecret" -}}

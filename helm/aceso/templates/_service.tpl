@@ -30,6 +30,15 @@ tls-ca: /etc/aceso/secrets/ca.crt
 {{- if $v.tokens.secretName }}
 token-file: /etc/aceso/secrets/tokens
 {{- end }}
+{{- if eq .name "lab" }}
+# Its applications run in other namespaces: names that hold there.
+{{- if $v.services.collector.enabled }}
+otlp-endpoint: {{ printf "%s.%s:4317" (include "aceso.fullname" (dict "root" .root "name" "collector")) .root.Release.Namespace | quote }}
+{{- end }}
+{{- if $v.services.controller.enabled }}
+controller-addr: {{ printf "%s.%s:8001" (include "aceso.fullname" (dict "root" .root "name" "controller")) .root.Release.Namespace | quote }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "aceso.config" -}}
