@@ -19,9 +19,9 @@ from backends import ROOT, Backends, free_port, wait
 NS = "hotel-1"
 
 
-def encode(message, text):
+def encode(message, text, file="incidents"):
     """A protobuf message from its text form, by protoc."""
-    return subprocess.run(["protoc", "-Iproto", f"--encode=aceso.v1.{message}", "aceso/v1/incidents.proto"], cwd=ROOT,
+    return subprocess.run(["protoc", "-Iproto", f"--encode=aceso.v1.{message}", f"aceso/v1/{file}.proto"], cwd=ROOT,
                           input=text.encode(), capture_output=True, check=True).stdout
 
 
@@ -165,6 +165,7 @@ def test_alert_becomes_an_incident_on_the_page(servers, browser):
         browser.wait("resolved", "document.querySelector('#verdict').innerText.includes('No incident is open')", 40)
         assert browser.complaints == []
     finally:
+        browser.open("about:blank")  # else it goes on looking for this console
         for p in (responder, rca):
             p.send_signal(signal.SIGTERM)
         assert c.stop() == 0
@@ -191,6 +192,7 @@ def test_cause_and_proof_are_shown_and_text_stays_text(servers, console, browser
         browser.picture(ROOT / f"build/pictures/console-{'dark' if dark else 'light'}.png")
     browser.dark(False)
     assert browser.complaints == []
+    browser.open("about:blank")
 
 
 def test_answers_are_guarded(console):
@@ -230,6 +232,15 @@ def test_followers_are_limited(servers):
             assert again("incident")["meta"]["id"] == "inc-10"
     finally:
         assert c.stop() == 0
+
+
+def test_a_session_is_followed(servers, console):
+    with console.events() as following:
+        following("services")
+        step = 'sequence: 4 time_ns: 5 phase: "gate" kind: "fault" text: "the fault is in"'
+        servers.publish("aceso.lab.sessions.s-1", encode("SessionEvent", step, "lab"))
+        got = following("session")
+    assert got["id"] == "s-1" and got["event"]["text"] == "the fault is in"
 
 
 def test_a_storm_is_cut_and_made_up_for(servers, console):

@@ -11,6 +11,7 @@
 #include <aceso/str.h>
 #include <aceso/v1/detector.pb-c.h>
 #include <aceso/v1/incidents.pb-c.h>
+#include <aceso/v1/lab.pb-c.h>
 
 #define EVENT_MAX_BYTES   (256u << 10)
 #define MESSAGE_MAX_BYTES (16u << 20) /* of memory, unpacked */
@@ -88,7 +89,9 @@ static bool wanted(struct console_service *s)
 }
 
 static void relay(struct console_service *s, const char *event,
-                  const ProtobufCMessageDescriptor *desc, const struct ac_bus_msg *m)
+                  const ProtobufCMessageDescriptor *desc,
+                  void (*put)(const ProtobufCMessage *msg, const char *subject, struct ac_buf *out),
+                  const struct ac_bus_msg *m)
 {
     struct ac_arena *a = ac_arena_create(MESSAGE_MAX_BYTES);
     ProtobufCMessage *msg;
@@ -97,7 +100,7 @@ static void relay(struct console_service *s, const char *event,
     if (ac_pb_unpack(desc, m->data, m->len, a, &msg, NULL) < 0) {
         ac_metric_add(s->dropped, 1); /* no message of ours */
     } else {
-        ac_pb_to_json(msg, &b);
+        put(msg, m->subject, &b);
         ac_metric_add(s->relayed, 1);
         if (b.failed)
             send_text(s, "reload", "{}"); /* too large for an event: the page asks for it */
@@ -108,32 +111,38 @@ static void relay(struct console_service *s, const char *event,
     ac_arena_destroy(a);
 }
 
+static void put_message(const ProtobufCMessage *msg, const char *subject, struct ac_buf *out)
+{
+    (void)subject;
+    ac_pb_to_json(msg, out);
+}
+
 static void on_incident(const struct ac_bus_msg *m, void *arg)
 {
     if (wanted(arg))
-        relay(arg, "incident", &aceso__v1__incident__descriptor, m);
+        relay(arg, "incident", &aceso__v1__incident__descriptor, put_message, m);
 }
 
 static void on_alert(const struct ac_bus_msg *m, void *arg)
 {
     if (wanted(arg))
-        relay(arg, "alert", &aceso__v1__alert__descriptor, m);
+        relay(arg, "alert", &aceso__v1__alert__descriptor, put_message, m);
 }
 
-/* A session's message tells one step of it; the page reads the session anew. */
+/* The session's id is the end of the subject, not in the message: {"id":..., "event":{...}}. */
+static void put_session(const ProtobufCMessage *msg, const char *subject, struct ac_buf *out)
+{
+    (void)ac_buf_puts(out, "{\"id\":");
+    (void)ac_buf_put_json_str(out, subject + strlen(AC_SUBJECT_LAB "."));
+    (void)ac_buf_puts(out, ",\"event\":");
+    ac_pb_to_json(msg, out);
+    (void)ac_buf_putc(out, '}');
+}
+
 static void on_session(const struct ac_bus_msg *m, void *arg)
 {
-    struct console_service *s = arg;
-    struct ac_buf b;
-    if (!wanted(s))
-        return;
-    ac_buf_init(&b, EVENT_MAX_BYTES);
-    (void)ac_buf_puts(&b, "{\"subject\":");
-    (void)ac_buf_put_json_str(&b, m->subject);
-    (void)ac_buf_putc(&b, '}');
-    ac_metric_add(s->relayed, 1);
-    console_live_send(s, "session", &b);
-    ac_buf_fini(&b);
+    if (wanted(arg))
+        relay(arg, "session", &aceso__v1__session_event__descriptor, put_session, m);
 }
 
 static void on_bus_state(bool connected, void *arg)

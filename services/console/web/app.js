@@ -3,7 +3,7 @@ import {ago, badge, clock, el, setNow, show, span, tick, word} from "./dom.js";
 import {detail, idOf, listItem, loadCharts, titleOf} from "./incident.js";
 
 const $ = id => document.getElementById(id);
-const known = {services: null, incidents: new Map(), alerts: new Map(), sessions: [], missing: {}};
+const known = {services: null, incidents: new Map(), alerts: new Map(), sessions: [], story: new Map(), missing: {}};
 let selected = "", dirty = new Set(), painting = false;
 
 // ---- what is shown ----
@@ -100,7 +100,7 @@ function sessionRow(s) {
   const over = s.phase === "done" || s.phase === "failed", k = s.scores;
   const wait = el("td", {class: "muted"}, over ? "" : "…");
   return el("tr", {}, el("td", {}, el("b", {}, s.problem), el("br"), el("span", {class: "muted mono"}, s.namespace)),
-    el("td", {}, s.agent), el("td", {}, s.void_run ? badge("void") : badge(s.phase), s.error && el("p", {class: "muted"}, s.error)),
+    el("td", {}, s.agent), el("td", {}, s.void_run ? badge("void") : badge(s.phase), el("p", {class: "muted"}, s.error || (over ? "" : known.story.get(s.meta && s.meta.id)))),
     k ? outcome(k.detected, k.ttd_s) : wait, k ? outcome(k.localised, k.ttl_s) : wait.cloneNode(true),
     k ? outcome(k.mitigated, k.ttm_s) : wait.cloneNode(true),
     el("td", {}, s.truth ? `${s.truth.components.join(" or ")}: ${s.truth.fault}` : ""),
@@ -198,7 +198,11 @@ const loadAll = () => Promise.all([loadServices(), loadIncidents(), loadAlerts()
 
 // Many steps of a session in a row are one reading.
 let sessionsSoon = 0;
-function sessionChanged() {
+function sessionMoved({id, event}) {
+  known.story.set(id, event.text); // the latest word of each; for the running ones only
+  if (known.story.size > 50)
+    known.story.delete(known.story.keys().next().value);
+  paint("sessions");
   sessionsSoon = sessionsSoon || setTimeout(() => {
     sessionsSoon = 0;
     loadSessions();
@@ -224,7 +228,7 @@ function connect() {
   on("services", takeServices);
   on("incident", takeIncident);
   on("alert", takeAlert);
-  on("session", sessionChanged);
+  on("session", sessionMoved);
   on("reload", loadAll);
   source.onopen = () => {
     setLive("on", "live");

@@ -128,8 +128,7 @@ static int write_snapshot(struct ac_pg_conn *c, const struct det_write *w, struc
         rc = copy_states(c, &w->states, err);
     if (!rc && w->sweep_before_ns) {
         const struct ac_pg_param p[] = {ac_pg_i64(before, w->sweep_before_ns)};
-        rc =
-            ac_pg_exec(c, "DELETE FROM alerts WHERE stream_ns < $1 AND NOT open", p, 1, NULL, err);
+        rc = ac_pg_exec(c, "DELETE FROM alerts WHERE stream_ns < $1 AND NOT open", p, 1, NULL, err);
     }
     return rc;
 }

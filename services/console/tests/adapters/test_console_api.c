@@ -113,7 +113,8 @@ static int setup(void **state)
     const struct ac_http_server_opts ho = {.listen = "127.0.0.1:0"};
     char target[64];
     (void)state;
-    f = (struct fixture){.svc.conf.http_listen = (char[]){"127.0.0.1:0"}};
+    static char listen[] = "127.0.0.1:0";
+    f = (struct fixture){.svc.conf.http_listen = listen};
     f.svc.loop = ac_loop_create();
     f.svc.metrics = ac_metrics_create();
     f.svc.rpc = ac_rpc_create(f.svc.loop, NULL);
