@@ -1,5 +1,7 @@
 """The project's protobuf messages and gRPC methods, from the descriptor set that the build makes."""
 
+import concurrent.futures
+
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
@@ -20,17 +22,39 @@ def unpack(name, data):
     return type(message(name)).FromString(data)
 
 
+def _method(path):
+    service, name = path.split("/")
+    m = _pool.FindServiceByName(f"aceso.v1.{service}").methods_by_name[name]
+    return m, message_factory.GetMessageClass(m.input_type), message_factory.GetMessageClass(m.output_type)
+
+
 class Client:
     def __init__(self, address):
         self.channel = grpc.insecure_channel(address)
 
     def __call__(self, method, timeout=10, **fields):
         """Client(address)("Rules/List", namespace="x"); a stream gives an iterator."""
-        service, name = method.split("/")
-        m = _pool.FindServiceByName(f"aceso.v1.{service}").methods_by_name[name]
-        request = message_factory.GetMessageClass(m.input_type)
-        reply = message_factory.GetMessageClass(m.output_type)
+        m, request, reply = _method(method)
         make = self.channel.unary_stream if m.server_streaming else self.channel.unary_unary
         call = make(f"/aceso.v1.{method}", request_serializer=request.SerializeToString,
                     response_deserializer=reply.FromString)
         return call(request(**fields), timeout=timeout)
+
+
+class Server:
+    """Server({"Telemetry/QueryMetrics": function(request) -> reply}): a stand-in for one of the services."""
+
+    def __init__(self, methods):
+        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(8))
+        for path, fn in methods.items():
+            _, request, reply = _method(path)
+            service, name = path.split("/")
+            handler = grpc.unary_unary_rpc_method_handler(
+                lambda r, _context, fn=fn: fn(r), request.FromString, reply.SerializeToString)
+            self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(
+                f"aceso.v1.{service}", {name: handler}),))
+        self.address = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
+        self.server.start()
+
+    def stop(self):
+        self.server.stop(0).wait()

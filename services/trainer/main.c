@@ -24,13 +24,19 @@ static int start(struct ac_svc *s, struct ac_err *err)
     trainer.collector = ac_svc_channel(s, conf.collector_addr);
     trainer.worker = ac_worker_create(s->loop, "train", (unsigned)conf.job_threads, 64);
     rpc_rules_add(&trainer);
-    rpc_jobs_add(&trainer);
-    return 0;
+    return rpc_jobs_add(&trainer, err);
+}
+
+static void stop(struct ac_svc *s)
+{
+    trainer.stopping = true;
+    ac_svc_stopped(s);
 }
 
 static void fini(struct ac_svc *s)
 {
     (void)s;
+    trainer.stopping = true;
     ac_rpc_channel_destroy(trainer.collector);
     ac_worker_destroy(trainer.worker);
     jobs_fini(&trainer);
@@ -49,6 +55,7 @@ int main(int argc, char **argv)
         .migrations = trainer_migrations,
         .n_migrations = trainer_n_migrations,
         .start = start,
+        .stop = stop,
         .fini = fini,
         .max_message_bytes = 64u << 20,
     };

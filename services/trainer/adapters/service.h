@@ -15,6 +15,7 @@ struct trainer {
     struct ac_rpc_channel *collector;
     struct ac_worker *worker;
     struct ac_map *jobs; /* by id: struct job */
+    bool stopping;       /* what ends from now on is taken up again by the next process */
 };
 
 extern char trainer_source[]; /* of Meta */
@@ -27,11 +28,21 @@ struct stored_rule {
     double ops;
 };
 
+/* A job as it is stored: by its id, with the messages Job and StartJobRequest as they are. */
+struct stored_job {
+    char *id, *request_id, *ns;
+    int64_t created_ns;
+    bool over; /* done or failed */
+    struct ac_buf job, request;
+};
+void stored_job_free(struct stored_job *j); /* NULL is fine */
+
 enum store_op {
     STORE_PUT,
     STORE_GET,
     STORE_LIST,
-    STORE_DELETE
+    STORE_DELETE,
+    STORE_JOB /* the job alone */
 };
 
 /* One request to the store: filled by the caller, run on a pool thread, answered on the loop. */
@@ -43,6 +54,7 @@ struct store_req {
     size_t n_put;
     bool disabled, replace; /* replace: drop the namespace's synth rules first */
     char *job_id;
+    struct stored_job *job; /* stored in the same transaction; NULL = none */
     /* answer, in the arena */
     struct ac_arena *arena;
     Aceso__V1__Rule **rules;
@@ -58,6 +70,22 @@ void store_submit(struct store_req *q);
 /** Says on the bus that a namespace's rules changed. */
 void rules_changed(struct trainer *t, const char *ns, uint64_t revision);
 
+/* store_jobs.c */
+#define JOBS_KEPT 1000 /* that are over */
+int jobs_write(struct ac_pg_conn *c, const struct stored_job *j, const char *tenant,
+               struct ac_err *err) AC_MUST_USE;
+/** Calls fn for each stored job, oldest first. Blocks. */
+int jobs_load(struct trainer *t,
+              void (*fn)(struct trainer *t, const Aceso__V1__Job *job,
+                         const Aceso__V1__StartJobRequest *request),
+              struct ac_err *err) AC_MUST_USE;
+
 void rpc_rules_add(struct trainer *t);
-void rpc_jobs_add(struct trainer *t);
+/** Serves the jobs; takes up those that an earlier process did not end. */
+int rpc_jobs_add(struct trainer *t, struct ac_err *err) AC_MUST_USE;
 void jobs_fini(struct trainer *t);
+
+/* train_job.c: a collector's answer to rules, on a worker thread */
+struct healthy_rule;
+int train_sample(const void *data, size_t len, struct healthy_rule **ret_rules, size_t *ret_n,
+                 size_t *ret_series, struct ac_err *err) AC_MUST_USE;

@@ -19,6 +19,10 @@ const struct ac_pg_migration trainer_migrations[] = {
         " ops double precision NOT NULL, PRIMARY KEY (namespace, name));"
         "CREATE TABLE revision (revision bigint NOT NULL);"
         "INSERT INTO revision VALUES (0);"},
+    {2, "CREATE TABLE jobs (id text PRIMARY KEY, tenant text NOT NULL, request_id text NOT NULL,"
+        " namespace text NOT NULL, created_at_ns bigint NOT NULL, over boolean NOT NULL,"
+        " job bytea NOT NULL, request bytea NOT NULL);"
+        "CREATE UNIQUE INDEX jobs_by_request ON jobs (request_id) WHERE request_id <> '';"},
 };
 const size_t trainer_n_migrations = AC_ARRAY_LEN(trainer_migrations);
 
@@ -46,6 +50,7 @@ static void req_free(struct store_req *q)
     free(q->ns);
     free(q->name);
     free(q->job_id);
+    stored_job_free(q->job);
     ac_arena_destroy(q->arena);
     free(q);
 }
@@ -104,6 +109,8 @@ static int change(struct ac_pg_conn *c, struct store_req *q, struct ac_err *err)
             ac_pg_result_free(r);
         }
     }
+    if (rc == 0 && q->job)
+        rc = jobs_write(c, q->job, q->t->svc->conf.tenant, err);
     if (rc == 0)
         rc = ac_pg_commit(c, err);
     if (rc < 0)
@@ -173,9 +180,11 @@ static int job(struct ac_pg_conn *c, void *arg, struct ac_err *err)
     struct store_req *q = arg;
     if (q->op == STORE_PUT || q->op == STORE_DELETE) {
         int rc = change(c, q, err);
-        if (rc < 0 || q->op == STORE_DELETE || q->replace)
+        if (rc < 0 || q->op == STORE_DELETE || q->job)
             return rc;
     }
+    if (q->op == STORE_JOB)
+        return jobs_write(c, q->job, q->t->svc->conf.tenant, err);
     return list(c, q, err);
 }
 
