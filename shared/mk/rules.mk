@@ -5,6 +5,9 @@
 #                              NAME_BIN := name of the binary instead of aceso-NAME
 #                              NAME_LIBS := further libraries (-ldnnl)
 #
+# $(call share,NAME,DIR)    a copy of DIR in $(BUILD)/share/aceso/NAME, where programs find it: ../share/aceso/NAME
+#   from their own directory
+#
 # Where a file lies says what it may link:
 #   services/NAME/core/**.c            lib<NAME>_core.a, links only the pure libraries
 #   services/NAME/{main,config}.c, adapters/**.c   the binary
@@ -33,6 +36,14 @@ ALL_SHARE :=
 $(BUILD)/obj/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(dir $@)
 	$(Q)$(COMPILE) $(CFLAGS) $(XFLAGS) -c -o $@ $<
+
+define share_
+$(BUILD)/share/aceso/$(1)/%: $(2)/%
+	@mkdir -p $$(dir $$@)
+	$(Q)cp -f $$< $$@
+ALL_SHARE += $(patsubst $(2)/%,$(BUILD)/share/aceso/$(1)/%,$(call rwildcard,$(2),%))
+endef
+share = $(eval $(call share_,$(1),$(2)))
 
 # $(call lib,ARCHIVE,SOURCES)
 define lib_

@@ -285,9 +285,8 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
         sched_loads_run(s, now, m->cell);
 }
 
-void sched_cancel(struct sched *s, int64_t now, uint32_t model, uint64_t cookie)
+bool sched_cancel(struct sched *s, uint32_t model, uint64_t cookie)
 {
-    (void)now;
     struct model *m = &s->models[model];
     for (uint32_t r = m->head; r != NIL; r = s->requests[r].next) {
         if (s->requests[r].cookie != cookie)
@@ -296,8 +295,9 @@ void sched_cancel(struct sched *s, int64_t now, uint32_t model, uint64_t cookie)
         s->requests[r].next = s->free_request;
         s->free_request = r;
         sched_model_touch(s, model);
-        return;
+        return true;
     }
+    return false;
 }
 
 /* ---- actions ---- */

@@ -45,8 +45,9 @@ void sched_model_able(struct sched *s, int64_t now, uint32_t model, uint32_t dev
 void sched_model_retire(struct sched *s, int64_t now, uint32_t model);
 
 void sched_arrive(struct sched *s, int64_t now, const struct policy_request *r);
-/** Forgets a request that still waits, without a reply; a running one is answered as usual. */
-void sched_cancel(struct sched *s, int64_t now, uint32_t model, uint64_t cookie);
+/** Forgets a request that still waits, without a reply: true. A running one is answered as usual.
+ */
+bool sched_cancel(struct sched *s, uint32_t model, uint64_t cookie);
 void sched_result(struct sched *s, int64_t now, const struct policy_result *r);
 int64_t sched_next_wake(const struct sched *s);
 void sched_wake(struct sched *s, int64_t now);

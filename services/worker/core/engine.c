@@ -11,15 +11,15 @@ struct slot {
 };
 
 struct lane {
-    struct wk_action queue[WK_ENGINE_QUEUE]; /* by earliest, then by arrival */
-    uint32_t n;
-    bool running, stale; /* stale: asked for before a reset */
+    struct wk_action *queue; /* by earliest, then by arrival */
+    uint32_t n, foreign;     /* foreign: the controller's among them */
+    bool running, stale;     /* stale: asked for before a reset */
     struct wk_action current;
 };
 
 struct wk_engine {
     struct wk_engine_ports ports;
-    uint32_t pages, pages_free, page_bytes, max_models;
+    uint32_t pages, pages_free, page_bytes, max_models, cap_queue;
     struct slot *slots;
     struct lane lanes[WK_LANES];
 };
@@ -51,6 +51,11 @@ struct wk_engine *wk_engine_create(uint32_t pages, uint32_t page_bytes, uint32_t
     e->page_bytes = page_bytes;
     e->max_models = max_models;
     e->slots = ac_xcalloc(max_models, sizeof(*e->slots));
+    /* Room for the worker's own actions besides: an unload of every model by a reset, and another
+     * one before each is forgotten. */
+    e->cap_queue = WK_ENGINE_QUEUE + 2 * max_models;
+    for (int i = 0; i < WK_LANES; i++)
+        e->lanes[i].queue = ac_xcalloc(e->cap_queue, sizeof(struct wk_action));
     return e;
 }
 
@@ -58,6 +63,8 @@ void wk_engine_destroy(struct wk_engine *e)
 {
     if (!e)
         return;
+    for (int i = 0; i < WK_LANES; i++)
+        free(e->lanes[i].queue);
     free(e->slots);
     free(e);
 }
@@ -92,6 +99,25 @@ static void refuse(struct wk_engine *e, const struct wk_action *a, int status, i
     e->ports.done(e->ports.self, a, &o);
 }
 
+void wk_engine_model_clear(struct wk_engine *e, int64_t now, uint32_t slot)
+{
+    AC_ASSERT(slot < e->max_models && !e->slots[slot].resident && !e->slots[slot].in_use);
+    e->slots[slot].known = false;
+    for (int i = 0; i < WK_LANES; i++) {
+        struct lane *l = &e->lanes[i];
+        uint32_t kept = 0;
+        for (uint32_t k = 0; k < l->n; k++) {
+            if (l->queue[k].model != slot) {
+                l->queue[kept++] = l->queue[k];
+                continue;
+            }
+            l->foreign -= l->queue[k].id != 0;
+            refuse(e, &l->queue[k], WK_ST_UNKNOWN_MODEL, now);
+        }
+        l->n = kept;
+    }
+}
+
 static enum wk_lane lane_of(enum wk_kind kind)
 {
     return kind == WK_LOAD || kind == WK_UNLOAD ? WK_LANE_LOAD : WK_LANE_EXEC;
@@ -114,7 +140,7 @@ void wk_engine_submit(struct wk_engine *e, int64_t now, const struct wk_action *
         return;
     }
     struct lane *l = &e->lanes[lane_of(a->kind)];
-    if (l->n == WK_ENGINE_QUEUE) {
+    if (a->id ? l->foreign == WK_ENGINE_QUEUE : l->n == e->cap_queue) {
         refuse(e, a, WK_ST_QUEUE_FULL, now);
         return;
     }
@@ -124,6 +150,7 @@ void wk_engine_submit(struct wk_engine *e, int64_t now, const struct wk_action *
     memmove(&l->queue[at + 1], &l->queue[at], (l->n - at) * sizeof(*l->queue));
     l->queue[at] = *a;
     l->n++;
+    l->foreign += a->id != 0;
 }
 
 /* What stands against starting it now: 0, a status, or -1 for "wait until the other lane is done".
@@ -155,6 +182,7 @@ static int obstacle(const struct wk_engine *e, const struct wk_action *a, int64_
 static void pop(struct lane *l)
 {
     l->n--;
+    l->foreign -= l->queue[0].id != 0;
     memmove(l->queue, l->queue + 1, l->n * sizeof(*l->queue));
 }
 
@@ -234,6 +262,7 @@ void wk_engine_reset(struct wk_engine *e, int64_t now)
                 refuse(e, &l->queue[k], WK_ST_DROPPED, now);
         }
         l->n = kept;
+        l->foreign = 0;
     }
     for (uint32_t m = 0; m < e->max_models; m++)
         if (e->slots[m].resident)

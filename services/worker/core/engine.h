@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WK_ENGINE_QUEUE 256 /* actions waiting in one lane */
+#define WK_ENGINE_QUEUE 256 /* actions of the controller that wait in one lane */
 
 /* X(enum, number, text): stage error codes; the tens say where it went wrong. */
 #define WK_STATUSES(X)                                                                             \
@@ -82,6 +82,8 @@ void wk_engine_destroy(struct wk_engine *e);
 /** Makes a slot known: prepared, not resident. compiled: bit per batch index. */
 void wk_engine_model_set(struct wk_engine *e, uint32_t slot, uint64_t weights_bytes,
                          uint32_t compiled);
+/** Makes it unknown again; what waits for it is refused. It must be neither resident nor in use. */
+void wk_engine_model_clear(struct wk_engine *e, int64_t now, uint32_t slot);
 void wk_engine_submit(struct wk_engine *e, int64_t now, const struct wk_action *a);
 /** The next action of the lane, to be run now; false when none may start, with the time to ask
  * again (INT64_MAX: when something is submitted or finished). */

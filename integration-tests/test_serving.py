@@ -1,0 +1,318 @@
+"""Served models: an unmodified tritonclient against the real controller and worker."""
+
+import shutil
+import threading
+import time
+
+import grpc
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+import pb
+from backends import wait
+from serving_kit import MODELS, PUBLISHED, VECTORS, compare, input_of, ready, serving, tensor
+
+FEATURES = tensor(VECTORS / "hotel_recommend/test_data_set_b1/input_0.pb")
+SCORE = tensor(VECTORS / "hotel_recommend/test_data_set_b1/output_1.pb")
+
+
+@pytest.fixture(scope="module")
+def served():
+    with serving() as s:
+        s.wait_ready()
+        yield s
+
+
+def ask(client, **kw):
+    return client.infer("hotel_recommend", [input_of("features", FEATURES)], **kw).as_numpy("score")
+
+
+# ---- the protocol ----
+
+def test_the_server_describes_itself_and_its_models(served):
+    c = served.client()
+    assert c.is_server_live() and c.is_server_ready()
+    assert c.is_model_ready("hotel_recommend") and c.is_model_ready("hotel_recommend", "1")
+    assert not c.is_model_ready("hotel_recommend", "2") and not c.is_model_ready("none")
+    assert c.get_server_metadata().name == "aceso"
+    meta = c.get_model_metadata("hotel_recommend")
+    assert [(t.name, t.datatype, list(t.shape)) for t in (*meta.inputs, *meta.outputs)] == [
+        ("features", "FP32", [-1, 16]), ("reconstruction", "FP32", [-1, 16]), ("score", "FP32", [-1, 1])]
+    config = c.get_model_config("hotel_recommend").config
+    assert config.max_batch_size == 16 and list(config.input[0].dims) == [16]
+    index = c.get_model_repository_index().models
+    assert [(m.name, m.version, m.state) for m in index] == [("hotel_recommend", "1", "READY")]
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_answers_are_the_stored_ones(served, rows):
+    compare(served.client(), "hotel_recommend", VECTORS / f"hotel_recommend/test_data_set_b{rows}", 1e-5)
+
+
+def test_typed_contents_and_chosen_outputs(served):
+    stub = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(served.address))
+    req = service_pb2.ModelInferRequest(model_name="hotel_recommend", id="r-7")
+    t = req.inputs.add(name="features", datatype="FP32", shape=[1, 16])
+    t.contents.fp32_contents.extend(FEATURES.ravel().tolist())
+    req.outputs.add(name="score")
+    res = stub.ModelInfer(req, timeout=10)
+    assert res.id == "r-7" and res.model_version == "1" and [o.name for o in res.outputs] == ["score"]
+    assert abs(np.frombuffer(res.raw_output_contents[0], "<f4")[0] - SCORE[0, 0]) <= 1e-5
+
+
+def test_statistics_and_metrics_count(served):
+    c = served.client()
+    before = c.get_inference_statistics("hotel_recommend").model_stats[0].inference_stats.success.count
+    for _ in range(3):
+        ask(c)
+    after = c.get_inference_statistics("hotel_recommend").model_stats[0]
+    assert after.inference_stats.success.count == before + 3 and after.inference_stats.compute_infer.ns > 0
+    status = pb.Client(served.address)("Serving/GetServingStatus")
+    assert [(w.name, w.state) for w in status.workers] == [("w1", "CONNECTED")]
+    assert status.models[0].resident_on == ["w1"] and status.models[0].on_time >= 3
+
+
+def test_a_published_autoencoder(tmp_path):
+    source = PUBLISHED / "mlperf-tiny/autoencoder_ad01"
+    if not source.exists():
+        pytest.skip("shared data are not here")
+    (tmp_path / "ad01/1").mkdir(parents=True)
+    shutil.copy(source / "model.onnx", tmp_path / "ad01/1/model.onnx")
+    with serving(tmp_path) as s:
+        c = s.wait_ready()
+        for rows in (1, 4):
+            compare(c, "ad01", source / f"test_data_set_b{rows}", 1e-4)
+
+
+# ---- what is wrong is said ----
+
+def request(**kw):
+    req = service_pb2.ModelInferRequest(model_name=kw.get("model", "hotel_recommend"), model_version=kw.get("version", ""))
+    t = req.inputs.add(name=kw.get("name", "features"), datatype=kw.get("datatype", "FP32"), shape=kw.get("shape", [1, 16]))
+    if kw.get("twice"):
+        req.inputs.add().CopyFrom(t)
+        req.raw_input_contents.append(bytes(64))
+    req.raw_input_contents.append(kw.get("raw", bytes(64)))
+    if "output" in kw:
+        req.outputs.add(name=kw["output"])
+    if "timeout" in kw:
+        req.parameters["timeout"].string_param = kw["timeout"]
+    if kw.get("both"):
+        t.contents.fp32_contents.append(1)
+    return req
+
+
+@pytest.mark.parametrize("kw, code, text", [
+    (dict(shape=[1, 15]), "INVALID_ARGUMENT", "has shape [1,15], the model takes [-1,16]"),
+    (dict(shape=[16]), "INVALID_ARGUMENT", "has shape [16]"),
+    (dict(shape=[0, 16], raw=b""), "INVALID_ARGUMENT", "has shape [0,16]"),
+    (dict(shape=[-1, 16]), "INVALID_ARGUMENT", "has shape [-1,16]"),
+    (dict(shape=[17, 16], raw=bytes(17 * 64)), "INVALID_ARGUMENT", "17 rows, one request takes 16 at most"),
+    (dict(shape=[2**62, 16]), "INVALID_ARGUMENT", "rows, one request takes 16"),
+    (dict(datatype="INT32"), "INVALID_ARGUMENT", "has datatype INT32, the model takes FP32"),
+    (dict(datatype=""), "INVALID_ARGUMENT", "datatype none"),
+    (dict(raw=bytes(63)), "INVALID_ARGUMENT", "has 63 bytes, shape [1,16] of FP32 needs 64"),
+    (dict(name="feature"), "INVALID_ARGUMENT", 'has no input "feature"'),
+    (dict(twice=True), "INVALID_ARGUMENT", "comes twice"),
+    (dict(both=True), "INVALID_ARGUMENT", "typed contents, and the request raw ones"),
+    (dict(output="scores"), "INVALID_ARGUMENT", '"scores"'),
+    (dict(timeout="soon"), "INVALID_ARGUMENT", '"timeout"'),
+    (dict(model="hotels"), "NOT_FOUND", 'model "hotels" is not in the repository'),
+    (dict(model=""), "NOT_FOUND", "is not in the repository"),
+    (dict(version="9"), "NOT_FOUND", 'no version "9"'),
+])
+def test_malformed_requests(served, kw, code, text):
+    stub = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(served.address))
+    with pytest.raises(grpc.RpcError) as e:
+        stub.ModelInfer(request(**kw), timeout=10)
+    assert e.value.code().name == code and text in e.value.details(), e.value.details()
+    ask(served.client())  # and nobody else was harmed
+
+
+def test_no_inputs_and_bytes_that_are_no_message(served):
+    channel = grpc.insecure_channel(served.address)
+    stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+    with pytest.raises(grpc.RpcError) as e:
+        stub.ModelInfer(service_pb2.ModelInferRequest(model_name="hotel_recommend"), timeout=10)
+    assert e.value.code().name == "INVALID_ARGUMENT" and "is missing" in e.value.details()
+    for cut in (b"\x0a\xff", request().SerializeToString()[:-5], b"\xff" * 64):
+        with pytest.raises(grpc.RpcError) as e:
+            channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(cut, timeout=10)
+        assert e.value.code().name in ("INVALID_ARGUMENT", "INTERNAL"), e.value.details()
+    ask(served.client())
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_at_once(served):
+    c = served.client()
+    ask(c)
+    begun = time.monotonic()
+    with pytest.raises(triton.InferenceServerException) as e:
+        ask(c, timeout=20)
+    assert time.monotonic() - begun < 5
+    assert "DEADLINE_EXCEEDED" in e.value.status()
+    assert "refused: cannot finish before its deadline: it would finish" in e.value.message()
+    assert "its deadline is 0.020 ms" in e.value.message()
+
+
+# ---- the repository ----
+
+def test_a_bad_model_harms_no_other_and_a_rescan_brings_changes(tmp_path):
+    repo = tmp_path / "models"
+    shutil.copytree(MODELS, repo)
+    (repo / "broken/1").mkdir(parents=True)
+    (repo / "broken/1/model.onnx").write_bytes(b"\x08\x07\xff not ONNX")
+    (repo / "empty").mkdir()
+    with serving(repo) as s:
+        c = s.wait_ready()
+        state = {m.name: (m.state, m.reason) for m in c.get_model_repository_index().models}
+        assert state["hotel_recommend"][0] == "READY" and state["broken"][0] == "UNAVAILABLE"
+        assert "broken/1/model.onnx" in state["broken"][1] and "empty" not in state
+        with pytest.raises(triton.InferenceServerException) as e:
+            c.infer("broken", [input_of("x", FEATURES)])
+        assert "UNAVAILABLE" in e.value.status() and "broken/1/model.onnx" in e.value.message()
+        ask(c)
+
+        shutil.rmtree(repo / "broken")
+        shutil.copytree(repo / "hotel_recommend/1", repo / "hotel_recommend/2")
+        shutil.copytree(repo / "hotel_recommend", repo / "copy")
+        (repo / "hotel_recommend/config.pbtxt").write_text('name: "x" # "\nmax_batch_size: 4\n')
+        res = pb.Client(s.address)("Serving/RescanRepository")
+        assert res.models == 4 and len(res.errors) == 1 and "empty" in res.errors[0]
+        s.wait_ready()
+        assert list(c.get_model_metadata("hotel_recommend").versions) == ["1", "2"]
+        assert c.get_model_config("hotel_recommend").config.max_batch_size == 4
+        assert c.infer("copy", [input_of("features", FEATURES)]).get_response().model_version == "2"
+        assert abs(ask(c)[0, 0] - SCORE[0, 0]) <= 1e-5
+        shutil.rmtree(repo / "copy")
+        pb.Client(s.address)("Serving/RescanRepository")
+        with pytest.raises(triton.InferenceServerException):
+            c.infer("copy", [input_of("features", FEATURES)])
+        ask(c)
+        assert (s.end("w1"), s.end("controller")) == (0, 0)
+
+
+def test_a_repository_that_is_not_there_is_one_line():
+    with pytest.raises(AssertionError) as e, serving("/nonexistent"):
+        pass
+    assert "--repository: /nonexistent" in str(e.value)
+
+
+# ---- things that die ----
+
+class Load:
+    """Threads that ask one after the other; counts answers, wrong answers and refusals."""
+
+    def __init__(self, s, threads=4):
+        self.s, self.stop, self.good, self.bad, self.wrong = s, False, 0, [], 0
+        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
+        for t in self.threads:
+            t.start()
+
+    def run(self):
+        c = self.s.client()
+        while not self.stop:
+            try:
+                if abs(ask(c, timeout=5_000_000, client_timeout=6)[0, 0] - SCORE[0, 0]) <= 1e-5:
+                    self.good += 1
+                else:
+                    self.wrong += 1
+            except triton.InferenceServerException as e:
+                self.bad.append(str(e))
+
+    def more(self, n=50):
+        had = self.good
+        wait(f"{n} more answers", lambda: self.good >= had + n, 30)
+
+    def end(self):
+        self.stop = True
+        for t in self.threads:
+            t.join()
+
+
+def test_a_killed_worker_loses_no_request_while_another_is_there():
+    with serving(workers=("w1", "w2")) as s:
+        s.wait_ready()
+        wait("both", lambda: sum(w.state == "CONNECTED" for w in pb.Client(s.address)("Serving/GetServingStatus").workers) == 2)
+        load = Load(s)
+        try:
+            load.more()
+            for name in ("w1", "w2"):
+                s.kill(name)
+                load.more()
+                s.worker(name)
+                wait(f"{name} is back", lambda: '"model_ready"' in s.log(name).rsplit('"connected"', 1)[-1])
+                load.more()
+        finally:
+            load.end()
+        assert load.bad == [] and load.wrong == 0
+
+
+def test_the_only_worker_is_killed_and_requests_wait_for_it():
+    with serving() as s:
+        s.wait_ready()
+        load = Load(s)
+        try:
+            load.more()
+            s.kill("w1")
+            s.worker()
+            load.more()
+        finally:
+            load.end()
+        assert load.bad == [] and load.wrong == 0
+
+
+def test_a_killed_controller_comes_back_and_its_worker_with_it():
+    with serving() as s:
+        s.wait_ready()
+        load = Load(s)
+        try:
+            load.more()
+            s.kill("controller")
+            s.controller()
+            load.more()
+        finally:
+            load.end()
+        assert load.wrong == 0
+        assert all("UNAVAILABLE" in e or "CANCELLED" in e for e in load.bad), load.bad[:3]
+        c = s.wait_ready()
+        assert abs(ask(c)[0, 0] - SCORE[0, 0]) <= 1e-5
+        # What it had prepared for the first one is good for the second.
+        assert s.log("w1").count('"event":"model_ready"') == 1
+
+
+def test_without_a_worker_a_request_ends_with_a_reason():
+    with serving(workers=()) as s:
+        c = s.client()
+        assert c.is_server_live() and not ready(c) and not c.is_model_ready("hotel_recommend")
+        with pytest.raises(triton.InferenceServerException) as e:
+            ask(c, timeout=300_000)
+        assert "UNAVAILABLE" in e.value.status() and "no worker holds or can load" in e.value.message()
+
+
+def test_a_worker_that_was_stopped_is_missed_after_its_lease():
+    with serving(workers=("w1", "w2")) as s:
+        c = s.wait_ready()
+        status = pb.Client(s.address)
+        wait("both", lambda: sum(w.state == "CONNECTED" for w in status("Serving/GetServingStatus").workers) == 2)
+        s.procs["w1"].send_signal(__import__("signal").SIGSTOP)
+        try:
+            wait("it is missed", lambda: [w.state for w in status("Serving/GetServingStatus").workers if w.name == "w1"] == ["LOST"])
+            ask(c)
+        finally:
+            s.procs["w1"].send_signal(__import__("signal").SIGCONT)
+        wait("it is back", lambda: [w.state for w in status("Serving/GetServingStatus").workers if w.name == "w1"] == ["CONNECTED"])
+
+
+# ---- the simulated executor ----
+
+def test_the_simulated_worker_keeps_time():
+    with serving(worker_options=("--executor=sim", "--sim-base=20ms", "--sim-row=1ms")) as s:
+        c = s.wait_ready()
+        begun = time.monotonic()
+        score = ask(c)
+        assert score.shape == (1, 1) and score[0, 0] == 0 and time.monotonic() - begun >= 0.02
+        with pytest.raises(triton.InferenceServerException) as e:
+            ask(c, timeout=10_000)
+        assert "refused" in e.value.message()
