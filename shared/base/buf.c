@@ -4,6 +4,7 @@
 
 #include <aceso/base.h>
 #include <aceso/buf.h>
+#include <aceso/str.h>
 
 #define BUF_FIRST 128
 
@@ -96,25 +97,6 @@ bool ac_buf_printf(struct ac_buf *b, const char *fmt, ...)
     return true;
 }
 
-/* Length of the valid UTF-8 sequence at s (RFC 3629: no overlong forms, no surrogates), 0 if none.
- */
-static size_t utf8_len(const unsigned char *s)
-{
-    if (s[0] < 0x80)
-        return 1;
-    if (s[0] >= 0xc2 && s[0] <= 0xdf)
-        return (s[1] & 0xc0) == 0x80 ? 2 : 0;
-    if (s[0] >= 0xe0 && s[0] <= 0xef) {
-        unsigned lo = s[0] == 0xe0 ? 0xa0 : 0x80, hi = s[0] == 0xed ? 0x9f : 0xbf;
-        return s[1] >= lo && s[1] <= hi && (s[2] & 0xc0) == 0x80 ? 3 : 0;
-    }
-    if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-        unsigned lo = s[0] == 0xf0 ? 0x90 : 0x80, hi = s[0] == 0xf4 ? 0x8f : 0xbf;
-        return s[1] >= lo && s[1] <= hi && (s[2] & 0xc0) == 0x80 && (s[3] & 0xc0) == 0x80 ? 4 : 0;
-    }
-    return 0;
-}
-
 static bool put_escape(struct ac_buf *b, unsigned char c)
 {
     switch (c) {
@@ -137,7 +119,7 @@ bool ac_utf8_valid(const char *str)
 {
     const unsigned char *s = (const unsigned char *)str;
     size_t n = 0;
-    while (*s && (n = utf8_len(s)) != 0)
+    while (*s && (n = ac_utf8_len(s)) != 0)
         s += n;
     return *s == '\0';
 }
@@ -149,7 +131,7 @@ bool ac_buf_put_json_str(struct ac_buf *b, const char *str)
     while (*s) {
         const unsigned char *run = s;
         size_t n = 0;
-        while (*s >= 0x20 && *s != '"' && *s != '\\' && *s != 0x7f && (n = utf8_len(s)) != 0)
+        while (*s >= 0x20 && *s != '"' && *s != '\\' && *s != 0x7f && (n = ac_utf8_len(s)) != 0)
             s += n;
         ac_buf_append(b, run, (size_t)(s - run));
         if (!*s)

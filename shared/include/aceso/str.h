@@ -36,3 +36,6 @@ char *ac_base64(const void *p, size_t n);
 /** The bytes, NUL-terminated beyond ret_len (may be NULL); caller frees. Line breaks and missing
  * padding are fine; NULL when anything else is there. */
 char *ac_unbase64(const char *text, size_t *ret_len);
+/** Length of the valid UTF-8 sequence at s (RFC 3629: no overlong forms, no surrogates), 0 if none.
+ * Reads no further than a NUL. */
+size_t ac_utf8_len(const unsigned char *s);

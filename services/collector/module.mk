@@ -1,0 +1,3 @@
+# OTLP in, JetStream and PostgreSQL out, telemetry queries.
+collector_LIBS :=
+$(call service,collector)
