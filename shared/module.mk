@@ -11,7 +11,7 @@ $(call objs,$(pure_src)): XFLAGS := $(PUREFLAGS)
 
 $(foreach m,base series stats rules,$(foreach t,$(wildcard shared/$(m)/tests/test_*.c),$(call unit_test,shared,$(t),,$(KIT) $(PURE),$(LIBS_PURE))))
 $(foreach m,conf metrics loop pbx json rpc bus pg http kube llm agent svc testkit,$(foreach t,$(wildcard shared/$(m)/tests/test_*.c),$(call unit_test,shared,$(t),,$(KIT) $(FULL) $(PROTO) $(PURE),$(LIBS_ALL))))
-$(foreach t,$(wildcard shared/*/tests/bench_*.c),$(call bench_program,shared,$(t),,$(KIT) $(FULL) $(PROTO) $(PURE),$(LIBS_ALL)))
+$(foreach t,$(wildcard shared/*/tests/bench_*.c),$(call bench_program,shared,$(t),,$(KIT) $(FULL) $(PROTO) $(PURE),$(LIBS_TEST) $(LIBS_ALL)))
 $(foreach t,$(wildcard shared/*/tests/fuzz_*.c),$(call fuzz_target,shared,$(t)))
 
 # Same results, wider loops: neither flag changes a value.

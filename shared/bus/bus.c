@@ -204,8 +204,9 @@ static void make_metrics(struct ac_bus *b, struct ac_metrics *m)
                                   "Messages published.", NULL, NULL);
     b->received = ac_metrics_get(m, AC_METRIC_COUNTER, "aceso_bus_received_total",
                                  "Messages delivered to the loop.", NULL, NULL);
-    b->dropped = ac_metrics_get(m, AC_METRIC_COUNTER, "aceso_bus_slow_consumer_total",
-                                "Times that a subscription's queue was full.", NULL, NULL);
+    b->dropped =
+        ac_metrics_get(m, AC_METRIC_COUNTER, "aceso_bus_slow_consumer_total",
+                       "Messages lost because a subscription's queue was full.", NULL, NULL);
     b->up =
         ac_metrics_get(m, AC_METRIC_GAUGE, "aceso_bus_connected", "1 when connected.", NULL, NULL);
 }

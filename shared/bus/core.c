@@ -98,10 +98,17 @@ static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, 
         natsMsg_Destroy(msg);
         return;
     }
+    /* Each message that waits for the loop holds a reference. A loop that stands still must not
+     * cost memory without bound: what comes on top is lost, as the library's own queue loses it. */
+    if (atomic_fetch_add(&s->refs, 1) >= AC_BUS_SUB_MESSAGES) {
+        ac_metric_add(s->b->dropped, 1);
+        natsMsg_Destroy(msg);
+        ac_bus_sub_release_(s);
+        return;
+    }
     struct delivery *d = ac_xmalloc(sizeof(*d));
     d->s = s;
     d->msg = msg;
-    atomic_fetch_add(&s->refs, 1);
     ac_loop_post(s->b->loop, deliver_cb, d);
 }
 

@@ -1,11 +1,14 @@
 /* The bus against a real nats-server: core messages, streams, consumers, buckets, restarts. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <nats/nats.h>
 
 #include <aceso/base.h>
+#include <aceso/buf.h>
 #include <aceso/bus.h>
+#include <aceso/clock.h>
 #include <aceso/kit_servers.h>
 #include <aceso/str.h>
 #include <aceso/testkit.h>
@@ -123,6 +126,52 @@ static void test_core(void **state)
     assert_int_equal(g.code, AC_ETIMEOUT);
     ac_bus_unsubscribe(sub);
     down(&g);
+}
+
+static double metric_value(struct ac_metrics *m, const char *name)
+{
+    struct ac_buf b;
+    ac_buf_init(&b, 1 << 20);
+    ac_metrics_render(m, &b);
+    const char *text = ac_buf_str(&b), *at = text;
+    double v = -1;
+    while (v < 0 && (at = strstr(at, name))) {
+        if ((at == text || at[-1] == '\n') && at[strlen(name)] == ' ')
+            v = strtod(at + strlen(name), NULL);
+        at++;
+    }
+    ac_buf_fini(&b);
+    return v;
+}
+
+static void test_a_loop_that_stands_still(void **state)
+{
+    (void)state;
+    enum {
+        LIMIT = 65536,
+        SENT = LIMIT + 1000
+    };
+    struct rig g = {.nats = ac_kit_nats_start(NULL), .loop = ac_loop_create()};
+    struct ac_err err = AC_ERR_INIT;
+    struct ac_metrics *metrics = ac_metrics_create();
+    struct ac_bus_opts o = {.url = ac_kit_nats_url(g.nats)};
+    g.late = ac_timer_create(g.loop, too_late, &g);
+    assert_int_equal(ac_bus_connect(g.loop, metrics, &o, &g.b, &err), 0);
+    assert_int_equal(ac_bus_subscribe(g.b, "flood", NULL, on_msg, &g, NULL, &err), 0);
+    for (int i = 0; i < SENT; i++)
+        assert_int_equal(ac_bus_publish(g.b, "flood", "x", 1, &err), 0);
+    double lost = 0;
+    for (int64_t end = ac_now_ns() + WAIT_NS; lost < 1000 && ac_now_ns() < end; nats_Sleep(5))
+        lost = metric_value(metrics, "aceso_bus_slow_consumer_total");
+    assert_true(lost >= 1000 && lost < SENT / 2);
+    g.want = SENT - (int)lost; /* the rest was kept, and what comes later is taken again */
+    run(&g);
+    g.want++;
+    assert_int_equal(ac_bus_publish(g.b, "flood", "y", 1, &err), 0);
+    run(&g);
+    assert_string_equal(g.text, "flood=y");
+    down(&g);
+    ac_metrics_destroy(metrics);
 }
 
 /* ---- JetStream ---- */
@@ -467,7 +516,7 @@ int main(void)
         cmocka_unit_test(test_fleet),         cmocka_unit_test(test_buckets),
         cmocka_unit_test(test_password),      cmocka_unit_test(test_server_restart),
         cmocka_unit_test(test_read_in_order), cmocka_unit_test(test_read_over_restart),
-        cmocka_unit_test(test_no_server),
+        cmocka_unit_test(test_no_server),     cmocka_unit_test(test_a_loop_that_stands_still),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     nats_Close();
