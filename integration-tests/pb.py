@@ -29,8 +29,9 @@ def _method(path):
 
 
 class Client:
-    def __init__(self, address):
-        self.channel = grpc.insecure_channel(address)
+    def __init__(self, address, credentials=None, token=None):
+        self.channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
+        self.metadata = [("authorization", f"Bearer {token}")] if token else None
 
     def __call__(self, method, timeout=10, **fields):
         """Client(address)("Rules/List", namespace="x"); a stream gives an iterator."""
@@ -38,7 +39,7 @@ class Client:
         make = self.channel.unary_stream if m.server_streaming else self.channel.unary_unary
         call = make(f"/aceso.v1.{method}", request_serializer=request.SerializeToString,
                     response_deserializer=reply.FromString)
-        return call(request(**fields), timeout=timeout)
+        return call(request(**fields), timeout=timeout, metadata=self.metadata)
 
 
 class Server:

@@ -88,7 +88,7 @@ void ac_svc_free_secrets_(struct ac_svc *s)
     free(p->tokens);
 }
 
-bool ac_svc_tls_(const struct ac_svc *s, struct ac_rpc_tls *ret)
+bool ac_svc_tls(const struct ac_svc *s, struct ac_rpc_tls *ret)
 {
     const struct ac_svc_priv *p = s->priv;
     *ret = (struct ac_rpc_tls){.ca = p->ca, .cert = p->cert, .key = p->key};
@@ -99,7 +99,7 @@ struct ac_rpc_channel *ac_svc_channel(struct ac_svc *s, const char *address)
 {
     const struct ac_svc_priv *p = s->priv;
     struct ac_rpc_tls tls;
-    bool secure = ac_svc_tls_(s, &tls);
+    bool secure = ac_svc_tls(s, &tls);
     struct ac_rpc_channel *ch = ac_rpc_channel_create(s->rpc, address, secure ? &tls : NULL);
     if (p->tokens)
         ac_rpc_channel_set_token(ch, p->tokens[0]);

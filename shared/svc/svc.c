@@ -133,6 +133,11 @@ static int check_usage(struct ac_svc *s, struct ac_err *err)
     return code;
 }
 
+static const char *given(const char *s)
+{
+    return ac_str_empty(s) ? NULL : s;
+}
+
 static int open_backends(struct ac_svc *s, struct ac_err *err)
 {
     const struct ac_svc_spec *spec = s->spec;
@@ -149,10 +154,15 @@ static int open_backends(struct ac_svc *s, struct ac_err *err)
     if (spec->uses_bus) {
         char name[64];
         (void)snprintf(name, sizeof(name), "aceso-%s", spec->name);
-        struct ac_bus_opts o = {.url = s->conf.nats_url,
-                                .creds =
-                                    ac_str_empty(s->conf.nats_creds) ? NULL : s->conf.nats_creds,
-                                .name = name};
+        struct ac_bus_opts o = {
+            .url = s->conf.nats_url, .creds = given(s->conf.nats_creds), .name = name};
+        /* The same files as for gRPC, but only where the address asks for TLS: a cluster may well
+         * have its NATS in the clear behind a network policy. */
+        if (ac_str_starts(s->conf.nats_url, "tls://")) {
+            o.tls_ca = given(s->conf.tls_ca);
+            o.tls_cert = given(s->conf.tls_cert);
+            o.tls_key = given(s->conf.tls_key);
+        }
         if (ac_bus_connect(s->loop, s->metrics, &o, &s->bus, err) < 0)
             return err->code;
     }
@@ -167,7 +177,7 @@ static void make_server(struct ac_svc *s)
         const char *const *out;
     } tokens = {.in = p->tokens};
     struct ac_rpc_tls tls;
-    (void)ac_svc_tls_(s, &tls);
+    (void)ac_svc_tls(s, &tls);
     tls.require_client_cert = p->ca != NULL;
     struct ac_rpc_server_opts o = {.listen = s->conf.listen,
                                    .tls = p->cert ? &tls : NULL,

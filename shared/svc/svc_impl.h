@@ -18,7 +18,6 @@ extern const size_t ac_svc_n_opts_;
 /** Reads the files that the options name. */
 int ac_svc_load_secrets_(struct ac_svc *s, struct ac_err *err);
 void ac_svc_free_secrets_(struct ac_svc *s);
-bool ac_svc_tls_(const struct ac_svc *s, struct ac_rpc_tls *ret);
 int ac_svc_http_start_(struct ac_svc *s, struct ac_err *err);
 void ac_svc_process_metrics_(struct ac_svc *s);
 /** Prints the ready line, writes ready_file. */

@@ -98,11 +98,20 @@ static int get(struct console_service *s, unsigned row, const char *path,
                void *arg)
 {
     char url[320];
-    (void)snprintf(url, sizeof(url), "http://%s%s", s->conf->at[row].http, path);
-    const struct ac_http_call call = {.method = "GET",
-                                      .url = url,
-                                      .timeout_ns = CHECK_TIMEOUT_NS,
-                                      .max_response_bytes = SCRAPE_MAX_BYTES};
+    struct ac_http_call call = {.method = "GET",
+                                .url = url,
+                                .timeout_ns = CHECK_TIMEOUT_NS,
+                                .max_response_bytes = SCRAPE_MAX_BYTES};
+    struct ac_rpc_tls tls;
+    /* Where this service speaks HTTPS the others do too. */
+    bool secure = s->svc->conf.http_tls && ac_svc_tls(s->svc, &tls);
+    if (secure) {
+        call.ca = tls.ca;
+        call.client_cert = tls.cert;
+        call.client_key = tls.key;
+    }
+    (void)snprintf(url, sizeof(url), "http%s://%s%s", secure ? "s" : "", s->conf->at[row].http,
+                   path);
     return ac_http_client_call(s->client, &call, done, arg);
 }
 

@@ -80,6 +80,8 @@ void ac_svc_quit(struct ac_svc *s, int exit_code);
 /** Channel to another service with this service's TLS settings; address from the caller's option.
  */
 struct ac_rpc_channel *ac_svc_channel(struct ac_svc *s, const char *address);
+/** The TLS settings in force, as PEM texts of the frame's; false when there are none. */
+bool ac_svc_tls(const struct ac_svc *s, struct ac_rpc_tls *ret);
 
 /* Names of the bus, in one place. */
 #define AC_SUBJECT_METRICS   "aceso.telemetry.metrics" /* .<namespace> */
