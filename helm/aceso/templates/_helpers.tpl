@@ -45,8 +45,8 @@ trainer: {grpc: true, pg: true, nats: true, single: true}
 detector: {grpc: true, pg: true, nats: true, single: true}
 rca: {grpc: true, pg: true, nats: true}
 responder: {grpc: true, pg: true, nats: true, single: true, kube: true}
-controller: {grpc: true, pg: true, nats: true, single: true, clients: true, models: true}
-worker: {models: true, nats: true}
+controller: {grpc: true, single: true, clients: true, models: true}
+worker: {}
 lab: {grpc: true, pg: true, nats: true, single: true, kube: true, clients: true}
 console: {nats: true, clients: true}
 {{- end -}}

@@ -30,6 +30,9 @@ tls-ca: /etc/aceso/secrets/ca.crt
 {{- if $v.tokens.secretName }}
 token-file: /etc/aceso/secrets/tokens
 {{- end }}
+{{- if and .fact.models $v.models.existingClaim }}
+repository: /models
+{{- end }}
 {{- if eq .name "lab" }}
 # Its applications run in other namespaces: names that hold there.
 {{- if $v.services.collector.enabled }}
