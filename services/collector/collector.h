@@ -34,9 +34,11 @@ struct collector {
     struct col_hists *hists;
     /* storing */
     struct ac_bus_reader *reader;
-    bool held, stopping, failed;
+    bool held, stopping;
+    bool ended;              /* another collector stores */
     uint64_t read_seq;       /* last message that is in memory */
     uint64_t stored_seq;     /* last message that is in PostgreSQL */
+    char *stored_by;         /* the writer of that transaction; changes while none is under way */
     int64_t waits_since_ns;  /* since when something waits for the store; 0 = nothing does */
     struct col_flush *flush; /* under way */
     struct ac_timer *tick;

@@ -103,6 +103,7 @@ static void fini(struct ac_svc *svc)
     col_events_fini(&c->logs);
     col_hists_destroy(c->hists);
     ac_arena_destroy(c->arena);
+    free(c->stored_by);
 }
 
 int main(int argc, char **argv)

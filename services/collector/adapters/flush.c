@@ -2,6 +2,7 @@
  * transaction at a time; while more waits than memory should hold, the stream is not read on. Loop
  * thread. */
 #include <aceso/base.h>
+#include <aceso/id.h>
 #include <aceso/log.h>
 
 #include "adapters/store.h"
@@ -16,6 +17,7 @@ static void flush_free(struct col_flush *f)
     free(f->spans);
     free(f->logs);
     free(f->tenant);
+    free(f->writer);
     free(f);
 }
 
@@ -60,21 +62,29 @@ static void flush_done(int code, const struct ac_err *err, void *arg)
 {
     struct col_flush *f = arg;
     struct collector *c = f->c;
+    if (code == AC_ESTATE) { /* somebody else stores: ours must not be stored, nor tried again */
+        AC_LOGE("collector", "not_alone", AC_KERR(err));
+        c->flush = NULL;
+        c->retry_ns = INT64_MAX;
+        c->ended = true;
+        flush_free(f);
+        ac_svc_quit(c->svc, 1);
+        return;
+    }
     if (code) {
         AC_LOGE("collector", "not_stored", AC_KERR(err), AC_KI("samples", f->samples),
                 AC_KS("hint", "tried again; nothing is lost while the stream keeps it"));
-        c->failed = true;
-        if (code == AC_ESTATE)
-            ac_svc_quit(c->svc, 1);
         c->retry_ns = ac_now_ns() + RETRY_NS;
         return;
     }
-    c->failed = false;
     ac_metric_observe(c->m.flush_seconds, (double)(ac_now_ns() - f->begun_ns) / 1e9);
     ac_metric_add(c->m.stored[COL_METRICS], (double)f->samples);
     ac_metric_add(c->m.stored[COL_TRACES], (double)f->span_events);
     ac_metric_add(c->m.stored[COL_LOGS], (double)f->log_events);
     c->stored_seq = f->seq_to;
+    free(c->stored_by);
+    c->stored_by = f->writer;
+    f->writer = NULL;
     col_store_release(&c->series);
     col_events_release(&c->spans);
     col_events_release(&c->logs);
@@ -98,6 +108,7 @@ static void flush_submit(struct collector *c)
     f->seq_from = c->stored_seq;
     f->seq_to = c->read_seq;
     f->tenant = ac_xstrdup(c->svc->conf.tenant);
+    f->writer = ac_xstrdup(ac_id_new().s);
     f->wall_ns = ac_wall_ns();
     f->begun_ns = ac_now_ns();
     f->batch = col_store_seal(&c->series);
@@ -126,7 +137,7 @@ static bool due(const struct collector *c)
 
 void col_flush_check(struct collector *c)
 {
-    if (c->stopping)
+    if (c->stopping || c->ended)
         return;
     if (!c->flush && due(c))
         flush_submit(c);
@@ -178,7 +189,7 @@ static void on_tick(void *arg)
                           ? now + RETRY_NS
                           : INT64_MAX;
     col_flush_check(c);
-    if (!c->flush && !c->stopping && now >= c->next_clean_ns) {
+    if (!c->flush && !c->stopping && !c->ended && now >= c->next_clean_ns) {
         c->next_clean_ns = now + AC_MIN(CLEAN_NS, c->conf->retention_ns / 4);
         clean(c);
         trim(c);
@@ -200,7 +211,7 @@ void col_flush_stop(struct collector *c)
     c->reader = NULL;
     if (c->flush)
         return; /* goes on in flush_done */
-    if (c->read_seq == c->stored_seq)
+    if (c->ended || c->read_seq == c->stored_seq)
         ac_svc_stopped(c->svc);
     else
         flush_submit(c);

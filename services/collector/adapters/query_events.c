@@ -23,6 +23,11 @@ struct hit {
     size_t len;
 };
 
+struct late {
+    struct hit hit;
+    bool sealed;
+};
+
 struct query {
     struct collector *c;
     struct ac_rpc_call *call;
@@ -36,9 +41,11 @@ struct query {
     struct hit *hits; /* found in memory first, then in PostgreSQL */
     size_t n, cap;
     int64_t memory_from_ns;
-    uint64_t sealed_seq; /* PostgreSQL's position once sealed events are stored */
-    struct hit *sealed;  /* older than memory and being stored just now */
-    size_t n_sealed, cap_sealed;
+    /* Older than memory and not stored yet when the query began: by the position that PostgreSQL
+     * has when it is asked, they are found there or not. */
+    struct late *late;
+    size_t n_late, cap_late;
+    uint64_t stored_seq, sealed_seq; /* position at that time, and once what was sealed is stored */
     struct ac_buf reply;
     struct ac_arena *arena; /* of the record looked at */
 };
@@ -47,10 +54,10 @@ static void query_free(struct query *q)
 {
     for (size_t i = 0; i < q->n; i++)
         free(q->hits[i].msg);
-    for (size_t i = 0; i < q->n_sealed; i++)
-        free(q->sealed[i].msg);
+    for (size_t i = 0; i < q->n_late; i++)
+        free(q->late[i].hit.msg);
     free(q->hits);
-    free(q->sealed);
+    free(q->late);
     free(q->ns);
     free(q->component);
     free(q->contains);
@@ -129,12 +136,13 @@ static bool take_event(const struct col_event *ev, const struct col_block *b, vo
     bool old = ev->t_ns < q->memory_from_ns;
     if ((old && b->state == COL_BLOCK_STORED) || !matches(q, ev))
         return true;
-    if (old && b->state == COL_BLOCK_SEALED) {
-        ac_grow(&q->sealed, &q->cap_sealed, q->n_sealed + 1, sizeof(*q->sealed));
-        q->sealed[q->n_sealed++] = hit_of(ev->t_ns, ev->msg, ev->len);
-    } else {
+    if (!old) {
         add(q, ev->t_ns, ev->msg, ev->len);
+        return true;
     }
+    ac_grow(&q->late, &q->cap_late, q->n_late + 1, sizeof(*q->late));
+    q->late[q->n_late++] =
+        (struct late){hit_of(ev->t_ns, ev->msg, ev->len), b->state == COL_BLOCK_SEALED};
     return true;
 }
 
@@ -235,18 +243,25 @@ static int pack_reply(struct query *q, struct ac_err *err)
     return 0;
 }
 
+/* Each transaction stores all that was read before it: at another position than these two, all that
+ * the query saw is in PostgreSQL. */
+static void take_late(struct query *q, uint64_t seq)
+{
+    for (size_t i = 0; i < q->n_late; i++) {
+        const struct late *l = &q->late[i];
+        if (seq == q->stored_seq || (seq == q->sealed_seq && !l->sealed))
+            add(q, l->hit.t_ns, l->hit.msg, l->hit.len);
+    }
+}
+
 /* A second attempt would find again what the first one found: it is an error instead. */
 static int old_job(struct ac_pg_conn *pg, void *arg, struct ac_err *err)
 {
     struct query *q = arg;
     uint64_t seq = 0;
     int rc = col_snapshot(pg, &seq, err);
-    if (!rc && seq != q->sealed_seq)
-        for (; q->n_sealed > 0; q->n_sealed--) {
-            const struct hit *h = &q->sealed[q->n_sealed - 1];
-            add(q, h->t_ns, h->msg, h->len);
-            free(h->msg);
-        }
+    if (!rc)
+        take_late(q, seq);
     if (!rc)
         rc = read_old(pg, q, err);
     ac_pg_rollback(pg);
@@ -266,6 +281,7 @@ static void run(struct query *q)
     const struct col_events *e = q->logs ? &q->c->logs : &q->c->spans;
     q->memory_from_ns = e->memory_from_ns;
     q->arena = ac_arena_create(4u << 20);
+    q->stored_seq = q->c->stored_seq;
     q->sealed_seq = col_sealed_seq(q->c);
     col_events_each(e, q->range.from_ns, q->range.to_ns, take_event, q);
     cut(q);

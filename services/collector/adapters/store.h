@@ -11,7 +11,7 @@ struct col_flush {
     struct col_block **spans, **logs;
     size_t n_spans, n_logs; /* blocks */
     size_t samples, span_events, log_events;
-    char *tenant;
+    char *tenant, *writer; /* writer: of this transaction alone */
     int64_t wall_ns, begun_ns;
 };
 

@@ -8,6 +8,7 @@
 #include <aceso/base.h>
 #include <aceso/log.h>
 #include <aceso/pbx.h>
+#include <aceso/str.h>
 
 #include "adapters/store.h"
 
@@ -32,6 +33,9 @@ const struct ac_pg_migration col_migrations[] = {
         " to_ns bigint NOT NULL, n integer NOT NULL, data bytea NOT NULL);"
         "CREATE INDEX logs_by_time ON logs (to_ns);"
         "ALTER TABLE logs ALTER COLUMN data SET STORAGE EXTERNAL;"},
+    /* who moved the position last: two collectors that read the same messages give series ids of
+     * their own, so the number alone does not tell that what is stored is ours */
+    {2, "ALTER TABLE position ADD COLUMN writer text NOT NULL DEFAULT ''"},
 };
 const size_t col_n_migrations = AC_ARRAY_LEN(col_migrations);
 
@@ -204,16 +208,19 @@ static int check_position(struct ac_pg_conn *pg, const struct col_flush *f, stru
                         " ON CONFLICT DO NOTHING",
                         NULL, 0, NULL, err);
     if (!rc)
-        rc = ac_pg_exec(
-            pg, "SELECT seq FROM position WHERE stream = '" AC_STREAM_TELEMETRY "' FOR UPDATE",
-            NULL, 0, &r, err);
+        rc = ac_pg_exec(pg,
+                        "SELECT seq, writer FROM position WHERE stream = '" AC_STREAM_TELEMETRY
+                        "' FOR UPDATE",
+                        NULL, 0, &r, err);
     if (rc)
         return rc;
     uint64_t seq = (uint64_t)ac_pg_int(r, 0, 0);
+    bool ours = ac_streq(ac_pg_str(r, 0, 1), f->writer);
+    bool before = seq == f->seq_from && ac_streq(ac_pg_str(r, 0, 1), f->c->stored_by);
     ac_pg_result_free(r);
-    if (seq == f->seq_to)
+    if (seq == f->seq_to && ours)
         return 1;
-    if (seq != f->seq_from)
+    if (!before)
         return ac_err_set(err, AC_ESTATE,
                           "another collector stores to this database (position %llu, ours %llu):"
                           " run one only",
@@ -231,10 +238,12 @@ static int flush_all(struct ac_pg_conn *pg, const struct col_flush *f, struct ac
         rc = copy_events(pg, f, "spans", f->spans, f->n_spans, err);
     if (!rc)
         rc = copy_events(pg, f, "logs", f->logs, f->n_logs, err);
-    const struct ac_pg_param p[] = {ac_pg_i64(seq, (int64_t)f->seq_to)};
+    const struct ac_pg_param p[] = {ac_pg_i64(seq, (int64_t)f->seq_to), AC_PG_TEXT(f->writer)};
     if (!rc)
-        rc = ac_pg_exec(pg, "UPDATE position SET seq = $1 WHERE stream = '" AC_STREAM_TELEMETRY "'",
-                        p, 1, NULL, err);
+        rc = ac_pg_exec(pg,
+                        "UPDATE position SET seq = $1, writer = $2 WHERE stream ="
+                        " '" AC_STREAM_TELEMETRY "'",
+                        p, 2, NULL, err);
     return rc;
 }
 
@@ -437,11 +446,13 @@ static int load_all(struct ac_pg_conn *pg, void *arg, struct ac_err *err)
 {
     struct load *l = arg;
     struct ac_pg_result *r = NULL;
-    int rc = ac_pg_exec(pg, "SELECT seq FROM position WHERE stream = '" AC_STREAM_TELEMETRY "'",
-                        NULL, 0, &r, err);
+    int rc =
+        ac_pg_exec(pg, "SELECT seq, writer FROM position WHERE stream = '" AC_STREAM_TELEMETRY "'",
+                   NULL, 0, &r, err);
     if (rc)
         return rc;
     l->c->stored_seq = ac_pg_rows(r) ? (uint64_t)ac_pg_int(r, 0, 0) : 0;
+    l->c->stored_by = ac_xstrdup(ac_pg_rows(r) ? ac_pg_str(r, 0, 1) : "");
     l->c->read_seq = l->c->stored_seq;
     ac_pg_result_free(r);
     rc = load_series(pg, l, err);
