@@ -1,11 +1,16 @@
 """The embedded cluster: an unmodified kubectl against real pods."""
 
+import hashlib
 import json
 import os
 import pathlib
+import pty
+import re
+import select
 import signal
 import socket
 import subprocess
+import termios
 import time
 
 import pytest
@@ -55,6 +60,130 @@ def test_kubectl_does_what_people_do(cluster):
     k("wait", "--for=condition=Available", "deploy/web", "-n", "shop", "--timeout=20s")
     k("delete", "namespace", "shop", "--timeout=30s")
     assert cluster.get("pods", "-A")["items"] == []
+
+
+def test_logs_and_watches_follow(cluster):
+    cluster.web()
+    logs = cluster.popen("logs", "-f", "deploy/web", "-n", "shop")
+    assert "Serving HTTP" in logs.stdout.readline()
+    cluster.fetch()
+    assert any("GET /" in line for line in iter(logs.stdout.readline, ""))
+    pods = cluster.popen("get", "pods", "-n", "shop", "-w", "--no-headers", "-o", "name")
+    first = pods.stdout.readline().strip()
+    assert first.startswith("pod/web-")
+    cluster.kubectl("delete", "-n", "shop", first)
+    replaced = eventually(lambda: next((x for x in iter(pods.stdout.readline, "")
+                                        if x.strip() != first), None))
+    assert replaced.startswith("pod/web-")
+    assert logs.wait(10) == 0  # the pod is gone
+    pods.kill()
+    pods.wait()
+    for p in (logs, pods):
+        p.stdout.close()
+
+
+def test_rollouts_are_told_restarted_and_undone(cluster):
+    k = cluster.kubectl
+    cluster.web()
+    k("set", "image", "deploy/web", "-n", "shop", "web=python:3.11")
+    assert "successfully rolled out" in k("rollout", "status", "deploy/web", "-n", "shop",
+                                          "--timeout=30s")
+    assert cluster.pod()["spec"]["containers"][0]["image"] == "python:3.11"
+    history = k("rollout", "history", "deploy/web", "-n", "shop").splitlines()
+    assert [line.split()[0] for line in history[2:4]] == ["1", "2"]
+    old = cluster.pod()["metadata"]["uid"]
+    k("rollout", "restart", "deploy/web", "-n", "shop")
+    k("rollout", "status", "deploy/web", "-n", "shop", "--timeout=30s")
+    assert cluster.pod()["metadata"]["uid"] != old
+    k("rollout", "undo", "deploy/web", "-n", "shop", "--to-revision=1")
+    k("rollout", "status", "deploy/web", "-n", "shop", "--timeout=30s")
+    assert cluster.pod()["spec"]["containers"][0]["image"] == "python:3"
+    r = k("wait", "--for=delete", f"pod/{cluster.pod()['metadata']['name']}", "-n", "shop",
+          "--timeout=300ms", check=False)
+    assert r.returncode != 0 and "timed out" in r.stderr
+    for what in ("nodes", "svc/web -n shop", "ns/shop", "configmap/cfg -n shop", "rs -n shop",
+                 "endpoints/web -n shop"):
+        assert "Name:" in k("describe", *what.split())
+
+
+BOX = """
+apiVersion: v1
+kind: Pod
+metadata: {name: box, namespace: default}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: busybox, command: [sleep, "1000"], env: [{name: HUE, value: blue}]}]
+"""
+
+
+@pytest.fixture
+def box(cluster):
+    """A pod to execute in, for a kubectl that speaks WebSocket."""
+    version = json.loads(cluster.kubectl("version", "--client", "-o", "json"))["clientVersion"]
+    if int(re.match(r"\d+", version["minor"])[0]) < 31:
+        pytest.skip(f"kubectl {version['gitVersion']} speaks SPDY alone")
+    cluster.kubectl("apply", "-f", "-", text=BOX)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/box", "--timeout=20s")
+    return lambda *a, **more: cluster.kubectl("exec", *a, check=False, **more)
+
+
+def test_exec_brings_both_outputs_and_the_exit_code(box):
+    r = box("box", "--", "sh", "-c", "echo $HUE; echo bad >&2; exit 3")
+    assert (r.returncode, r.stdout) == (3, "blue\n")
+    assert r.stderr.splitlines() == ["bad", "command terminated with exit code 3"]
+    r = box("box", "-c", "c", "--", "true")
+    assert (r.returncode, r.stdout, r.stderr) == (0, "", "")
+    r = box("box", "--", "sh", "-c", "kill -9 $$")
+    assert r.returncode == 137
+    r = box("box", "--", "no-such-program")
+    assert r.returncode != 0 and "executable file not found" in r.stderr
+    r = box("none", "--", "true")
+    assert r.returncode != 0 and 'pods "none" not found' in r.stderr
+
+
+def test_exec_takes_stdin_and_waits_for_slow_sides(box):
+    r = box("-i", "box", "--", "cat", text="to and fro\n")
+    assert (r.returncode, r.stdout) == (0, "to and fro\n")
+    big = "0123456789abcdef" * (1 << 20)  # more than all queues on the way
+    r = box("-i", "box", "--", "sh", "-c", "sleep 0.5; sha256sum", text=big)
+    assert r.stdout.split()[0] == hashlib.sha256(big.encode()).hexdigest()
+    r = box("box", "--", "head", "-c", "16000000", "/dev/zero")
+    assert len(r.stdout) == 16000000
+
+
+def test_exec_with_a_terminal(box, cluster):
+    own, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (33, 99))
+    p = subprocess.Popen(["kubectl", "exec", "-it", "box", "--", "sh"], stdin=theirs, stdout=theirs,
+                         stderr=theirs, env=cluster.env(), start_new_session=True)
+    os.close(theirs)
+    os.write(own, b"stty size; exit 4\n")
+    shown = b""
+    while p.poll() is None or select.select([own], [], [], 0)[0]:
+        try:
+            shown += os.read(own, 4096)
+        except OSError:
+            break
+    os.close(own)
+    assert p.wait(10) == 4 and b"33 99" in shown, shown
+
+
+def test_exec_ends_with_its_client_and_with_the_cluster(box, cluster):
+    def sleepers():
+        return [p for p in marked(cluster.state)
+                if pathlib.Path(f"/proc/{p}/cmdline").read_bytes() == b"sleep\x00777\x00"]
+
+    p = cluster.popen("exec", "box", "--", "sleep", "777")
+    eventually(sleepers)
+    p.kill()
+    p.wait()
+    p.stdout.close()
+    eventually(lambda: not sleepers())
+    p = cluster.popen("exec", "box", "--", "sleep", "777")
+    eventually(sleepers)
+    assert cluster.stop() == 0
+    assert p.wait(10) != 0 and not sleepers()
+    p.stdout.close()
 
 
 def test_three_kinds_of_patch(cluster):

@@ -115,13 +115,9 @@ static bool put_escape(struct ac_buf *b, unsigned char c)
     }
 }
 
-bool ac_utf8_valid(const char *str)
+bool ac_utf8_valid(const char *s)
 {
-    const unsigned char *s = (const unsigned char *)str;
-    size_t n = 0;
-    while (*s && (n = ac_utf8_len(s)) != 0)
-        s += n;
-    return *s == '\0';
+    return ac_utf8_valid_n(s, strlen(s));
 }
 
 bool ac_buf_put_json_str(struct ac_buf *b, const char *str)

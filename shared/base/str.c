@@ -274,3 +274,12 @@ size_t ac_utf8_len(const unsigned char *s)
     }
     return 0;
 }
+
+bool ac_utf8_valid_n(const char *text, size_t n)
+{
+    AC_ASSERT(text[n] == '\0');
+    for (size_t i = 0, len; i < n; i += len)
+        if ((len = ac_utf8_len((const unsigned char *)text + i)) == 0)
+            return false;
+    return true;
+}

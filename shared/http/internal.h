@@ -17,10 +17,11 @@
 #define HTTP_REQ_MAGIC    0x48545251u
 #define HTTP_SERVER_MAGIC 0x48545356u
 #define HTTP_STREAM_MAGIC 0x48545354u
+#define HTTP_WS_MAGIC     0x48545753u
 
-#define HTTP_HEADER_BYTES  (64u * 1024) /* request line and headers of one connection */
-#define HTTP_MAX_FIELDS    256          /* headers or query parameters */
-#define HTTP_STREAM_QUEUED (8u * 1024 * 1024)
+#define HTTP_HEADER_BYTES  (64u * 1024)       /* request line and headers of one connection */
+#define HTTP_MAX_FIELDS    256                /* headers or query parameters */
+#define HTTP_STREAM_QUEUED (8u * 1024 * 1024) /* also of a WebSocket */
 
 struct ac_http_server {
     uint32_t magic;
@@ -35,6 +36,7 @@ struct ac_http_server {
     pthread_cond_t idle;    /* in_flight became 0 */
     struct ac_list waiting; /* requests with the loop */
     struct ac_list streams; /* loop thread */
+    struct ac_list sockets; /* WebSockets; loop thread */
     unsigned refs, in_flight;
     bool stopping;
     struct ac_metrics *metrics;
@@ -51,9 +53,11 @@ struct http_fields {
 };
 
 enum http_state {
-    HTTP_READING, /* MHD's thread */
-    HTTP_WAITING, /* suspended; the loop decides */
-    HTTP_ANSWERED /* response is set; MHD's thread */
+    HTTP_READING,  /* MHD's thread */
+    HTTP_WAITING,  /* suspended; the loop decides */
+    HTTP_ANSWERED, /* response is set; MHD's thread */
+    HTTP_TAKEN,    /* suspended: the connection is the loop's */
+    HTTP_HANG_UP   /* nothing more to say; MHD's thread */
 };
 
 /* Two references: MHD's, until the answer is sent, and the loop's, until it answered. */
@@ -86,3 +90,11 @@ void http_req_apply_headers(struct ac_http_req *r, struct MHD_Response *resp);
 void http_streams_finish(struct ac_http_server *s);
 /** Loop thread, before the daemon stops. */
 void http_streams_end(struct ac_http_server *s);
+
+/** Loop thread: no answer by MHD, the connection stays suspended. False when the server was stopped
+ * meanwhile; then the loop's reference is dropped. */
+bool http_req_take(struct ac_http_req *r, int status);
+/** Loop thread: ends what http_req_take began. Drops the loop's reference. */
+void http_req_hang_up(struct ac_http_req *r);
+/** Loop thread, before the daemon stops: each says goodbye and is gone. */
+void http_ws_end_all(struct ac_http_server *s);

@@ -128,6 +128,38 @@ bool http_req_answer(struct ac_http_req *r, int status, struct MHD_Response *res
     return taken;
 }
 
+bool http_req_take(struct ac_http_req *r, int status)
+{
+    struct ac_http_server *s = r->s;
+    bool taken;
+
+    AC_ASSERT_ON_LOOP(s->loop);
+    (void)pthread_mutex_lock(&s->lock);
+    taken = r->state == HTTP_WAITING;
+    if (taken) {
+        r->state = HTTP_TAKEN;
+        r->status = status;
+        ac_list_remove(&r->node);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    if (!taken)
+        http_req_unref(r);
+    return taken;
+}
+
+void http_req_hang_up(struct ac_http_req *r)
+{
+    struct ac_http_server *s = r->s;
+
+    AC_ASSERT_ON_LOOP(s->loop);
+    (void)pthread_mutex_lock(&s->lock);
+    AC_ASSERT(r->state == HTTP_TAKEN);
+    r->state = HTTP_HANG_UP;
+    MHD_resume_connection(r->conn);
+    (void)pthread_mutex_unlock(&s->lock);
+    http_req_unref(r);
+}
+
 void ac_http_reply(struct ac_http_req *r, int status, const char *content_type, const void *body,
                    size_t len)
 {

@@ -279,7 +279,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     }
     if (r->state == HTTP_READING)
         return to_loop(r);
-    /* Resumed: the answer is there. For a WebSocket it is an upgrade. */
+    if (r->state == HTTP_HANG_UP)
+        return MHD_NO;
+    /* Resumed: the answer is there. */
     return MHD_queue_response(r->conn, (unsigned)r->status, r->response);
 }
 
@@ -360,8 +362,8 @@ static int listen_on(const char *listen_at, int *ret_fd, int *ret_port, struct a
 static struct MHD_Daemon *start_daemon(struct ac_http_server *s,
                                        const struct ac_http_server_opts *o, int fd)
 {
-    unsigned flags = MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE |
-                     MHD_USE_ERROR_LOG | (o->tls_cert ? MHD_USE_TLS : 0);
+    unsigned flags = MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                     (o->tls_cert ? MHD_USE_TLS : 0);
     int64_t idle = o->idle_timeout_ns > 0 ? o->idle_timeout_ns : 60 * AC_NS_PER_S;
     struct MHD_OptionItem ops[16];
     int n = 0;
@@ -412,6 +414,7 @@ int ac_http_server_start(struct ac_loop *l, struct ac_metrics *m,
     s->refs = 1;
     ac_list_init(&s->waiting);
     ac_list_init(&s->streams);
+    ac_list_init(&s->sockets);
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)pthread_cond_init(&s->idle, NULL);
     if (m) {
@@ -468,6 +471,7 @@ void ac_http_server_stop(struct ac_http_server *s)
     refuse_waiting(s);
     (void)pthread_mutex_unlock(&s->lock);
     http_streams_end(s);
+    http_ws_end_all(s);
     /* Stopping the daemon cuts connections; let the last answers out first. */
     (void)clock_gettime(CLOCK_REALTIME, &t);
     t.tv_nsec += STOP_WAIT_NS;

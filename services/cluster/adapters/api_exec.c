@@ -7,7 +7,8 @@
 
 #include <aceso/str.h>
 
-#define ARGS_MAX 64
+#define ARGS_MAX  64
+#define HOLD_BACK (1u << 20) /* bytes that may wait on the way to a slow side */
 
 struct session {
     struct ac_http_ws *ws;
@@ -23,8 +24,33 @@ static void to_client(struct session *s, uint8_t channel, const void *data, size
     frame[0] = (char)channel;
     if (len > 0)
         memcpy(frame + 1, data, len);
+    /* The process is held back long before the queue is full. */
     (void)!ac_http_ws_send(s->ws, true, frame, len + 1);
     free(frame);
+    if (s->x != NULL && ac_http_ws_queued(s->ws) > HOLD_BACK)
+        runtime_exec_pause(s->x, true);
+}
+
+static void on_drained(void *arg)
+{
+    struct session *s = arg;
+    if (s->x != NULL)
+        runtime_exec_pause(s->x, false);
+}
+
+static void on_taken(void *arg)
+{
+    struct session *s = arg;
+    if (!s->closed)
+        ac_http_ws_pause(s->ws, false);
+}
+
+static void resize(struct session *s, const void *text, size_t len)
+{
+    js_auto size = json_loadb(text, len, 0, NULL);
+    int64_t columns = js_int(size, "Width", 0), rows = js_int(size, "Height", 0);
+    if (columns > 0 && rows > 0)
+        runtime_exec_resize(s->x, (unsigned)AC_MIN(columns, 10000), (unsigned)AC_MIN(rows, 10000));
 }
 
 static void on_frame(bool binary, const void *data, size_t len, void *arg)
@@ -34,9 +60,14 @@ static void on_frame(bool binary, const void *data, size_t len, void *arg)
     (void)binary;
     if (len == 0 || s->x == NULL)
         return;
-    if (b[0] == 0)
+    if (b[0] == 0) {
         runtime_exec_stdin(s->x, b + 1, len - 1);
-    else if (b[0] == 255 && len > 1 && b[1] == 0)
+        if (runtime_exec_stdin_queued(s->x) > HOLD_BACK)
+            ac_http_ws_pause(s->ws, true);
+    } else if (b[0] == 4) {
+        resize(s, b + 1, len - 1);
+    }
+    if (b[0] == 255 && len > 1 && b[1] == 0)
         runtime_exec_close_stdin(s->x);
 }
 
@@ -60,23 +91,38 @@ static void on_out(int fd, const void *data, size_t len, void *arg)
     to_client(arg, (uint8_t)fd, data, len);
 }
 
+/* The last word, on the channel of its own. */
+static void send_status(struct session *s, json_t *status)
+{
+    char *text = json_dumps(status, JSON_COMPACT);
+    to_client(s, 3, text, strlen(text));
+    free(text);
+    json_decref(status);
+    if (!s->closed)
+        ac_http_ws_close(s->ws, 1000);
+}
+
 static void on_ended(int code, void *arg)
 {
     struct session *s = arg;
-    char number[16];
+    char number[16], message[64];
     snprintf(number, sizeof(number), "%d", code);
-    js_auto st = code == 0 ? json_pack("{s:{},s:s}", "metadata", "status", "Success")
-                           : json_pack("{s:{},s:s,s:s,s:s,s:{s:[{s:s,s:s}]}}", "metadata", "status",
-                                       "Failure", "reason", "NonZeroExitCode", "message",
-                                       "command terminated with non-zero exit code", "details",
-                                       "causes", "reason", "ExitCode", "message", number);
-    char *text = json_dumps(st, JSON_COMPACT);
-    to_client(s, 3, text, strlen(text));
-    free(text);
+    snprintf(message, sizeof(message), "command terminated with non-zero exit code: %d", code);
     s->x = NULL;
-    if (!s->closed)
-        ac_http_ws_close(s->ws, 1000);
+    send_status(s, code == 0
+                       ? json_pack("{s:{},s:s}", "metadata", "status", "Success")
+                       : json_pack("{s:{},s:s,s:s,s:s,s:{s:[{s:s,s:s}]}}", "metadata", "status",
+                                   "Failure", "reason", "NonZeroExitCode", "message", message,
+                                   "details", "causes", "reason", "ExitCode", "message", number));
     maybe_free(s);
+}
+
+static void send_failure(struct session *s, const struct ac_err *err)
+{
+    ac_cleanup(ac_free_p) char *message =
+        ac_xasprintf("error executing command in container: %s", err->msg);
+    send_status(s, json_pack("{s:{},s:s,s:s,s:s,s:i}", "metadata", "status", "Failure", "reason",
+                             "InternalError", "message", message, "code", 500));
 }
 
 static const char *protocol_of(struct areq *q)
@@ -101,27 +147,32 @@ void api_exec(struct areq *q, const json_t *pod)
     if (ac_str_empty(container))
         container = js_str(json_array_get(js_at(pod, "spec.containers"), 0), "name", "");
     if (protocol == NULL || n == 0) {
-        ac_err_set(&err, AC_EPROTO, "exec needs a command and a WebSocket with v5.channel.k8s.io");
+        q->k = NULL;
+        ac_err_set(&err, AC_EPROTO,
+                   n == 0 ? "you must specify at least one command for the container"
+                          : "exec is served over WebSocket (v5.channel.k8s.io) alone: use kubectl "
+                            "1.31 or newer");
         api_fail(q, &err);
         return;
     }
     struct session *s = ac_xcalloc(1, sizeof(*s));
+    s->ws = ac_http_ws_accept(q->r, protocol, on_frame, on_close, s);
+    if (s->ws == NULL) {
+        free(s);
+        return;
+    }
+    ac_http_ws_on_drained(s->ws, on_drained);
     struct runtime_exec_opts o = {.uid = js_uid(pod),
                                   .container = container,
                                   .argv = argv,
                                   .has_stdin = api_flag(q, "stdin"),
+                                  .tty = api_flag(q, "tty"),
                                   .out = on_out,
+                                  .taken = on_taken,
                                   .ended = on_ended,
                                   .arg = s};
-    if (runtime_exec_start(q->a->d.runtime, &o, &s->x, &err) != 0) {
-        free(s);
-        q->k = NULL;
-        api_fail(q, &err);
-        return;
-    }
-    s->ws = ac_http_ws_accept(q->r, protocol, on_frame, on_close, s);
-    if (s->ws == NULL) {
-        s->closed = true;
-        runtime_exec_kill(s->x);
-    }
+    /* A failure is told over the WebSocket: kubectl takes another answer for a server that has
+     * none, and tries SPDY. */
+    if (runtime_exec_start(q->a->d.runtime, &o, &s->x, &err) != 0)
+        send_failure(s, &err);
 }

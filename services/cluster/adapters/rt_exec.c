@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <fcntl.h>
-
-#define STDIN_MAX (4u << 20)
 
 struct stream {
     struct runtime_exec *x;
@@ -22,7 +22,8 @@ struct runtime_exec {
     struct ac_list node; /* in runtime.execs */
     struct runtime *rt;
     pid_t pid;
-    int in_fd;
+    struct rt_feed *in;
+    int tty; /* the terminal's own side; -1 = none */
     struct stream out[2];
     bool exited, dead;
     int code;
@@ -35,8 +36,9 @@ static void settle(void *arg)
     ac_list_remove(&x->node);
     for (size_t i = 0; i < 2; i++)
         rt_pipe_drop(x->out[i].pipe);
-    if (x->in_fd >= 0)
-        close(x->in_fd);
+    rt_feed_close(x->in, true);
+    if (x->tty >= 0)
+        close(x->tty);
     x->o.ended(x->code, x->o.arg);
     free(x);
 }
@@ -82,6 +84,7 @@ static int spawn(struct runtime_exec *x, const struct rt_container *c, char **ar
     s.in = fds[0][0];
     s.out = fds[1][1];
     s.err = fds[2][1];
+    s.tty = x->tty >= 0;
     int r = rt_spawn(&s, &x->pid, &code);
     rt_strv_free(envp);
     return r == 0 ? 0 : ac_err_set(err, r, "exec: \"%.120s\": %s", argv[0], strerror(code));
@@ -95,6 +98,53 @@ static void close_all(int fds[3][2])
                 close(fds[i][k]);
 }
 
+/* fds[i] = {reading end, writing end} of stdin, stdout, stderr. A terminal is all three. */
+static int open_fds(struct runtime_exec *x, bool tty, int fds[3][2], struct ac_err *err)
+{
+    for (size_t i = 0; i < 3 && !tty; i++)
+        if (pipe2(fds[i], O_CLOEXEC) != 0)
+            return ac_err_errno(err, errno, "pipe");
+    if (!tty)
+        return 0;
+    char name[64];
+    int own = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (own < 0)
+        return ac_err_errno(err, errno, "terminal");
+    x->tty = own;
+    if (grantpt(own) != 0 || unlockpt(own) != 0 || ptsname_r(own, name, sizeof(name)) != 0)
+        return ac_err_errno(err, errno, "terminal");
+    for (size_t i = 0; i < 3; i++)
+        if ((fds[i][i == 0 ? 0 : 1] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0)
+            return ac_err_errno(err, errno, "%s", name);
+    fds[0][1] = fcntl(own, F_DUPFD_CLOEXEC, 0);
+    fds[1][0] = fcntl(own, F_DUPFD_CLOEXEC, 0);
+    return fds[0][1] < 0 || fds[1][0] < 0 ? ac_err_errno(err, errno, "terminal") : 0;
+}
+
+static void on_taken(void *arg)
+{
+    struct runtime_exec *x = arg;
+    if (!x->dead && x->o.taken != NULL)
+        x->o.taken(x->o.arg);
+}
+
+/* The started process's ends become ours. */
+static void take_fds(struct runtime_exec *x, int fds[3][2])
+{
+    uv_loop_t *uv = ac_loop_uv(x->rt->loop);
+    if (x->o.has_stdin) {
+        x->in = rt_feed_open(uv, fds[0][1], on_taken, x);
+        fds[0][1] = -1;
+    }
+    for (int i = 0; i < 2; i++) {
+        x->out[i] = (struct stream){x, i + 1, NULL};
+        if (fds[i + 1][0] < 0)
+            continue;
+        x->out[i].pipe = rt_pipe_read(uv, fds[i + 1][0], on_out, &x->out[i]);
+        fds[i + 1][0] = -1;
+    }
+}
+
 int runtime_exec_start(struct runtime *rt, const struct runtime_exec_opts *o,
                        struct runtime_exec **ret, struct ac_err *err)
 {
@@ -102,11 +152,6 @@ int runtime_exec_start(struct runtime *rt, const struct runtime_exec_opts *o,
     int fds[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
     if (c == NULL || c->pid == 0)
         return ac_err_set(err, AC_EPROTO, "container %.80s does not run", o->container);
-    for (size_t i = 0; i < 3; i++)
-        if (pipe2(fds[i], O_CLOEXEC) != 0) {
-            close_all(fds);
-            return ac_err_errno(err, errno, "pipe");
-        }
     struct runtime_exec *x = ac_xcalloc(1, sizeof(*x));
     size_t n = 0;
     while (o->argv[n] != NULL)
@@ -117,25 +162,20 @@ int runtime_exec_start(struct runtime *rt, const struct runtime_exec_opts *o,
     x->rt = rt;
     x->o = *o;
     x->o.argv = NULL;
-    x->in_fd = -1;
-    int r = n > 0 ? spawn(x, c, argv, fds, err) : ac_err_set(err, AC_EPROTO, "no command");
+    x->tty = -1;
+    int r = open_fds(x, o->tty, fds, err);
+    if (r == 0)
+        r = n > 0 ? spawn(x, c, argv, fds, err) : ac_err_set(err, AC_EPROTO, "no command");
     rt_strv_free(argv);
+    if (r == 0)
+        take_fds(x, fds);
+    close_all(fds);
     if (r != 0) {
-        close_all(fds);
+        if (x->tty >= 0)
+            close(x->tty);
         free(x);
         return r;
     }
-    if (o->has_stdin) {
-        x->in_fd = fds[0][1];
-        (void)fcntl(x->in_fd, F_SETFL, O_NONBLOCK);
-        fds[0][1] = -1;
-    }
-    for (int i = 0; i < 2; i++) {
-        x->out[i] = (struct stream){x, i + 1, NULL};
-        x->out[i].pipe = rt_pipe_read(ac_loop_uv(rt->loop), fds[i + 1][0], on_out, &x->out[i]);
-        fds[i + 1][0] = -1;
-    }
-    close_all(fds);
     ac_list_push_back(&rt->execs, &x->node);
     *ret = x;
     return 0;
@@ -143,22 +183,49 @@ int runtime_exec_start(struct runtime *rt, const struct runtime_exec_opts *o,
 
 void runtime_exec_stdin(struct runtime_exec *x, const void *data, size_t len)
 {
-    /* What does not fit in the pipe is dropped: interactive input is small. */
-    if (x->in_fd >= 0 && len > 0 && write(x->in_fd, data, len) < 0 && errno != EAGAIN)
-        runtime_exec_close_stdin(x);
+    if (x->in != NULL && len > 0)
+        rt_feed_write(x->in, data, len);
+}
+
+size_t runtime_exec_stdin_queued(const struct runtime_exec *x)
+{
+    return x->in != NULL ? rt_feed_queued(x->in) : 0;
 }
 
 void runtime_exec_close_stdin(struct runtime_exec *x)
 {
-    if (x->in_fd >= 0)
-        close(x->in_fd);
-    x->in_fd = -1;
+    static const char end_of_file = 4; /* what a terminal takes for the end */
+    if (x->in != NULL && x->tty >= 0)
+        rt_feed_write(x->in, &end_of_file, 1);
+    rt_feed_close(x->in, false);
+    x->in = NULL;
+}
+
+void runtime_exec_pause(struct runtime_exec *x, bool paused)
+{
+    for (size_t i = 0; i < 2; i++)
+        rt_pipe_pause(x->out[i].pipe, paused);
+}
+
+void runtime_exec_resize(struct runtime_exec *x, unsigned columns, unsigned rows)
+{
+    const struct winsize w = {.ws_col = (unsigned short)AC_MIN(columns, 10000U),
+                              .ws_row = (unsigned short)AC_MIN(rows, 10000U)};
+    if (x->tty >= 0)
+        (void)ioctl(x->tty, TIOCSWINSZ, &w);
 }
 
 void runtime_exec_kill(struct runtime_exec *x)
 {
     if (!x->exited)
         (void)kill(-x->pid, SIGKILL);
+    runtime_exec_pause(x, false); /* or its end would not be seen */
+}
+
+void rt_execs_kill(struct runtime *rt)
+{
+    AC_LIST_FOREACH(n, &rt->execs)
+    runtime_exec_kill(AC_LIST_ENTRY(n, struct runtime_exec, node));
 }
 
 void rt_exec_exited(struct runtime *rt, pid_t pid, int wait_status)

@@ -32,6 +32,7 @@ struct rt_spawn {
     uid_t uid;
     gid_t gid;
     int in, out, err;
+    bool tty; /* in is a terminal to be controlled by */
 };
 /** New session; dies with the calling thread's process. errno-style code in *ret_errno on failure.
  */
@@ -66,6 +67,15 @@ struct rt_pipe;
 typedef void (*rt_sink)(struct rt_pipe *p, const char *data, size_t len, void *arg);
 struct rt_pipe *rt_pipe_read(uv_loop_t *loop, int fd, rt_sink sink, void *arg);
 void rt_pipe_drop(struct rt_pipe *p); /* the sink is not called again */
+void rt_pipe_pause(struct rt_pipe *p, bool paused);
+
+/* A pipe to a process: what does not fit waits. on_taken once the queue is empty again. */
+struct rt_feed;
+struct rt_feed *rt_feed_open(uv_loop_t *loop, int fd, void (*on_taken)(void *arg), void *arg);
+void rt_feed_write(struct rt_feed *f, const void *data, size_t len);
+size_t rt_feed_queued(const struct rt_feed *f);
+/** After what waits is written, or at once; on_taken is not called again. NULL is fine. */
+void rt_feed_close(struct rt_feed *f, bool at_once);
 
 /* ---- containers and pods ---- */
 
@@ -152,6 +162,7 @@ void rt_probes_end(struct rt_container *c);
 void rt_pod_publish(struct rt_pod *p);
 void rt_pod_step(struct rt_pod *p); /* starts what is next, drops what is over */
 void rt_note(struct rt_container *c, const char *type, const char *reason, const char *message);
+void rt_execs_kill(struct runtime *rt); /* all of them; each will still say that it ended */
 void rt_exec_exited(struct runtime *rt, pid_t pid, int wait_status);
 /** Environment block for execve from the container's env; caller frees with rt_strv_free. */
 char **rt_environ(const struct rt_container *c);

@@ -1,4 +1,4 @@
-/* Logs of containers: one file a run, "TIME STREAM F TEXT" a line; pipes from processes. */
+/* Logs of containers: one file a run, "TIME STREAM F TEXT" a line. */
 #include "rt_int.h"
 
 #include <errno.h>
@@ -12,66 +12,6 @@
 
 #define READ_BYTES (64u * 1024)
 #define HEAD_MAX   64
-
-struct rt_pipe {
-    uv_poll_t poll; /* first: the handle's address is the object's */
-    int fd;
-    rt_sink sink;
-    void *arg;
-    bool over;
-};
-
-static void pipe_closed(uv_handle_t *h)
-{
-    free(h);
-}
-
-static void pipe_end(struct rt_pipe *p)
-{
-    if (p->over)
-        return;
-    p->over = true;
-    (void)uv_poll_stop(&p->poll);
-    close(p->fd);
-    uv_close((uv_handle_t *)&p->poll, pipe_closed);
-}
-
-static void on_readable(uv_poll_t *h, int status, int events)
-{
-    static char buf[READ_BYTES]; /* loop thread only */
-    struct rt_pipe *p = (struct rt_pipe *)h;
-    (void)events;
-    ssize_t n = status < 0 ? -1 : read(p->fd, buf, sizeof(buf));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR) && status >= 0)
-        return;
-    rt_sink sink = p->sink;
-    void *arg = p->arg;
-    if (n > 0) {
-        sink(p, buf, (size_t)n, arg);
-        return;
-    }
-    pipe_end(p);
-    sink(p, NULL, 0, arg);
-}
-
-struct rt_pipe *rt_pipe_read(uv_loop_t *loop, int fd, rt_sink sink, void *arg)
-{
-    struct rt_pipe *p = ac_xcalloc(1, sizeof(*p));
-    p->fd = fd;
-    p->sink = sink;
-    p->arg = arg;
-    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
-    int r = uv_poll_init(loop, &p->poll, fd);
-    AC_ASSERT(r == 0);
-    (void)uv_poll_start(&p->poll, UV_READABLE | UV_DISCONNECT, on_readable);
-    return p;
-}
-
-void rt_pipe_drop(struct rt_pipe *p)
-{
-    if (p != NULL)
-        pipe_end(p);
-}
 
 /* ---- files ---- */
 

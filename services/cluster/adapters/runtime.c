@@ -447,7 +447,7 @@ static void maybe_stopped(struct runtime *rt)
 {
     const char *uid;
     void *v;
-    bool any = false;
+    bool any = !ac_list_empty(&rt->execs);
     for (size_t it = 0; ac_map_next(rt->pods, &it, &uid, &v);)
         any = any || alive(v);
     if ((any && ac_now_ns() < rt->stop_deadline_ns) || rt->stopped == NULL)
@@ -465,6 +465,7 @@ void runtime_stop(struct runtime *rt, int64_t grace_ns, ac_loop_fn done, void *a
     rt->stopped = done;
     rt->stopped_arg = arg;
     rt->stop_deadline_ns = ac_now_ns() + grace_ns + AC_NS_PER_S;
+    rt_execs_kill(rt);
     for (size_t it = 0; ac_map_next(rt->pods, &it, &uid, &v);) {
         struct rt_pod *p = v;
         for (size_t i = 0; i < p->n; i++)

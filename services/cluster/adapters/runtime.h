@@ -63,13 +63,20 @@ struct runtime_exec_opts {
     const char *uid, *container;
     const char *const *argv; /* NULL-ended */
     bool has_stdin;
+    bool tty; /* one terminal for all three; what it shows comes as fd 1 */
     void (*out)(int fd, const void *data, size_t len, void *arg);
+    void (*taken)(void *arg); /* all of stdin so far is with the process; may be NULL */
     void (*ended)(int exit_code, void *arg);
     void *arg;
 };
 int runtime_exec_start(struct runtime *rt, const struct runtime_exec_opts *o,
                        struct runtime_exec **ret, struct ac_err *err) AC_MUST_USE;
+/** Queues; the caller holds back while much waits (until taken). */
 void runtime_exec_stdin(struct runtime_exec *x, const void *data, size_t len);
+size_t runtime_exec_stdin_queued(const struct runtime_exec *x);
+/** Paused: no out until resumed; the process waits when its pipe is full. */
+void runtime_exec_pause(struct runtime_exec *x, bool paused);
+void runtime_exec_resize(struct runtime_exec *x, unsigned columns, unsigned rows);
 void runtime_exec_close_stdin(struct runtime_exec *x);
 void runtime_exec_kill(struct runtime_exec *x); /* ended follows */
 
@@ -83,7 +90,7 @@ struct runtime_proc {
 /** Array in *ret, caller frees; returns its length. Pods without a process are listed with pid 0.
  */
 size_t runtime_procs(struct runtime *rt, struct runtime_proc **ret);
-/** Value of ACESO_POD_UID in a process's environment, read from /proc; false when absent. */
 /** Main of the guard process: waits for its standard input to end, kills what is left of a run. */
 int runtime_guard(const char *run_id);
+/** Value of ACESO_POD_UID in a process's environment, read from /proc; false when absent. */
 bool runtime_pod_of_pid(int pid, char uid[40]);

@@ -65,14 +65,25 @@ size_t ac_http_stream_queued(struct ac_http_stream *s);
 /** Drops what is queued and hangs up: for a peer that does not read. on_close follows. */
 void ac_http_stream_abort(struct ac_http_stream *s);
 
-/** Switches to a WebSocket (RFC 6455; subprotocol chosen by the handler). Frames in on_frame (text
- * or binary, whole messages up to 1 MiB), on_close once. */
+/** Switches to a WebSocket (RFC 6455; subprotocol chosen by the handler, NULL = none). Whole
+ * messages, text (valid UTF-8) or binary, up to 1 MiB, come in on_frame; pings are answered; a peer
+ * that breaks the protocol is closed with 1002, 1007 or 1009; one that is silent is pinged after
+ * 20 s and dropped after 60 s. on_close comes once, whoever ended it, then the handle is gone. Loop
+ * thread. A request that is no WebSocket handshake is answered 400 or 426: then NULL, and no
+ * on_close. */
 struct ac_http_ws;
 struct ac_http_ws *ac_http_ws_accept(struct ac_http_req *r, const char *subprotocol,
                                      void (*on_frame)(bool binary, const void *data, size_t len,
                                                       void *arg),
                                      void (*on_close)(void *arg), void *arg);
+/** Queues up to 8 MiB, then AC_EAGAIN; AC_ECANCELED once closing. */
 int ac_http_ws_send(struct ac_http_ws *w, bool binary, const void *data, size_t len) AC_MUST_USE;
+size_t ac_http_ws_queued(const struct ac_http_ws *w); /* bytes not yet with the system */
+/** fn(arg of accept) each time the queue has become empty after it was not. */
+void ac_http_ws_on_drained(struct ac_http_ws *w, void (*fn)(void *arg));
+/** Paused: what the peer sends stays in its socket. What was read already (64 KiB) still comes. */
+void ac_http_ws_pause(struct ac_http_ws *w, bool paused);
+/** Sends what is queued, then a close frame; waits at most 2 s for the peer's. on_close follows. */
 void ac_http_ws_close(struct ac_http_ws *w, unsigned code);
 
 /* ---- client ---- */

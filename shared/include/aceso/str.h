@@ -39,3 +39,5 @@ char *ac_unbase64(const char *text, size_t *ret_len);
 /** Length of the valid UTF-8 sequence at s (RFC 3629: no overlong forms, no surrogates), 0 if none.
  * Reads no further than a NUL. */
 size_t ac_utf8_len(const unsigned char *s);
+/** Are n bytes, with a NUL behind them, valid UTF-8? NULs within are. */
+bool ac_utf8_valid_n(const char *text, size_t n);
