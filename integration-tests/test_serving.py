@@ -1,6 +1,10 @@
 """Served models: an unmodified tritonclient against the real controller and worker."""
 
+import json
+import os
 import shutil
+import signal
+import subprocess
 import threading
 import time
 
@@ -8,11 +12,13 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from google.protobuf import struct_pb2
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 import pb
 from backends import wait
 from serving_kit import MODELS, PUBLISHED, VECTORS, compare, input_of, ready, serving, tensor
+from test_app import APP, SPEC, Postgres
 
 FEATURES = tensor(VECTORS / "hotel_recommend/test_data_set_b1/input_0.pb")
 SCORE = tensor(VECTORS / "hotel_recommend/test_data_set_b1/output_1.pb")
@@ -296,12 +302,12 @@ def test_a_worker_that_was_stopped_is_missed_after_its_lease():
         c = s.wait_ready()
         status = pb.Client(s.address)
         wait("both", lambda: sum(w.state == "CONNECTED" for w in status("Serving/GetServingStatus").workers) == 2)
-        s.procs["w1"].send_signal(__import__("signal").SIGSTOP)
+        s.procs["w1"].send_signal(signal.SIGSTOP)
         try:
             wait("it is missed", lambda: [w.state for w in status("Serving/GetServingStatus").workers if w.name == "w1"] == ["LOST"])
             ask(c)
         finally:
-            s.procs["w1"].send_signal(__import__("signal").SIGCONT)
+            s.procs["w1"].send_signal(signal.SIGCONT)
         wait("it is back", lambda: [w.state for w in status("Serving/GetServingStatus").workers if w.name == "w1"] == ["CONNECTED"])
 
 
@@ -316,3 +322,44 @@ def test_the_simulated_worker_keeps_time():
         with pytest.raises(triton.InferenceServerException) as e:
             ask(c, timeout=10_000)
         assert "refused" in e.value.message()
+
+
+# ---- the demo application ----
+
+def test_the_applications_recommendation_is_scored(tmp_path_factory):
+    tmp = tmp_path_factory.mktemp("hotel")
+    store = Postgres(tmp)
+    with serving() as s:
+        env = {**os.environ, "ACESO_APP_SPEC": str(SPEC), "DB_PASSWORD": "hotel", "SERVING_ADDRESS": s.address,
+               "MONGODB_RECOMMENDATION_SERVICE_HOST": "127.0.0.1",
+               "MONGODB_RECOMMENDATION_SERVICE_PORT": str(store.port)}
+        app = subprocess.Popen([APP, "--service", "recommendation", "--listen", "127.0.0.1:0"], env=env,
+                               stdout=subprocess.PIPE, stderr=open(tmp / "app.log", "wb"), text=True)
+        try:
+            channel = grpc.insecure_channel(json.loads(app.stdout.readline())["grpc"])
+
+            def recommend():
+                req = struct_pb2.Struct()
+                req.update({"require": "price", "lat": 37.7867, "lon": -122.4112})
+                call = channel.unary_unary("/recommendation.Recommendation/GetRecommendations",
+                                           request_serializer=struct_pb2.Struct.SerializeToString,
+                                           response_deserializer=struct_pb2.Struct.FromString)
+                return dict(call(req, timeout=10))
+
+            c = s.wait_ready()
+            got = wait("a score", lambda: recommend().get("score"))
+            ids = ",".join(f"'{i}'" for i in recommend()["HotelIds"])
+            prices = store.psql("recommendation", f"SELECT price FROM recommendation WHERE id IN ({ids}) ORDER BY id")
+            given = [37.7867, -122.4112] + [float(p) for p in prices.stdout.split()]
+            row = np.array([[given[i % len(given)] for i in range(16)]], "f4")
+            want = c.infer("hotel_recommend", [input_of("features", row)]).as_numpy("score")[0, 0]
+            assert abs(got - want) <= 1e-5
+            # The score is an extra: without the controller the guest still gets hotels.
+            s.kill("controller")
+            assert recommend()["HotelIds"] and recommend().get("score") is None
+            s.controller()
+            wait("a score again", lambda: recommend().get("score"))
+        finally:
+            app.kill()
+            app.wait()
+            store.stop()

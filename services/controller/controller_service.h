@@ -32,7 +32,7 @@ struct ctl_worker {
     uint64_t memory_bytes;
     uint32_t page_bytes;
     struct ctl_peer_clock clock;
-    int64_t heard_ns;
+    int64_t heard_ns, last_earliest_ns;
     uint64_t ping_id;
     uint32_t announced; /* models below this number were announced to it */
 };

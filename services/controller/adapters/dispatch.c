@@ -175,7 +175,9 @@ static void on_act(void *self, const struct policy_action *a)
     act.id = a->id;
     act.kind = (Aceso__V1__ActionKind)a->kind;
     act.model = a->model;
-    act.earliest_ns = ctl_peer_clock_theirs(&w->clock, a->earliest_ns);
+    /* An estimate that moves must not put a load before the unload that makes room for it. */
+    act.earliest_ns = AC_MAX(ctl_peer_clock_theirs(&w->clock, a->earliest_ns), w->last_earliest_ns);
+    w->last_earliest_ns = act.earliest_ns;
     act.latest_ns = ctl_peer_clock_theirs(&w->clock, a->latest_ns);
     act.expected_ns = a->expected_ns;
     act.batch = a->kind == POLICY_INFER ? a->batch : 0;

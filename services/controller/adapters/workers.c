@@ -259,6 +259,7 @@ static int on_hello(struct link *l, struct ac_rpc_call *c, const Aceso__V1__Work
     w->page_bytes = h->page_bytes;
     w->clock = (struct ctl_peer_clock){0};
     w->heard_ns = now;
+    w->last_earliest_ns = INT64_MIN;
     w->call = c;
     l->w = w;
     Aceso__V1__ControllerMessage m = ACESO__V1__CONTROLLER_MESSAGE__INIT;

@@ -113,6 +113,66 @@ static void test_what_makes_no_sense_is_refused(void **state)
     wk_engine_destroy(e);
 }
 
+/* A slot that is free again takes nothing over from the model that had it. */
+static void test_a_cleared_slot_refuses_what_waited(void **state)
+{
+    (void)state;
+    struct wk_engine *e = make(6);
+    struct wk_action a;
+    int64_t wake;
+    load(e, 1, 0);
+    ask(e, 0, 2, WK_INFER, 0, 100, 200);
+    ask(e, 0, 3, WK_INFER, 1, 100, 200);
+    ask(e, 0, 4, WK_LOAD, 0, 100, 200);
+    ask(e, 0, 5, WK_UNLOAD, 0, 0, 10);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    end(e, WK_LANE_LOAD, WK_ST_OK);
+    logged.n = 0;
+    wk_engine_model_clear(e, 0, 0);
+    assert_int_equal(logged.n, 2);
+    assert_int_equal(logged.status[0], WK_ST_UNKNOWN_MODEL);
+    assert_int_equal(logged.id[0] + logged.id[1], 2 + 4);
+    wk_engine_model_set(e, 0, PAGE, 0x3);
+    load(e, 6, 0);
+    assert_false(wk_engine_start(e, WK_LANE_EXEC, 150, &a, &wake)); /* 3: model 1 is not there */
+    assert_int_equal(logged.id[3], 3);
+    wk_engine_destroy(e);
+}
+
+/* More resident models than the controller may have actions waiting: all leave all the same. */
+static void test_reset_unloads_any_number(void **state)
+{
+    (void)state;
+    enum {
+        N = 2 * WK_ENGINE_QUEUE
+    };
+    struct wk_engine_ports p = {.done = done};
+    struct wk_engine *e = wk_engine_create(N, PAGE, N, &p);
+    struct wk_action a;
+    int64_t wake;
+    for (uint32_t m = 0; m < N; m++) {
+        logged.n = 0;
+        wk_engine_model_set(e, m, PAGE, 1);
+        load(e, m + 1, m);
+    }
+    assert_int_equal(wk_engine_pages_free(e), 0);
+    logged.n = 0;
+    ask(e, 0, 9999, WK_LOAD, 0, 0, INT64_MAX);
+    wk_engine_reset(e, 0);
+    assert_int_equal(logged.status[0], WK_ST_DROPPED);
+    ask(e, 0, 10000, WK_LOAD, 0, 0, INT64_MAX);
+    for (uint32_t m = 0; m < N; m++) {
+        assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+        assert_int_equal(a.kind, WK_UNLOAD);
+        end(e, WK_LANE_LOAD, WK_ST_OK);
+        logged.n = 0;
+    }
+    assert_int_equal(wk_engine_pages_free(e), N);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    assert_int_equal(a.id, 10000);
+    wk_engine_destroy(e);
+}
+
 static void test_pages(void **state)
 {
     (void)state;
@@ -191,6 +251,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_windows),
         cmocka_unit_test(test_what_makes_no_sense_is_refused),
+        cmocka_unit_test(test_a_cleared_slot_refuses_what_waited),
+        cmocka_unit_test(test_reset_unloads_any_number),
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_unload_waits_for_the_execution),
         cmocka_unit_test(test_reset_leaves_nothing),
