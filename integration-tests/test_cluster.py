@@ -7,6 +7,7 @@ import pathlib
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -459,3 +460,37 @@ def test_postgres_is_ready_soon_and_keeps_its_volume_over_a_restart(cluster):
     pid = int(pod["status"]["containerStatuses"][0]["containerID"].split("//")[1])
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: sql("select a from t") == "7")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others' processes are root's alone")
+def test_nothing_stays_outside_of_the_state_directory(make_cluster, tmp_path):
+    """Where other users cannot pass, pods' files live in /var/tmp, but only while they run."""
+    tmp_path.chmod(0o700)
+    c = make_cluster("a")
+
+    def elsewhere():
+        return [d for d in pathlib.Path("/var/tmp").glob("aceso-cluster-*")
+                if os.path.realpath(d / "state").startswith(str(tmp_path))]
+
+    c.kubectl("apply", "-f", "-", text=POSTGRES)
+    c.kubectl("rollout", "status", "deploy/db", "--timeout=30s")
+    assert len(elsewhere()) == 1
+    ip, _ = c.address("db", "default")
+
+    def sql(q):
+        return subprocess.run(["psql", "-h", ip, "-U", "postgres", "-d", "geo", "-Atc", q],
+                              env=dict(os.environ, PGPASSWORD="pw"), capture_output=True, text=True)
+
+    assert sql("create table t as select 7 as a").returncode == 0
+    assert c.stop() == 0
+    assert elsewhere() == [] and list((c.state / "pods").iterdir())
+    c.start()
+    eventually(lambda: sql("select a from t").stdout == "7\n")
+    c.process.kill()
+    c.process.wait()
+    c.process.stdout.close()
+    eventually(lambda: not marked(c.state), 5)
+    assert len(elsewhere()) == 1  # for the next start
+    shutil.rmtree(c.state)
+    make_cluster("b")
+    assert [d.joinpath("state").readlink().name for d in elsewhere()] == ["b"]

@@ -363,36 +363,6 @@ static int start_guard(struct runtime *rt, struct ac_err *err)
     return pid > 0 ? 0 : ac_err_errno(err, errno, "guard");
 }
 
-/* Processes of other users must be able to pass through to a pod's directory. */
-static bool passable(const char *path)
-{
-    ac_cleanup(ac_free_p) char *p = ac_xstrdup(path);
-    struct stat st;
-    for (;;) {
-        if (stat(p, &st) != 0 || (st.st_mode & S_IXOTH) == 0)
-            return false;
-        char *slash = strrchr(p, '/');
-        if (slash == NULL || slash == p)
-            return true;
-        *slash = '\0';
-    }
-}
-
-char *runtime_base_dir(const char *state_dir, struct ac_err *err)
-{
-    (void)chmod(state_dir, 0711);
-    if (geteuid() != 0 || passable(state_dir))
-        return ac_xstrdup(state_dir);
-    char *base =
-        ac_xasprintf("/var/tmp/aceso-cluster-%016llx", (unsigned long long)ac_hash_str(state_dir));
-    AC_LOGI("runtime", "pods_elsewhere", AC_KS("dir", base),
-            AC_KS("why", "unprivileged users cannot pass the state directory"));
-    if (ac_dir_create(base, 0711, err) == 0 && chmod(base, 0711) == 0)
-        return base;
-    free(base);
-    return NULL;
-}
-
 static int make_dirs(struct runtime *rt, struct ac_err *err)
 {
     const char *base = rt->o.base_dir;

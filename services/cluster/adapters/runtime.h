@@ -30,7 +30,9 @@ struct runtime_opts {
 /** Where files go that pods of other users read: the state directory, or one of this instance's own
  * in /var/tmp when we are root and other users cannot pass to the state directory. Caller frees;
  * NULL with err. */
-char *runtime_base_dir(const char *state_dir, struct ac_err *err);
+char *runtime_base_open(const char *state_dir, struct ac_err *err);
+/** When no pod runs any more: nothing stays outside of the state directory. Blocks. */
+void runtime_base_close(const char *base, const char *state_dir);
 /** Ends what an earlier run of this instance has left. */
 int runtime_create(struct ac_loop *l, struct cl_store *s, const struct runtime_opts *o,
                    struct runtime **ret, struct ac_err *err) AC_MUST_USE;

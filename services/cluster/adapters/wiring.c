@@ -278,7 +278,7 @@ static int open_state(struct wiring *w, struct ac_err *err)
 static int start_parts(struct wiring *w, struct ac_err *err)
 {
     const struct cluster_conf *c = w->conf;
-    w->base_dir = runtime_base_dir(w->state_dir, err);
+    w->base_dir = runtime_base_open(w->state_dir, err);
     if (w->base_dir == NULL)
         return err->code;
     int r = images_load(w->base_dir, c->images, &w->images, err);
@@ -360,6 +360,7 @@ void cluster_fini(struct ac_svc *s)
     events_close(w->events);
     proxy_destroy(w->proxy);
     runtime_destroy(w->runtime);
+    runtime_base_close(w->base_dir, w->state_dir);
     ac_timer_destroy(w->timer);
     persist_close(w->persist);
     cl_store_destroy(w->store);
