@@ -16,8 +16,8 @@ char *ac_base64(const void *p, size_t n)
         v |= i + 2 < n ? b[i + 2] : 0;
         *o++ = letters[v >> 18];
         *o++ = letters[v >> 12 & 63];
-        *o++ = i + 1 < n ? letters[v >> 6 & 63] : '=';
-        *o++ = i + 2 < n ? letters[v & 63] : '=';
+        *o++ = (char)(i + 1 < n ? letters[v >> 6 & 63] : '=');
+        *o++ = (char)(i + 2 < n ? letters[v & 63] : '=');
     }
     *o = '\0';
     return out;

@@ -37,7 +37,7 @@ int ac_err_vset(struct ac_err *err, int code, const char *fmt, va_list ap)
     return code;
 }
 
-int ac_err_set(struct ac_err *err, int code, const char *fmt, ...)
+int(ac_err_set)(struct ac_err *err, int code, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);

@@ -212,7 +212,6 @@ static void check_expr(struct checker *c, struct expr *e)
     switch (e->kind) {
     case EX_NUM:
     case EX_VALUE:
-        break;
     case EX_DURATION:
         break;
     case EX_BOOL:

@@ -55,7 +55,7 @@ static const char *taken(struct lexer *l, struct ac_buf *b)
 static void skip(struct lexer *l, struct token *t)
 {
     struct ac_buf b;
-    ac_buf_init(&b, 64 * 1024);
+    ac_buf_init(&b, 64 << 10);
     while (l->p < l->end) {
         char c = *l->p;
         if (c == '\n') {

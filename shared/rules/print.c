@@ -306,6 +306,7 @@ bool ac_rule_matches(const struct ac_rule *r, const char *metric, const struct a
 
 static bool same_num(double a, double b)
 {
+    /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): to the bit, NaN and -0 too */
     return memcmp(&a, &b, sizeof a) == 0;
 }
 

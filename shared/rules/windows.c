@@ -64,7 +64,8 @@ static void sums_fresh(double *s, const double *a, uint32_t w)
 static double sums_read(const double *s, enum node_op op, uint32_t w)
 {
     double n = s[S_COUNT];
-    if (n < (w + 1) / 2)
+    uint32_t half = (w + 1) / 2;
+    if (n < half)
         return NAN_;
     if (op == N_SUM)
         return rule_canon(s[S_REF] * n + s[S_1]);

@@ -377,6 +377,7 @@ static bool date_days(const char *text, int64_t *ret)
     int y = 0, m = 0, d = 0, used = 0;
     static const int len[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     if (strlen(text) != 10 || strspn(text, "0123456789-") != 10 ||
+        /* NOLINTNEXTLINE(cert-err34-c): at most four digits, nothing to overflow */
         sscanf(text, "%4d-%2d-%2d%n", &y, &m, &d, &used) != 3 || used != 10 || y < 1 || m < 1 ||
         m > 12 || d < 1)
         return false;

@@ -64,7 +64,10 @@ static void lex_string(struct parser *p)
         char c = p->text[p->pos++];
         if (c == '\\' && p->pos < p->len) {
             c = p->text[p->pos++];
-            c = c == 'n' ? '\n' : c == 't' ? '\t' : c;
+            if (c == 'n')
+                c = '\n';
+            else if (c == 't')
+                c = '\t';
         }
         if (c)
             dst[n++] = c;

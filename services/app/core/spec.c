@@ -228,15 +228,19 @@ int app_spec_load(struct ac_arena *a, const char *file, const struct app_node *r
     l.spec = spec;
     spec->application = app_load_str(&l, root, "application", "application");
     const struct app_node *services = app_load_get(root, "services");
-    if (!services)
+    if (!services) {
         app_load_fail(&l, root->line, root->column, "no services");
-    else if (app_load_is(&l, services, APP_NODE_MAP, "services") &&
-             (services->len == 0 || services->len > APP_MAX_SERVICES))
+        return l.code;
+    }
+    if (app_load_is(&l, services, APP_NODE_MAP, "services") &&
+        (services->len == 0 || services->len > APP_MAX_SERVICES))
         app_load_fail(&l, services->line, services->column, "1 to %d services", APP_MAX_SERVICES);
     if (l.code)
         return l.code;
     struct app_service *s = app_load_alloc(&l, services->len, sizeof(*s));
-    for (size_t i = 0; s && i < services->len && !l.code; i++) {
+    if (!s)
+        return l.code;
+    for (size_t i = 0; i < services->len && !l.code; i++) {
         s[i].index = i;
         load_service_head(&l, services->keys[i], services->items[i], &s[i]);
         for (size_t j = 0; j < i; j++) {

@@ -44,7 +44,7 @@ struct app_value {
 extern const struct app_value app_null, app_true, app_false;
 
 /* Constructors: NULL when the arena's cap is passed. */
-const struct app_value *app_num(struct ac_arena *a, double v);
+const struct app_value *app_num(struct ac_arena *a, double num);
 const struct app_value *app_str(struct ac_arena *a, const char *s, size_t len); /* copies */
 const struct app_value *app_cstr(struct ac_arena *a, const char *s);            /* copies */
 static inline const struct app_value *app_bool(bool b)

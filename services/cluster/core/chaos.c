@@ -113,7 +113,7 @@ static void select_records(struct cl_ctl *c, const json_t *chaos, const json_t *
     for (; want > 0; want--) {
         size_t i = n == want ? n - 1 : (size_t)below(c->store, n);
         char id[520];
-        snprintf(id, sizeof(id), "%.250s/%.250s", js_ns(pods[i]), js_name(pods[i]));
+        (void)snprintf(id, sizeof(id), "%.250s/%.250s", js_ns(pods[i]), js_name(pods[i]));
         json_array_append_new(records,
                               json_pack("{s:s,s:s,s:s,s:s,s:i,s:i}", "id", id, "selectorKey", key,
                                         "phase", "Not Injected", "podUID", js_uid(pods[i]),

@@ -120,7 +120,7 @@ json_t *cl_pod_from_template(enum cl_kind_id k, const json_t *owner)
     json_t *pod = json_object();
     char prefix[224];
     const json_t *meta = js_at(owner, "spec.template.metadata");
-    snprintf(prefix, sizeof(prefix), "%.200s-", js_name(owner));
+    (void)snprintf(prefix, sizeof(prefix), "%.200s-", js_name(owner));
     js_set_str(pod, "metadata.generateName", prefix);
     js_set_str(pod, "metadata.namespace", js_ns(owner));
     if (json_object_get(meta, "labels") != NULL)
@@ -152,8 +152,8 @@ static json_t *new_event(struct cl_store *s, const struct cl_note *n, const char
     const char *ns = js_ns(n->object)[0] != '\0' ? js_ns(n->object) : "default";
     uint64_t rnd;
     cl_store_random(s, &rnd, sizeof(rnd));
-    snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)rnd);
-    snprintf(name, sizeof(name), "%.230s.%s", js_name(n->object), hex);
+    (void)snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)rnd);
+    (void)snprintf(name, sizeof(name), "%.230s.%s", js_name(n->object), hex);
     json_t *e = json_pack(
         "{s:{s:s,s:s},s:{s:s,s:s,s:s,s:s,s:s},s:s,s:s,s:s,s:s,s:s,s:i,s:{s:s},s:s,s:n}", "metadata",
         "name", name, "namespace", ns, "involvedObject", "kind", cl_kinds[n->kind].kind, "name",

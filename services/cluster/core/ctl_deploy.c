@@ -82,8 +82,8 @@ static void scale(struct rollout *r, const json_t *set, int64_t to)
     js_set_int(copy, "spec.replicas", to);
     cl_ctl_update(r->c, CL_REPLICASET, copy);
     char msg[384];
-    snprintf(msg, sizeof(msg), "Scaled %s replica set %.250s from %lld to %lld",
-             to > from ? "up" : "down", js_name(set), (long long)from, (long long)to);
+    (void)snprintf(msg, sizeof(msg), "Scaled %s replica set %.250s from %lld to %lld",
+                   to > from ? "up" : "down", js_name(set), (long long)from, (long long)to);
     struct cl_note note = {CL_DEPLOYMENT,           r->d, "Normal", "ScalingReplicaSet",
                            "deployment-controller", NULL};
     cl_event_record(r->c->store, &note, msg);
@@ -106,7 +106,7 @@ static void template_hash(const json_t *tmpl, char *dst, size_t dst_size)
 static void annotate_revision(struct rollout *r, enum cl_kind_id k, const json_t *o, int64_t rev)
 {
     char text[24];
-    snprintf(text, sizeof(text), "%lld", (long long)rev);
+    (void)snprintf(text, sizeof(text), "%lld", (long long)rev);
     if (ac_streq(js_annotation(o, REVISION), text))
         return;
     js_auto copy = json_deep_copy(o);
@@ -121,8 +121,8 @@ static void make_set(struct rollout *r, int64_t rev)
     js_auto set = json_object();
     const json_t *d = r->d;
     template_hash(js_at(d, "spec.template"), hash, sizeof(hash));
-    snprintf(name, sizeof(name), "%.240s-%s", js_name(d), hash);
-    snprintf(text, sizeof(text), "%lld", (long long)rev);
+    (void)snprintf(name, sizeof(name), "%.240s-%s", js_name(d), hash);
+    (void)snprintf(text, sizeof(text), "%lld", (long long)rev);
     js_set_str(set, "metadata.name", name);
     js_set_str(set, "metadata.namespace", js_ns(d));
     js_set(set, "metadata.ownerReferences", json_pack("[o]", cl_owner_ref(CL_DEPLOYMENT, d)));
@@ -256,15 +256,16 @@ static void set_progress(struct rollout *r, json_t *st, bool complete, bool move
     char msg[384], text[32];
     const char *name = r->current != NULL ? js_name(r->current) : "";
     if (complete) {
-        snprintf(msg, sizeof(msg), "ReplicaSet \"%.250s\" has successfully progressed.", name);
+        (void)snprintf(msg, sizeof(msg), "ReplicaSet \"%.250s\" has successfully progressed.",
+                       name);
         moved = !ac_streq(was, "NewReplicaSetAvailable");
         cl_condition_set(conditions, "Progressing", "True", "NewReplicaSetAvailable", msg, now);
     } else if (!moved && last != 0 && now - last >= deadline) {
-        snprintf(msg, sizeof(msg), "ReplicaSet \"%.250s\" has timed out progressing.", name);
+        (void)snprintf(msg, sizeof(msg), "ReplicaSet \"%.250s\" has timed out progressing.", name);
         cl_condition_set(conditions, "Progressing", "False", "ProgressDeadlineExceeded", msg, now);
     } else {
         moved = moved || last == 0 || ac_streq(was, "NewReplicaSetAvailable");
-        snprintf(msg, sizeof(msg), "ReplicaSet \"%.250s\" is progressing.", name);
+        (void)snprintf(msg, sizeof(msg), "ReplicaSet \"%.250s\" is progressing.", name);
         cl_condition_set(conditions, "Progressing", "True", "ReplicaSetUpdated", msg, now);
         cl_ctl_wake_at(r->c, (moved ? now : last) + deadline);
     }

@@ -30,9 +30,9 @@ static bool make_pod(struct cl_ctl *c, enum cl_kind_id k, const json_t *owner, c
         k,    owner, r == 0 ? "Normal" : "Warning", r == 0 ? "SuccessfulCreate" : "FailedCreate",
         comp, NULL};
     if (r == 0)
-        snprintf(msg, sizeof(msg), "Created pod: %.250s", js_name(made));
+        (void)snprintf(msg, sizeof(msg), "Created pod: %.250s", js_name(made));
     else
-        snprintf(msg, sizeof(msg), "Error creating: %.250s", err.msg);
+        (void)snprintf(msg, sizeof(msg), "Error creating: %.250s", err.msg);
     cl_event_record(c->store, &note, msg);
     return r == 0;
 }
@@ -65,7 +65,7 @@ static void shrink(struct cl_ctl *c, const json_t *set, json_t **pods, size_t n,
         const json_t *v = victim(pods, n);
         if (v == NULL)
             return;
-        snprintf(msg, sizeof(msg), "Deleted pod: %.250s", js_name(v));
+        (void)snprintf(msg, sizeof(msg), "Deleted pod: %.250s", js_name(v));
         cl_ctl_delete(c, CL_POD, v);
         cl_event_record(c->store, &note, msg);
         for (size_t i = 0; i < n; i++)
@@ -231,8 +231,8 @@ static void place(struct cl_ctl *c, json_t *pod)
         js_set_str(copy, "spec.nodeName", c->node);
         cl_condition_set(js_arr(copy, "status.conditions"), "PodScheduled", "True", NULL, NULL,
                          cl_store_now(c->store));
-        snprintf(msg, sizeof(msg), "Successfully assigned %.120s/%.120s to %.60s", js_ns(pod),
-                 js_name(pod), c->node);
+        (void)snprintf(msg, sizeof(msg), "Successfully assigned %.120s/%.120s to %.60s", js_ns(pod),
+                       js_name(pod), c->node);
     } else {
         ac_str_copy(
             msg, sizeof(msg),

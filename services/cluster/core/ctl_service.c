@@ -119,7 +119,7 @@ static void put_slice(struct cl_ctl *c, const json_t *svc, const json_t *subs)
         js_default(copy, "name", json_string(""));
         json_array_append_new(ports, copy);
     }
-    snprintf(name, sizeof(name), "%.250s-1", js_name(svc));
+    (void)snprintf(name, sizeof(name), "%.250s-1", js_name(svc));
     js_auto slice = json_pack("{s:{s:s,s:s,s:{s:s},s:[o]},s:s,s:o,s:o}", "metadata", "name", name,
                               "namespace", js_ns(svc), "labels", "kubernetes.io/service-name",
                               js_name(svc), "ownerReferences", cl_owner_ref(CL_SERVICE, svc),
@@ -154,7 +154,7 @@ int cl_service_assign(struct cl_ctl *c, json_t *svc, struct ac_err *err)
         return 0;
     if (asked[0] != '\0') {
         char prefix[16];
-        snprintf(prefix, sizeof(prefix), "127.%u.", c->net.net);
+        (void)snprintf(prefix, sizeof(prefix), "127.%u.", c->net.net);
         if (ac_str_starts(asked, prefix))
             return 0;
         return ac_err_set(err, AC_EINVAL,

@@ -281,7 +281,7 @@ static int next_ip(unsigned net, uint32_t base, uint32_t *next, const struct cl_
         *next = host + 1 < 32768 ? host + 1 : 1;
         if (host == 0 || (host & 0xff) == 0 || (host & 0xff) == 255)
             continue;
-        snprintf(dst, 16, "127.%u.%u.%u", net & 255u, (base + host) >> 8 & 255u, host & 255u);
+        (void)snprintf(dst, 16, "127.%u.%u.%u", net & 255u, (base + host) >> 8 & 255u, host & 255u);
         if (!taken(s, k, path, dst))
             return 0;
     }

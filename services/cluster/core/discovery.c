@@ -27,7 +27,7 @@ json_t *cl_discovery_api_versions(const char *server_address)
 static json_t *group_doc(const char *group, const char *version)
 {
     char gv[128];
-    snprintf(gv, sizeof(gv), "%s/%s", group, version);
+    (void)snprintf(gv, sizeof(gv), "%s/%s", group, version);
     return json_pack("{s:s,s:[{s:s,s:s}],s:{s:s,s:s}}", "name", group, "versions", "groupVersion",
                      gv, "version", version, "preferredVersion", "groupVersion", gv, "version",
                      version);
@@ -68,7 +68,7 @@ static void add_sub(json_t *list, const struct cl_kind *k, const char *sub, cons
                     const char *group, const char *verbs)
 {
     char name[64];
-    snprintf(name, sizeof(name), "%s/%s", k->plural, sub);
+    (void)snprintf(name, sizeof(name), "%s/%s", k->plural, sub);
     json_t *r = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", name, "singularName", "", "namespaced",
                           k->namespaced, "kind", kind, "verbs", words(verbs));
     if (group != NULL) {
@@ -126,7 +126,7 @@ json_t *cl_discovery_resources(const char *group, const char *version)
                                               "selfsubjectaccessreviews", "singularName",
                                               "selfsubjectaccessreview", "namespaced", 0, "kind",
                                               "SelfSubjectAccessReview", "verbs", "create"));
-    snprintf(gv, sizeof(gv), "%s%s%s", group, group[0] != '\0' ? "/" : "", version);
+    (void)snprintf(gv, sizeof(gv), "%s%s%s", group, group[0] != '\0' ? "/" : "", version);
     return json_pack("{s:s,s:s,s:s,s:o}", "kind", "APIResourceList", "apiVersion", "v1",
                      "groupVersion", gv, "resources", list);
 }
@@ -135,10 +135,10 @@ static void index_entry(json_t *paths, const char *group, const char *version)
 {
     char path[128], url[160];
     if (group[0] == '\0')
-        snprintf(path, sizeof(path), "api/%s", version);
+        (void)snprintf(path, sizeof(path), "api/%s", version);
     else
-        snprintf(path, sizeof(path), "apis/%s/%s", group, version);
-    snprintf(url, sizeof(url), "/openapi/v3/%s?hash=1", path);
+        (void)snprintf(path, sizeof(path), "apis/%s/%s", group, version);
+    (void)snprintf(url, sizeof(url), "/openapi/v3/%s?hash=1", path);
     json_object_set_new(paths, path, json_pack("{s:s}", "serverRelativeURL", url));
 }
 
@@ -170,8 +170,9 @@ json_t *cl_openapi_v3(const char *group, const char *version)
         const struct cl_kind *k = &cl_kinds[i];
         if (!ac_streq(k->group, group) || !ac_streq(k->version, version))
             continue;
-        snprintf(path, sizeof(path), "%s%s%s/%s/%s%s/{name}", group[0] != '\0' ? "/apis/" : "/api",
-                 group, "", version, k->namespaced ? "namespaces/{namespace}/" : "", k->plural);
+        (void)snprintf(path, sizeof(path), "%s%s%s/%s/%s%s/{name}",
+                       group[0] != '\0' ? "/apis/" : "/api", group, "", version,
+                       k->namespaced ? "namespaces/{namespace}/" : "", k->plural);
         json_object_set_new(paths, path,
                             json_pack("{s:o,s:o,s:o}", "get", operation(k, "get"), "patch",
                                       operation(k, "patch"), "put", operation(k, "put")));

@@ -17,7 +17,7 @@ const json_t *cl_image_find(const json_t *table, const char *image)
             image += strlen(prefixes[i]);
     const char *slash = strrchr(image, '/');
     bool tagged = strchr(slash != NULL ? slash : image, ':') != NULL || strchr(image, '@') != NULL;
-    snprintf(name, sizeof(name), "%.480s%s", image, tagged ? "" : ":latest");
+    (void)snprintf(name, sizeof(name), "%.480s%s", image, tagged ? "" : ":latest");
     size_t i;
     json_t *row;
     json_array_foreach(table, i, row) if (ac_str_glob(js_str(row, "match", ""), name)) return row;
@@ -58,9 +58,9 @@ int cl_image_check(const json_t *table, struct ac_err *err)
 json_t *cl_image_builtin(const char *bin_dir, const char *lib_dir)
 {
     char app[4096], postgres[4096], redis[4096];
-    snprintf(app, sizeof(app), "%.4000s/aceso-app", bin_dir);
-    snprintf(postgres, sizeof(postgres), "%.4000s/postgres-entrypoint.sh", lib_dir);
-    snprintf(redis, sizeof(redis), "%.4000s/redis-entrypoint.sh", lib_dir);
+    (void)snprintf(app, sizeof(app), "%.4000s/aceso-app", bin_dir);
+    (void)snprintf(postgres, sizeof(postgres), "%.4000s/postgres-entrypoint.sh", lib_dir);
+    (void)snprintf(redis, sizeof(redis), "%.4000s/redis-entrypoint.sh", lib_dir);
     /* lib_dir is not on PATH: scripts are named in full. user: an account that the program needs
      * when the cluster runs as root, the first that exists. */
     return json_pack(

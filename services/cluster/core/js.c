@@ -256,13 +256,13 @@ void js_age(int64_t ns, char *dst, size_t dst_size)
 {
     int64_t s = ns < 0 ? 0 : ns / AC_NS_PER_S;
     if (s < 120)
-        snprintf(dst, dst_size, "%llds", (long long)s);
+        (void)snprintf(dst, dst_size, "%llds", (long long)s);
     else if (s < 600 && s % 60 != 0)
-        snprintf(dst, dst_size, "%lldm%llds", (long long)(s / 60), (long long)(s % 60));
+        (void)snprintf(dst, dst_size, "%lldm%llds", (long long)(s / 60), (long long)(s % 60));
     else if (s < 10800)
-        snprintf(dst, dst_size, "%lldm", (long long)(s / 60));
+        (void)snprintf(dst, dst_size, "%lldm", (long long)(s / 60));
     else if (s < 172800)
-        snprintf(dst, dst_size, "%lldh", (long long)(s / 3600));
+        (void)snprintf(dst, dst_size, "%lldh", (long long)(s / 3600));
     else
-        snprintf(dst, dst_size, "%lldd", (long long)(s / 86400));
+        (void)snprintf(dst, dst_size, "%lldd", (long long)(s / 86400));
 }

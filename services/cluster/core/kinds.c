@@ -63,8 +63,8 @@ const struct cl_kind *cl_kind_by_name(const char *kind)
 const char *cl_kind_api_version(const struct cl_kind *k, char *dst, size_t dst_size)
 {
     if (k->group[0] == '\0')
-        snprintf(dst, dst_size, "%s", k->version);
+        (void)snprintf(dst, dst_size, "%s", k->version);
     else
-        snprintf(dst, dst_size, "%s/%s", k->group, k->version);
+        (void)snprintf(dst, dst_size, "%s/%s", k->group, k->version);
     return dst;
 }

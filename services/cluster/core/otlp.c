@@ -8,7 +8,7 @@
 #include <aceso/base.h>
 #include <aceso/str.h>
 
-#define MSG_MAX (64u * 1024)
+#define MSG_MAX ((size_t)64 << 10)
 
 static void varint(struct ac_buf *b, uint64_t v)
 {

@@ -25,7 +25,7 @@ static void upper(char *dst, size_t dst_size, const char *name)
 {
     size_t i;
     for (i = 0; name[i] != '\0' && i + 1 < dst_size; i++)
-        dst[i] = name[i] == '-' || name[i] == '.' ? '_' : (char)toupper((unsigned char)name[i]);
+        dst[i] = (char)(name[i] == '-' || name[i] == '.' ? '_' : toupper((unsigned char)name[i]));
     dst[i] = '\0';
 }
 
@@ -38,27 +38,27 @@ static void service_vars(json_t *env, const json_t *svc)
     if (ac_streq(ip, "None") || ip[0] == '\0')
         return;
     upper(name, sizeof(name), js_name(svc));
-    snprintf(var, sizeof(var), "%s_SERVICE_HOST", name);
+    (void)snprintf(var, sizeof(var), "%s_SERVICE_HOST", name);
     set_text(env, var, ip, strlen(ip));
     json_array_foreach(js_at(svc, "spec.ports"), i, p)
     {
         int port = (int)js_int(p, "port", 0);
-        snprintf(text, sizeof(text), "%d", port);
-        snprintf(var, sizeof(var), "%s_SERVICE_PORT", name);
+        (void)snprintf(text, sizeof(text), "%d", port);
+        (void)snprintf(var, sizeof(var), "%s_SERVICE_PORT", name);
         if (i == 0)
             set_text(env, var, text, strlen(text));
         if (js_str(p, "name", NULL) != NULL) {
             upper(port_name, sizeof(port_name), js_str(p, "name", ""));
-            snprintf(var, sizeof(var), "%s_SERVICE_PORT_%s", name, port_name);
+            (void)snprintf(var, sizeof(var), "%s_SERVICE_PORT_%s", name, port_name);
             set_text(env, var, text, strlen(text));
         }
-        snprintf(text, sizeof(text), "tcp://%s:%d", ip, port);
-        snprintf(var, sizeof(var), "%s_PORT", name);
+        (void)snprintf(text, sizeof(text), "tcp://%s:%d", ip, port);
+        (void)snprintf(var, sizeof(var), "%s_PORT", name);
         if (i == 0)
             set_text(env, var, text, strlen(text));
-        snprintf(var, sizeof(var), "%s_PORT_%d_TCP", name, port);
+        (void)snprintf(var, sizeof(var), "%s_PORT_%d_TCP", name, port);
         set_text(env, var, text, strlen(text));
-        snprintf(var, sizeof(var), "%s_PORT_%d_TCP_ADDR", name, port);
+        (void)snprintf(var, sizeof(var), "%s_PORT_%d_TCP_ADDR", name, port);
         set_text(env, var, ip, strlen(ip));
     }
 }

@@ -108,11 +108,11 @@ static void conditions(json_t *list, const struct cl_pod_states *st, const char 
         ready = ready && ok;
         size_t n = strlen(unready);
         if (!ok)
-            snprintf(unready + n, sizeof(unready) - n, "%s%.60s", n > 0 ? " " : "",
-                     st->main[i].name);
+            (void)snprintf(unready + n, sizeof(unready) - n, "%s%.60s", n > 0 ? " " : "",
+                           st->main[i].name);
     }
     char msg[400];
-    snprintf(msg, sizeof(msg), "containers with unready status: [%s]", unready);
+    (void)snprintf(msg, sizeof(msg), "containers with unready status: [%s]", unready);
     const char *why = done ? "PodCompleted" : "ContainersNotReady";
     cl_condition_set(list, "PodReadyToStartContainers", "True", NULL, NULL, st->now_ns);
     cl_condition_set(list, "Initialized", init ? "True" : "False",

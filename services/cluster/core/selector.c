@@ -258,7 +258,7 @@ const char *cl_fields_name(const struct cl_selector *s)
 char *cl_selector_text(const struct cl_selector *s)
 {
     struct ac_buf b;
-    ac_buf_init(&b, 4 * CL_SELECTOR_MAX_BYTES);
+    ac_buf_init(&b, 4ul * CL_SELECTOR_MAX_BYTES);
     ac_buf_puts(&b, "");
     for (size_t i = 0; s != NULL && i < s->n; i++) {
         const struct term *t = &s->terms[i];

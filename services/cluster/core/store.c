@@ -180,7 +180,7 @@ void cl_uuid(const struct cl_store *s, char dst[37])
     for (size_t i = 0; i < sizeof(b); i++) {
         if (i == 4 || i == 6 || i == 8 || i == 10)
             *p++ = '-';
-        snprintf(p, 3, "%02x", b[i]);
+        (void)snprintf(p, 3, "%02x", b[i]);
         p += 2;
     }
     *p = '\0';
@@ -200,7 +200,7 @@ void cl_suffix(const struct cl_store *s, char *dst, size_t n)
 static void stamp_rv(struct cl_store *s, json_t *o)
 {
     char rv[24];
-    snprintf(rv, sizeof(rv), "%llu", (unsigned long long)++s->rv);
+    (void)snprintf(rv, sizeof(rv), "%llu", (unsigned long long)++s->rv);
     js_set_str(o, "metadata.resourceVersion", rv);
 }
 

@@ -89,9 +89,9 @@ static const char *container_reason(const json_t *cs, char *dst, size_t dst_size
         return reason;
     int64_t sig = js_int(t, "signal", 0);
     if (sig != 0)
-        snprintf(dst, dst_size, "Signal:%lld", (long long)sig);
+        (void)snprintf(dst, dst_size, "Signal:%lld", (long long)sig);
     else
-        snprintf(dst, dst_size, "ExitCode:%lld", (long long)js_int(t, "exitCode", 0));
+        (void)snprintf(dst, dst_size, "ExitCode:%lld", (long long)js_int(t, "exitCode", 0));
     return dst;
 }
 
@@ -108,9 +108,9 @@ static const char *init_reason(const json_t *pod, char *dst, size_t dst_size)
             continue;
         const char *why = container_reason(cs, buf, sizeof(buf));
         if (why != NULL && !ac_streq(why, "PodInitializing"))
-            snprintf(dst, dst_size, "Init:%s", why);
+            (void)snprintf(dst, dst_size, "Init:%s", why);
         else
-            snprintf(dst, dst_size, "Init:%zu/%zu", i, n);
+            (void)snprintf(dst, dst_size, "Init:%zu/%zu", i, n);
         return dst;
     }
     return NULL;
@@ -521,7 +521,7 @@ json_t *cl_table(enum cl_kind_id k, const json_t *objects, uint64_t rv, int64_t 
 {
     const struct column *cols = columns[k];
     char version[24];
-    snprintf(version, sizeof(version), "%llu", (unsigned long long)rv);
+    (void)snprintf(version, sizeof(version), "%llu", (unsigned long long)rv);
     json_t *defs = json_array(), *rows = json_array();
     for (size_t i = 0; with_header && i < COLUMNS_MAX && cols[i].name != NULL; i++)
         json_array_append_new(defs, json_pack("{s:s,s:s,s:s,s:s,s:i}", "name", cols[i].name, "type",

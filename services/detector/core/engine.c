@@ -88,7 +88,7 @@ static void send(struct engine *e, struct series *s, size_t i, const char *state
     const struct ac_rule *r = ac_ruleset_get(s->w.rules[i]->set, 0);
     const char *names[AC_ARRAY_LEN(m.values)];
     struct ac_buf b;
-    ac_buf_init(&b, 64 * 1024);
+    ac_buf_init(&b, 64 << 10);
     a->updated_ns = s->last_ns;
     m.sequence = ++a->sequence;
     m.severity = ac_severity_name(ac_rule_severity(r));

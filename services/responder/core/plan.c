@@ -10,7 +10,7 @@
 #include <aceso/str.h>
 
 #define MAX_CAUSES        3
-#define ROLLOUT_RECENT_NS (15 * 60 * AC_NS_PER_S)
+#define ROLLOUT_RECENT_NS (900 * AC_NS_PER_S)
 
 void ac_cluster_state_fini(struct ac_cluster_state *s)
 {
@@ -55,7 +55,7 @@ static void AC_PRINTF(6, 7)
         return; /* a name that long is not a Kubernetes name */
     va_list ap;
     va_start(ap, reason);
-    vsnprintf(o->reason, sizeof(o->reason), reason, ap);
+    (void)vsnprintf(o->reason, sizeof(o->reason), reason, ap);
     va_end(ap);
     l->n++;
 }
@@ -151,7 +151,7 @@ static void options_of(const struct ac_incident *inc, const struct ac_cluster_st
               "%s was rolled out to revision %d %lld s before the first alert", cause->component,
               d->revision, (long long)((inc->started_ns - d->changed_ns) / AC_NS_PER_S));
     if (l->n > at)
-        snprintf(l->o[at].pin, sizeof(l->o[at].pin), "%d", d->previous);
+        (void)snprintf(l->o[at].pin, sizeof(l->o[at].pin), "%d", d->previous);
     bool denied = ac_streq(cause->fault, "store_auth");
     if (denied)
         offer_restore(l, c, cause);
@@ -219,12 +219,14 @@ static void judge(struct ac_option *o, const struct ac_incident *inc,
     else if (p->expires_ns > 0 && now_ns >= p->expires_ns)
         ac_str_copy(o->refusal, sizeof(o->refusal), "dry run: the policy has expired");
     else if (p->allow && !(p->allow & (1u << o->kind)))
-        snprintf(o->refusal, sizeof(o->refusal), "the policy does not allow %s",
-                 ac_act_kind_name(o->kind));
+        (void)snprintf(o->refusal, sizeof(o->refusal), "the policy does not allow %s",
+                       ac_act_kind_name(o->kind));
     else if (ac_incident_acted(inc) >= max_actions)
-        snprintf(o->refusal, sizeof(o->refusal), "the cap of %u actions is reached", max_actions);
+        (void)snprintf(o->refusal, sizeof(o->refusal), "the cap of %u actions is reached",
+                       max_actions);
     else if (pods_touched(inc, c) + pods_of_option(o, c) > max_pods)
-        snprintf(o->refusal, sizeof(o->refusal), "it would touch more than %u pods", max_pods);
+        (void)snprintf(o->refusal, sizeof(o->refusal), "it would touch more than %u pods",
+                       max_pods);
 }
 
 void ac_plan_make(const struct ac_incident *inc, const struct ac_cluster_state *cluster,

@@ -80,7 +80,7 @@ static void AC_PRINTF(2, 3) summarise(struct ac_incident *i, const char *fmt, ..
     char text[512];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     ac_inc_set_str(&i->summary, text);
 }

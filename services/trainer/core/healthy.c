@@ -233,7 +233,8 @@ static void put_exact(struct ac_buf *b, const char *s)
 {
     char *t = ac_xstrdup(s);
     for (char *c = t; *c; c++)
-        *c = *c == '*' || (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
+        if (*c == '*' || (unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
     ac_buf_putc(b, '"');
     for (const char *c = t; *c; c++) {
         if (*c == '"' || *c == '\\')
@@ -301,7 +302,7 @@ static int attempt(const struct group *g, enum kind k, const struct stats *st, d
                    struct healthy_rule *ret, struct ac_err *err)
 {
     struct ac_buf b;
-    ac_buf_init(&b, 256 * 1024);
+    ac_buf_init(&b, 256 << 10);
     if (!put_rule(&b, g, k, st, slack)) {
         ac_buf_fini(&b);
         return 0;
@@ -351,7 +352,7 @@ static int train_group(const struct group *g, struct healthy_rule *ret, struct a
 static char *group_key(const struct healthy_series *s)
 {
     struct ac_buf b;
-    ac_buf_init(&b, 16 * 1024);
+    ac_buf_init(&b, 16 << 10);
     ac_buf_printf(&b, "%s %s", s->component, s->metric);
     for (size_t i = 0; i < s->n_labels; i++) {
         if (!is_instance_label(s->labels[i].key))

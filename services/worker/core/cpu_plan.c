@@ -266,10 +266,8 @@ static int compile(const struct wk_source *src, struct ac_arena *arena, struct c
         int64_t batch = g.batched ? wk_batch_size[b] : g.fixed_batch;
         rc = make_plan(&g, &l, batch, arena, &m->plans[b], &workspace, err);
         /* Some models hold shapes for one batch only: they run, but one at a time. */
-        if (rc && b > 0) {
-            rc = 0;
+        if (rc && b > 0)
             break;
-        }
         if (rc)
             return rc;
         m->base.info.compiled[b] = true;

@@ -59,7 +59,7 @@ static int constant(const struct builder *b, const struct wk_onnx_node *n, uint3
     *ret_t = NULL;
     if (i >= n->n_inputs || n->inputs[i][0] == '\0')
         return 0;
-    uint32_t v;
+    uint32_t v = 0;
     int rc = find(b, n, i, &v);
     if (rc)
         return rc;
@@ -70,7 +70,7 @@ static int constant(const struct builder *b, const struct wk_onnx_node *n, uint3
 static float tensor_f32(const struct wk_onnx_tensor *t, size_t i)
 {
     float f = 0;
-    memcpy(&f, (const char *)t->data + 4 * i, 4);
+    memcpy(&f, (const char *)t->data + 4ul * i, 4);
     return f;
 }
 
@@ -82,10 +82,10 @@ static int tensor_ints(const struct builder *b, const struct wk_onnx_node *n,
     x->n_axes = (uint32_t)t->elems;
     for (uint32_t i = 0; i < x->n_axes; i++) {
         if (t->dtype == WK_I64) {
-            memcpy(&x->axes[i], (const char *)t->data + 8 * i, 8);
+            memcpy(&x->axes[i], (const char *)t->data + 8ul * i, 8);
         } else {
             int32_t v;
-            memcpy(&v, (const char *)t->data + 4 * i, 4);
+            memcpy(&v, (const char *)t->data + 4ul * i, 4);
             x->axes[i] = v;
         }
     }

@@ -307,16 +307,23 @@ static int attr_lists(const struct reader *r, struct wk_wire w, struct wk_onnx_a
         return no_memory(r);
     for (w = whole; wk_wire_next(&w, &f);) {
         if (f.number == 8 && f.wire != WK_BYTES) {
+            AC_ASSERT(a->n_ints < n_ints);
             ints[a->n_ints++] = (int64_t)f.v;
         } else if (f.number == 8) {
             struct wk_wire in = wk_wire_nested(&w, &f);
             uint64_t v;
-            while (in.at != in.end && wk_wire_varint(&in, &v))
+            while (in.at != in.end && wk_wire_varint(&in, &v)) {
+                AC_ASSERT(a->n_ints < n_ints);
                 ints[a->n_ints++] = (int64_t)v;
+            }
         } else if (f.number == 7 && f.wire == WK_BYTES) {
-            memcpy(floats + a->n_floats, f.bytes, f.len / 4 * 4);
+            if (f.len >= 4) { /* without any there may be no array at all */
+                AC_ASSERT(floats && a->n_floats + f.len / 4 <= n_floats);
+                memcpy(floats + a->n_floats, f.bytes, f.len / 4 * 4);
+            }
             a->n_floats += f.len / 4;
         } else if (f.number == 7) {
+            AC_ASSERT(a->n_floats < n_floats);
             memcpy(&floats[a->n_floats++], &f.v, 4);
         }
     }

@@ -17,7 +17,7 @@ static int saved_stderr;
 
 static void capture(void)
 {
-    fflush(stderr);
+    (void)fflush(stderr);
     ac_cleanup(ac_free_p) char *path = ac_kit_file("log", NULL);
     saved_stderr = dup(2);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);

@@ -107,7 +107,7 @@ static void map_equals_the_model(void **state)
         uint64_t space = ac_rng_below(&r, 500) + 1;
         for (int op = 0; op < 3000; op++) {
             char key[8];
-            snprintf(key, sizeof(key), "%d", (int)ac_rng_below(&r, space));
+            (void)snprintf(key, sizeof(key), "%d", (int)ac_rng_below(&r, space));
             void *value = (void *)(uintptr_t)(ac_rng_u64(&r) | 1);
             size_t i = model_find(&m, key);
             if (ac_rng_below(&r, 2)) {
@@ -134,7 +134,7 @@ static void current_entry_may_be_removed_while_iterating(void **state)
     struct ac_map *m = ac_map_create(NULL);
     char key[16];
     for (int i = 0; i < 100; i++) {
-        snprintf(key, sizeof(key), "k%d", i);
+        (void)snprintf(key, sizeof(key), "k%d", i);
         ac_map_set(m, key, m);
     }
     int seen = 0;
@@ -155,9 +155,9 @@ static void churn_stays_small(void **state)
     struct ac_map *m = ac_map_create(NULL);
     char key[24];
     for (int i = 0; i < 1000000; i++) {
-        snprintf(key, sizeof(key), "%d", i);
+        (void)snprintf(key, sizeof(key), "%d", i);
         ac_map_set(m, key, m);
-        snprintf(key, sizeof(key), "%d", i - 10);
+        (void)snprintf(key, sizeof(key), "%d", i - 10);
         ac_map_take(m, key);
     }
     assert_int_equal(ac_map_len(m), 10);

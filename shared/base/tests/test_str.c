@@ -68,7 +68,7 @@ static void doubles_read_back_the_same(void **state)
 {
     (void)state;
     struct ac_rng r = ac_kit_rng(2);
-    setlocale(LC_ALL, "de_DE.UTF-8"); /* where installed: a decimal comma must not leak in */
+    (void)setlocale(LC_ALL, "de_DE.UTF-8"); /* where installed: a decimal comma must not leak in */
     for (int i = 0; i < 200000; i++) {
         uint64_t bits = ac_rng_u64(&r);
         double v, back;
@@ -82,7 +82,7 @@ static void doubles_read_back_the_same(void **state)
         assert_true(ac_str_to_f64(text, &back));
         assert_memory_equal(&back, &v, sizeof(v));
     }
-    setlocale(LC_ALL, "C");
+    (void)setlocale(LC_ALL, "C");
 }
 
 static void durations(void **state)
@@ -224,7 +224,7 @@ static void hashes_spread(void **state)
     int slots[256] = {0};
     for (int i = 0; i < 25600; i++) {
         char key[16];
-        snprintf(key, sizeof(key), "series-%d", i);
+        (void)snprintf(key, sizeof(key), "series-%d", i);
         slots[ac_hash_str(key) & 255]++;
     }
     for (int i = 0; i < 256; i++)

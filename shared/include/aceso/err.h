@@ -59,6 +59,10 @@ struct ac_err {
 
 /** Stores code and text; err may be NULL. Returns code, so that `return ac_err_set(...)` works. */
 int ac_err_set(struct ac_err *err, int code, const char *fmt, ...) AC_PRINTF(3, 4);
+#ifdef __clang_analyzer__ /* so that it sees that the result is the code, never 0 */
+int ac_err_seen_(const char *fmt, ...) AC_PRINTF(1, 2);
+#define ac_err_set(err, code, ...) ((void)ac_err_seen_(__VA_ARGS__), (void)(err), (code))
+#endif
 int ac_err_vset(struct ac_err *err, int code, const char *fmt, va_list ap) AC_PRINTF(3, 0);
 
 /** Puts "prefix: " before the text that err holds. Returns err->code (AC_EINTERNAL when err is

@@ -55,7 +55,8 @@ static inline void ac_list_splice(struct ac_list *dst, struct ac_list *src)
     ac_list_init(src);
 }
 #define AC_LIST_ENTRY(n, type, member) AC_CONTAINER_OF(n, type, member)
-/* The body may remove n. */
+/* The body may remove n. NOLINTBEGIN(bugprone-macro-parentheses): n is declared here. */
 #define AC_LIST_FOREACH(n, l)                                                                      \
     for (struct ac_list *n = (l)->next, *n##_next = n->next; n != (l);                             \
          n = n##_next, n##_next = n->next)
+/* NOLINTEND(bugprone-macro-parentheses) */

@@ -83,8 +83,8 @@ static void add_case(struct ac_rca_dataset *d, const char *dir, const char *fold
 
 int ac_rca_sockshop_list(const char *dir, struct ac_rca_dataset *ret, struct ac_err *err)
 {
-    char **folders;
-    size_t n;
+    char **folders = NULL;
+    size_t n = 0;
     struct ac_rca_dataset d = {0};
     int rc = list_dir(dir, &folders, &n, err);
     if (rc)
