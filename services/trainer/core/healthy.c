@@ -39,7 +39,9 @@ struct group {
 struct stats {
     size_t n;
     double min, median, max;
-    double least_median; /* over the series */
+    double least_mean;  /* over the series */
+    unsigned k, of;     /* durations are slow when k points of so many are ... */
+    double steady_peak; /* ... and the greatest value that they all reached in health */
 };
 
 static bool is_instance_label(const char *key)
@@ -49,6 +51,13 @@ static bool is_instance_label(const char *key)
             return true;
     }
     return false;
+}
+
+/* A tail of the requests of one second is their slowest few: it says nothing that lasts. */
+static bool is_tail(const char *metric)
+{
+    return ac_str_ends(metric, ".p99") || ac_str_ends(metric, ".p999") ||
+           ac_str_ends(metric, ".max");
 }
 
 static bool has(const char *s, const char *word)
@@ -62,7 +71,7 @@ static enum kind kind_of(const struct healthy_series *s)
     if (has(m, "error") || has(m, "failure"))
         return K_ERRORS;
     if (has(m, "duration") || has(m, "latency"))
-        return K_DURATION;
+        return is_tail(m) ? K_NONE : K_DURATION;
     if (has(m, "restart"))
         return K_RESTARTS;
     if (has(m, "ready") || has(m, "available") || has(m, "availability"))
@@ -91,29 +100,58 @@ static double observed(const struct healthy_series *s, size_t i)
     return d < 0 ? s->values[i] : d;
 }
 
+/* A pause of the machine makes a few seconds slow, a fault makes nearly all of them slow: a
+ * duration counts when it lasts for about this time. Points that are rarer are fewer. */
+static void choose_window(struct stats *st, int64_t step_ns)
+{
+    int64_t n = step_ns > 0 ? 7000000000 / step_ns : 7;
+    st->of = n >= 7 ? 7 : n >= 3 ? 5 : 3;
+    st->k = st->of == 3 ? 3 : st->of - 1;
+}
+
+/* The greatest value that k points of some window reached. */
+static double steady_peak(const struct healthy_series *s, const struct stats *st)
+{
+    double peak = 0, v[8];
+    for (size_t end = st->k; end <= s->n; end++) {
+        size_t n = 0;
+        for (size_t i = end > st->of ? end - st->of : 0; i < end; i++) {
+            if (isfinite(s->values[i]))
+                v[n++] = s->values[i];
+        }
+        qsort(v, n, sizeof *v, by_value);
+        if (n >= st->k)
+            peak = AC_MAX(peak, v[n - st->k]);
+    }
+    return peak;
+}
+
 static struct stats measure(const struct group *g)
 {
-    struct stats st = {.least_median = INFINITY};
+    struct stats st = {.least_mean = INFINITY};
     size_t total = 0;
+    choose_window(&st, g->first->step_ns);
     for (size_t i = 0; i < g->n; i++)
         total += g->s[i]->n;
     double *v = ac_xmalloc((total + 1) * sizeof *v);
     for (size_t i = 0; i < g->n; i++) {
         size_t from = st.n;
+        double sum = 0;
         for (size_t k = 0; k < g->s[i]->n; k++) {
             double x = observed(g->s[i], k);
-            if (isfinite(x))
-                v[st.n++] = x;
+            if (!isfinite(x))
+                continue;
+            v[st.n++] = x;
+            sum += x;
         }
-        if (st.n - from < POINTS_MIN / 2)
-            continue;
-        qsort(v + from, st.n - from, sizeof *v, by_value);
-        st.least_median = AC_MIN(st.least_median, v[from + (st.n - from) / 2]);
+        st.steady_peak = AC_MAX(st.steady_peak, steady_peak(g->s[i], &st));
+        if (st.n - from >= POINTS_MIN / 2)
+            st.least_mean = AC_MIN(st.least_mean, sum / (double)(st.n - from));
     }
-    qsort(v, st.n, sizeof *v, by_value);
     if (st.n) {
-        st.min = v[0];
+        qsort(v, st.n, sizeof *v, by_value);
         st.median = v[st.n / 2];
+        st.min = v[0];
         st.max = v[st.n - 1];
     }
     free(v);
@@ -122,29 +160,29 @@ static struct stats measure(const struct group *g)
 
 /* ---- clauses by kind; slack >= 1 widens a rule that spoke up on healthy data ---- */
 
-/* Smallest duration worth an alarm, in the metric's unit. */
+/* Smallest growth of a duration worth an alarm, in the metric's unit. */
 static double duration_floor(const char *unit)
 {
-    return strcmp(unit, "ms") == 0   ? 10
-           : strcmp(unit, "us") == 0 ? 10000
-           : strcmp(unit, "ns") == 0 ? 1e7
-                                     : 0.01;
+    return strcmp(unit, "ms") == 0   ? 70
+           : strcmp(unit, "us") == 0 ? 7e4
+           : strcmp(unit, "ns") == 0 ? 7e7
+                                     : 0.07;
 }
 
 static void put_duration(struct ac_buf *b, const struct stats *st, const char *unit, double slack)
 {
-    double limit = AC_MAX(3 * st->median, 1.5 * st->max) * slack + duration_floor(unit);
+    double limit = AC_MAX(3 * st->median, 1.5 * st->steady_peak) * slack + duration_floor(unit);
     ac_buf_printf(b,
-                  "    let usual = %.6g\n    let limit = %.6g\n    when x > limit for 2 of 3\n"
-                  "    until x < limit for 3 of 3\n",
-                  bank_round(st->median), bank_round(limit));
+                  "    let usual = %.6g\n    let limit = %.6g\n    let recent = median(x, 3)\n"
+                  "    when x > limit for %u of %u\n    until x < limit for 3 of 3\n",
+                  bank_round(st->median), bank_round(limit), st->k, st->of);
 }
 
 static void put_errors(struct ac_buf *b, const struct stats *st, const char *unit, bool counter,
                        double slack)
 {
     bool ratio = !counter && strcmp(unit, "1") == 0 && st->max <= 1;
-    double limit = ratio ? AC_MIN(AC_MAX(0.05, 1.5 * st->max + 0.02) * slack, 0.95)
+    double limit = ratio ? AC_MIN(AC_MAX(0.1, 1.5 * st->max + 0.02) * slack, 0.95)
                          : AC_MAX(1.0, 2 * st->max + 1) * slack;
     ac_buf_printf(b,
                   "    let usual = %.6g\n    let limit = %.6g\n    when x > limit for 2 of 3\n"
@@ -156,8 +194,8 @@ static void put_errors(struct ac_buf *b, const struct stats *st, const char *uni
  * deviations are less than the traffic itself. */
 static bool put_rate(struct ac_buf *b, const struct stats *st, double slack)
 {
-    static const unsigned windows[] = {3, 5, 10, 20};
-    double usual = st->least_median;
+    static const unsigned windows[] = {5, 10, 20, 40};
+    double usual = isfinite(st->least_mean) ? st->least_mean : 0;
     for (size_t i = 0; i < AC_ARRAY_LEN(windows) && usual > 0; i++) {
         double expected = usual * windows[i];
         double limit = AC_MIN(0.5 * usual, (expected - 6 * sqrt(expected)) / windows[i]) / slack;
@@ -176,7 +214,7 @@ static const char *reason_of(enum kind k)
 {
     switch (k) {
     case K_DURATION:
-        return "takes {x}, usually {usual} (limit {limit})";
+        return "takes {recent}, usually {usual} (limit {limit})";
     case K_ERRORS:
         return "errors: {x}, usually {usual} (limit {limit})";
     case K_RATE:
@@ -184,7 +222,7 @@ static const char *reason_of(enum kind k)
     case K_READY:
         return "only {x} ready, usually at least {usual}";
     case K_RESTARTS:
-        return "restarted {x} times since the point before";
+        return "restarted {more} times since the point before";
     default:
         return "the process was started anew, up for {x} s";
     }
@@ -212,8 +250,9 @@ static bool put_condition(struct ac_buf *b, enum kind k, const struct group *g,
                       bank_round(st->min) * (1 - 1e-9));
         return true;
     case K_RESTARTS:
-        ac_buf_puts(b, "    when x >= 1\n");
-        return st->max < 1 || !counter;
+        ac_buf_puts(b, counter ? "    let more = x\n    when more >= 1\n"
+                               : "    let more = diff(x, 1)\n    when more >= 1\n");
+        return true;
     default:
         ac_buf_puts(b, "    when diff(x, 1) < 0\n");
         return true;
