@@ -78,6 +78,8 @@ def serving(repository=MODELS, workers=("w1",), worker_options=(), controller_op
             for w in workers:
                 s.worker(w, *worker_options)
             yield s
+            codes = {name: s.end(name) for name in list(s.procs)}
+            assert set(codes.values()) <= {0}, codes
         finally:
             for p in s.procs.values():
                 p.kill()

@@ -98,7 +98,8 @@ void ctl_dispatch_settle(struct ctl_service *s);
 /** A checked request; in (and the bytes it points to) and what asked for it live in c's arena. Ends
  * c, now or later. */
 void ctl_dispatch_ask(struct ctl_service *s, struct ac_rpc_call *c, struct ctl_model *m,
-                      const struct ctl_infer *in, const char *id, int64_t deadline_ns);
+                      const struct ctl_infer *in, const char *id, int64_t came_ns,
+                      int64_t deadline_ns);
 void ctl_dispatch_result(struct ctl_service *s, struct ctl_worker *w,
                          const Aceso__V1__ActionResult *r);
 /** Calls ac_svc_stopped once nothing is pending, or the drain time is over. */

@@ -64,7 +64,8 @@ static void on_cancel(struct ac_rpc_call *c, void *arg)
 }
 
 void ctl_dispatch_ask(struct ctl_service *s, struct ac_rpc_call *c, struct ctl_model *m,
-                      const struct ctl_infer *in, const char *id, int64_t deadline_ns)
+                      const struct ctl_infer *in, const char *id, int64_t came_ns,
+                      int64_t deadline_ns)
 {
     struct ac_err err = AC_ERR_INIT;
     if (s->free_request == NIL) {
@@ -74,7 +75,6 @@ void ctl_dispatch_ask(struct ctl_service *s, struct ac_rpc_call *c, struct ctl_m
         ac_rpc_fail(c, &err);
         return;
     }
-    int64_t now = ctl_now(s);
     struct ctl_request *r = &s->requests[s->free_request];
     s->free_request = r->next_free;
     s->n_pending++;
@@ -83,14 +83,14 @@ void ctl_dispatch_ask(struct ctl_service *s, struct ac_rpc_call *c, struct ctl_m
     r->in = *in;
     r->id = id;
     r->s = s;
-    r->came_ns = now;
+    r->came_ns = came_ns;
     r->deadline_ns = deadline_ns;
     struct policy_request q = {.cookie = cookie_of(s, r),
                                .model = m->number,
                                .rows = in->rows,
                                .deadline_ns = deadline_ns};
     ac_rpc_on_cancel(c, on_cancel, r);
-    sched_arrive(s->sched, now, &q);
+    sched_arrive(s->sched, ctl_now(s), &q);
     ctl_dispatch_settle(s);
 }
 

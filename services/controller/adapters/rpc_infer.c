@@ -10,10 +10,11 @@
 #include "adapters/convert_pb.h"
 
 /* The deadline: the parameter or the call's own, whichever is sooner. */
-static int deadline_of(struct ctl_service *s, const struct ac_rpc_call *c,
-                       const Inference__ModelInferRequest *req, int64_t *ret_ns, struct ac_err *err)
+static int deadline_of(const struct ctl_service *s, const struct ac_rpc_call *c,
+                       const Inference__ModelInferRequest *req, int64_t now, int64_t *ret_ns,
+                       struct ac_err *err)
 {
-    int64_t us = 0, now = ctl_now(s);
+    int64_t us = 0;
     int rc = ctl_timeout_from_pb(req, &us, err);
     if (rc)
         return rc;
@@ -32,7 +33,7 @@ static int take(struct ctl_service *s, struct ac_rpc_call *c,
     struct ctl_model *m = ctl_catalog_find(s->catalog, req->model_name, req->model_version);
     struct ctl_infer_args args;
     struct ctl_infer in;
-    int64_t deadline = 0;
+    int64_t now = ctl_now(s), deadline = 0;
     if (s->stopping)
         return ac_err_set(err, AC_ENET, "the controller stops");
     if (!m && ac_str_empty(req->model_version))
@@ -48,10 +49,10 @@ static int take(struct ctl_service *s, struct ac_rpc_call *c,
     if (rc == 0)
         rc = ctl_infer_check(&m->what.info, m->what.max_rows, &args, &in, err);
     if (rc == 0)
-        rc = deadline_of(s, c, req, &deadline, err);
+        rc = deadline_of(s, c, req, now, &deadline, err);
     if (rc)
         return rc;
-    ctl_dispatch_ask(s, c, m, &in, req->id, deadline);
+    ctl_dispatch_ask(s, c, m, &in, req->id, now, deadline);
     return 0;
 }
 
