@@ -161,8 +161,11 @@ def test_alert_becomes_an_incident_on_the_page(servers, browser):
         assert "errors 0.98 > 0.05" in browser.text("#detail")
         responder, at = b.service("responder", f"--listen={at['grpc']}", f"--http-listen={at['http']}", *args)
         browser.wait("responder back", "document.querySelector('[data-service=responder]').innerText.includes('healthy')")
-        b.publish(f"aceso.alerts.{NS}", encode("Alert", alert("it-1", "frontend", "closed", 2)))
+        b.publish(f"aceso.alerts.{NS}", encode("Alert", alert("it-1", "frontend", "closed", 2, "errors 0")))
         browser.wait("resolved", "document.querySelector('#verdict').innerText.includes('No incident is open')", 40)
+        # Over, and why it was is still told.
+        over = c.json("/api/incidents")["incidents"][0]["alerts"][0]
+        assert (over["state"], over["reason"]) == ("closed", "errors 0.98 > 0.05")
         assert browser.complaints == []
     finally:
         browser.open("about:blank")  # else it goes on looking for this console

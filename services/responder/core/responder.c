@@ -238,6 +238,13 @@ const struct ac_incident *ac_responder_alert(struct ac_responder *r, int64_t now
     return i;
 }
 
+const struct ac_inc_alert *ac_responder_find_alert(const struct ac_responder *r,
+                                                   const char *alert_id)
+{
+    const struct ac_incident *i = with_alert(r, alert_id);
+    return i ? &i->alerts[ac_incident_find_alert(i, alert_id)] : NULL;
+}
+
 /* ---- diagnosis and plan ---- */
 
 static void record(struct ac_responder *r, struct ac_incident *i, int64_t now_ns,

@@ -48,6 +48,10 @@ struct ac_alert_in {
 const struct ac_incident *ac_responder_alert(struct ac_responder *r, int64_t now_ns,
                                              const struct ac_alert_in *a);
 
+/** What is known of an alert; NULL when no incident in memory has it. */
+const struct ac_inc_alert *ac_responder_find_alert(const struct ac_responder *r,
+                                                   const char *alert_id);
+
 struct ac_diagnosed_in {
     bool ok;             /* an answer with at least one cause and enough confidence */
     const char *problem; /* when not ok: why, for the record */
