@@ -70,13 +70,13 @@ class Chromium:
         elif method == "Log.entryAdded" and p["entry"]["level"] in ("error", "warning"):
             self.complaints.append(f'{p["entry"]["text"]} {p["entry"].get("url", "")}')
 
-    def call(self, method, **params):
+    def call(self, method, limit_s=30, **params):
         self.last += 1
         message = {"id": self.last, "method": method, "params": params}
         if self.session:
             message["sessionId"] = self.session
         os.write(self.out, json.dumps(message).encode() + b"\0")
-        end = time.monotonic() + 30
+        end = time.monotonic() + limit_s
         while self.last not in self.answers:
             self._read(end)
         answer = self.answers.pop(self.last)
@@ -87,8 +87,8 @@ class Chromium:
     def open(self, url):
         self.call("Page.navigate", url=url)
 
-    def js(self, expression):
-        got = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+    def js(self, expression, limit_s=30):
+        got = self.call("Runtime.evaluate", limit_s, expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in got:
             raise AssertionError(got["exceptionDetails"])
         return got["result"].get("value")
@@ -104,7 +104,7 @@ class Chromium:
             const watch = new MutationObserver(look);
             watch.observe(document, {{subtree: true, childList: true, characterData: true, attributes: true}});
             if (!look()) setTimeout(() => {{ watch.disconnect(); done(ok()); }}, {int(seconds * 1000)});
-        }})""")
+        }})""", seconds + 30)
         assert got, f"{what}: not within {seconds} s; the page shows:\n{self.text()}"
 
     def dark(self, on):

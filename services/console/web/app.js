@@ -53,10 +53,11 @@ function serviceTile(s) {
     facts.push(`up ${span(known.services.now_ns - s.started_ns)}`);
   if (s.restarts)
     facts.push(`${s.restarts} ${s.restarts === 1 ? "restart" : "restarts"}`);
-  if (s.version)
-    facts.push(s.version);
+  const mine = known.services.services.find(x => x.name === "console");
+  if (s.version && mine && s.version !== mine.version)
+    facts.push(`version ${s.version}`);
   const sick = s.state === "down" || s.state === "not_ready";
-  return el("li", {class: `service ${s.state}`, title: s.address, "data-service": s.name},
+  return el("li", {class: `service ${s.state}`, title: [s.address, s.version].filter(Boolean).join(", version "), "data-service": s.name},
     el("h3", {}, el("span", {class: "dot", "aria-hidden": "true"}), s.name),
     el("p", {}, s.about),
     sick ? el("p", {class: "why"}, `${word(s.state)} since ${clock(s.since_ns)}${s.detail ? `: ${s.detail}` : ""}`)

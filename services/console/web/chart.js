@@ -59,7 +59,7 @@ export function chart(series, from, to, startedMs, endedMs, title) {
     root.append(svg("rect", {class: "open-span", x: x(startedMs), y: TOP, width: Math.max(0, right - x(startedMs)),
                              height: H - TOP - BOTTOM}),
                 svg("line", {class: "mark", x1: x(startedMs), x2: x(startedMs), y1: TOP - 4, y2: H - BOTTOM}),
-                svg("text", {class: "mark-label", x: x(startedMs) + 5, y: TOP - 7}, "alert"));
+                svg("text", {class: "mark-label", x: x(startedMs), y: TOP - 7, "text-anchor": "middle"}, "alert"));
   }
   if (series.unit && series.unit !== "1")
     root.append(svg("text", {x: 2, y: 12}, series.unit));

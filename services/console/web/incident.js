@@ -99,7 +99,7 @@ async function fillChart(box, a, key) {
     const j = await (await fetch(`/api/series?${q}`)).json();
     const s = (j.series || []).find(x => x.points.some(p => p[1] !== null));
     const title = `${nameOf(a.series)} around the alert's start at ${clock(a.started_ns)}`;
-    node = s ? chart(s, from / 1e6, to / 1e6, a.started_ns / 1e6, a.ended_ns / 1e6, title)
+    node = s ? chart(s, Math.max(from / 1e6, s.points[0][0]), to / 1e6, a.started_ns / 1e6, a.ended_ns / 1e6, title)
       : el("p", {class: "muted"}, j.unavailable ? `No chart: the ${j.unavailable.service}: ${j.unavailable.reason}.`
                                 : j.error ? `No chart: ${j.error}.` : "No points of this series are stored.");
   } catch {
@@ -132,7 +132,7 @@ function alertCard(a, index) {
 
 function alerts(i) {
   const list = i.alerts.map((a, k) => [a, k]);
-  const head = list.slice(0, 5), rest = list.slice(5);
+  const head = list.slice(0, 3), rest = list.slice(3);
   return el("section", {}, el("h3", {}, `Alerts (${list.length})`),
     el("ul", {class: "alerts"}, head.map(([a, k]) => alertCard(a, k))),
     rest.length > 0 && el("details", {"data-key": "more-alerts"}, el("summary", {}, `${rest.length} more`),
@@ -141,14 +141,41 @@ function alerts(i) {
 
 const ACTION_TONE = {done: "ok", failed: "bad", refused: "warn", intended: "info", dry_run: "info"};
 
+// Alerts that come within seconds of each other are one event: a fault shows in many places at once.
+const TOGETHER_NS = 5e9;
+
+function clusters(list, time) {
+  const out = [];
+  for (const a of [...list].sort((x, y) => x[time] - y[time])) {
+    const last = out[out.length - 1];
+    if (last && a[time] - last[last.length - 1][time] <= TOGETHER_NS)
+      last.push(a);
+    else
+      out.push([a]);
+  }
+  return out;
+}
+
+function alertEvent(list, time, tone, one, many) {
+  const name = a => nameOf(a.series) || a.rule, first = list[0];
+  const reason = time === "started_ns" ? first.reason : "";
+  if (list.length === 1)
+    return {ns: first[time], tone, title: `${one}: ${name(first)}`, sub: reason};
+  const where = [...new Set(list.map(a => a.series && a.series.component).filter(Boolean))];
+  const each = el("details", {"data-key": `${time}-${first[time]}`}, el("summary", {}, "Each of them"),
+    el("ul", {class: "each"}, list.map(a => el("li", {}, el("time", {}, clock(a[time], true)), ` ${name(a)} `,
+      el("span", {class: "muted"}, time === "started_ns" ? a.reason : "")))));
+  return {ns: first[time], tone, title: `${list.length} ${many}: ${where.join(", ")}`, more: each,
+          sub: `within ${span(list[list.length - 1][time] - first[time])}${reason ? `; the first: ${reason}` : ""}`};
+}
+
 function eventsOf(i) {
   const out = [];
   const add = (ns, tone, title, sub) => ns && out.push({ns, tone, title, sub});
-  for (const a of i.alerts) {
-    add(a.started_ns, "bad", `Alert: ${nameOf(a.series) || a.rule}`, a.reason);
-    if (a.state === "closed")
-      add(a.ended_ns, "ok", `Cleared: ${nameOf(a.series) || a.rule}`);
-  }
+  for (const c of clusters(i.alerts, "started_ns"))
+    out.push(alertEvent(c, "started_ns", "bad", "Alert", "alerts"));
+  for (const c of clusters(i.alerts.filter(a => a.state === "closed" && a.ended_ns), "ended_ns"))
+    out.push(alertEvent(c, "ended_ns", "ok", "Cleared", "alerts cleared"));
   add(i.detected_ns, "warn", "Incident opened", i.namespace && `namespace ${i.namespace}`);
   const d = i.diagnosis, best = d && !d.abstained && d.root_causes[0];
   add(i.diagnosed_ns, "info", best ? `Root cause: ${best.component}` : "Diagnosis without a cause", best ? best.text : d && d.text);
@@ -158,13 +185,13 @@ function eventsOf(i) {
   }
   add(i.mitigated_ns, "ok", "The repair held");
   add(i.resolved_ns, "ok", "Resolved", i.resolved_ns && `after ${span(i.resolved_ns - i.started_ns)}`);
-  return out.sort((a, b) => a.ns - b.ns);
+  return out.sort((x, y) => x.ns - y.ns);
 }
 
 function timeline(i) {
   return el("section", {}, el("h3", {}, "Timeline"), el("ol", {class: "timeline"}, eventsOf(i).map(e =>
     el("li", {class: e.tone}, el("time", {title: day(e.ns)}, clock(e.ns, true)),
-       el("div", {}, el("p", {}, el("b", {}, e.title)), e.sub && el("p", {class: "sub"}, e.sub))))));
+       el("div", {}, el("p", {}, el("b", {}, e.title)), e.sub && el("p", {class: "sub"}, e.sub), e.more)))));
 }
 
 function trail(i) {
@@ -184,7 +211,7 @@ export function detail(i) {
        el("p", {class: "row"}, badge(i.state), el("span", {}, i.namespace), el("span", {class: "mono"}, idOf(i)),
           el("span", {}, day(i.started_ns))),
        el("h2", {}, i.summary || titleOf(i))),
-    milestones(i), cause(i), proof(i), alerts(i), timeline(i), trail(i),
+    milestones(i), cause(i), proof(i), timeline(i), trail(i), alerts(i),
   ];
 }
 
