@@ -95,7 +95,7 @@ ALL_BINS += $$($(1)_bin)
 endif
 $$(foreach t,$$(wildcard services/$(1)/tests/unit/test_*.c),$$(call unit_test,$(1),$$(t),$$($(1)_fakes_src),$$($(1)_archives) $$(KIT) $$(PURE),$$($(1)_CORELIBS) $$(LIBS_PURE)))
 $$(foreach t,$$(wildcard services/$(1)/tests/adapters/test_*.c),$$(call unit_test,$(1),$$(t),$$($(1)_fakes_src) $$($(1)_shell_src),$$($(1)_archives) $$(KIT) $$(FULL) $$(PROTO) $$(PURE),$$($(1)_LIBS) $$(LIBS_ALL)))
-$$(foreach t,$$(wildcard services/$(1)/tests/bench/bench_*.c),$$(call bench_program,$(1),$$(t),$$($(1)_shell_src),$$($(1)_archives) $$(FULL) $$(PROTO) $$(PURE),$$($(1)_LIBS) $$(LIBS_ALL)))
+$$(foreach t,$$(wildcard services/$(1)/tests/bench/bench_*.c),$$(call bench_program,$(1),$$(t),$$($(1)_shell_src),$$($(1)_archives) $$(KIT) $$(FULL) $$(PROTO) $$(PURE),$$($(1)_LIBS) $(LIBS_TEST) $$(LIBS_ALL)))
 $$(foreach t,$$(wildcard services/$(1)/tests/fuzz/fuzz_*.c),$$(call fuzz_target,$(1),$$(t)))
 endef
 

@@ -15,7 +15,7 @@
 #include <aceso/str.h>
 #include <aceso/v1/telemetry.pb-c.h>
 
-#include "adapters/otlp.h"
+#include "adapters/convert.h"
 
 #define HTTP_ARENA_BASE   (4u << 20)
 #define HTTP_ARENA_FACTOR 8u

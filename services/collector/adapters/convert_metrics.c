@@ -8,7 +8,7 @@
 #include <aceso/str.h>
 #include <aceso/v1/telemetry.pb-c.h>
 
-#include "adapters/otlp.h"
+#include "adapters/convert.h"
 
 typedef Opentelemetry__Proto__Metrics__V1__Metric otlp_metric;
 typedef Opentelemetry__Proto__Metrics__V1__NumberDataPoint otlp_number;

@@ -7,7 +7,7 @@
 #include <aceso/pbx.h>
 #include <aceso/str.h>
 
-#include "adapters/otlp.h"
+#include "adapters/convert.h"
 
 #define MAX_DEPTH 8
 

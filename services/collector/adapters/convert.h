@@ -44,7 +44,7 @@ void col_out_warn(struct col_out *o, const char *what);
 int col_out_time(const struct col_out *o, uint64_t time_ns, int64_t *ret_ns,
                  struct ac_err *err) AC_MUST_USE;
 
-/* adapters/otlp_value.c. Texts are views or live in o's arena; NULL when that is full. */
+/* adapters/convert_value.c. Texts are views or live in o's arena; NULL when that is full. */
 const char *col_value_text(struct col_out *o, const otlp_any *v);
 /** At most max of them; what cannot be had is left out with a warning. */
 size_t col_attributes(struct col_out *o, otlp_kv *const *in, size_t n, struct col_label *out,
@@ -53,7 +53,7 @@ size_t col_attributes(struct col_out *o, otlp_kv *const *in, size_t n, struct co
 const char *col_clean(struct col_out *o, const char *s, size_t max);
 void col_source(struct col_out *o, const otlp_resource *r, struct col_source *ret);
 
-/* adapters/otlp_metrics.c, otlp_events.c */
+/* adapters/convert_metrics.c, convert_events.c */
 void col_convert_metrics(struct collector *c, const otlp_metrics *m, struct col_out *o);
 void col_convert_traces(const otlp_traces *m, struct col_out *o);
 void col_convert_logs(const otlp_logs *m, struct col_out *o);

@@ -6,7 +6,7 @@
 #include <aceso/str.h>
 #include <aceso/v1/telemetry.pb-c.h>
 
-#include "adapters/otlp.h"
+#include "adapters/convert.h"
 
 typedef Opentelemetry__Proto__Trace__V1__Span otlp_span;
 typedef Opentelemetry__Proto__Logs__V1__LogRecord otlp_log;

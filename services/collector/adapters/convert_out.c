@@ -7,7 +7,7 @@
 #include <aceso/pbx.h>
 #include <aceso/str.h>
 
-#include "adapters/otlp.h"
+#include "adapters/convert.h"
 
 #define ENTRY_MAX   (512u << 10)
 #define AHEAD_NS    (3600 * AC_NS_PER_S) /* clocks may differ, but not by more */
