@@ -335,7 +335,7 @@ static void open_conn(struct proxy *p, struct px_listener *l, int fd,
     ac_metric_add(p->m_conns, 1);
     ac_metric_set(p->m_open, (double)p->n_conns);
     if (p->faults)
-        px_resolve(p);
+        px_resolve(p, false);
     if (epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &ev) != 0 || !dial(p, c)) {
         conn_close(p, c, true);
         return;
@@ -532,6 +532,7 @@ int proxy_create(struct ac_metrics *m, struct cl_store *s, struct runtime *rt, s
                                "Connections to service addresses that are open.", NULL, NULL);
     p->m_bytes = ac_metrics_get(m, AC_METRIC_COUNTER, "aceso_cluster_proxy_bytes_total",
                                 "Bytes passed on, both directions.", NULL, NULL);
+    p->diag = -1;
     p->epoll = epoll_create1(EPOLL_CLOEXEC);
     p->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (p->epoll < 0 || p->wake < 0 || epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->wake, &ev) != 0 ||
@@ -566,6 +567,9 @@ void proxy_destroy(struct proxy *p)
         close(p->epoll);
     if (p->wake >= 0)
         close(p->wake);
+    if (p->diag >= 0)
+        close(p->diag);
+    free(p->processes);
     json_decref(p->last);
     json_decref(p->pending);
     json_decref(p->plan);

@@ -4,16 +4,21 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <arpa/inet.h>
 #include <dirent.h>
-#include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 
-#define RTO_NS     (200 * AC_NS_PER_MS) /* first retransmission of a lost segment */
-#define LOST_MAX   7                    /* then it is as good as cut: 25 s */
-#define TCP_TABLE  (8u << 20)
-#define WANTED_MAX 4096
+#include <aceso/log.h>
+
+#define RTO_NS           (200 * AC_NS_PER_MS) /* first retransmission of a lost segment */
+#define LOST_MAX         7                    /* then it is as good as cut: 25 s */
+#define PROCESSES_OLD_NS (100 * AC_NS_PER_MS)
 
 static bool listed(const json_t *uids, const char *uid)
 {
@@ -82,8 +87,14 @@ void px_conn_faults(struct proxy *p, struct px_conn *c)
 void px_apply_faults(struct proxy *p)
 {
     p->faults = json_array_size(js_at(p->plan, "faults")) > 0;
+    /* Other pods may be named now than when a connection was looked at. */
+    AC_LIST_FOREACH(n, &p->conns)
+    {
+        struct px_conn *c = AC_LIST_ENTRY(n, struct px_conn, node);
+        c->resolved = c->client_uid[0] != '\0';
+    }
     if (p->faults)
-        px_resolve(p);
+        px_resolve(p, true);
     AC_LIST_FOREACH(n, &p->conns)
     px_conn_faults(p, AC_LIST_ENTRY(n, struct px_conn, node));
 }
@@ -108,93 +119,138 @@ int64_t px_due(struct proxy *p, struct px_flow *f, int64_t now)
 
 /* ---- whose socket is it ---- */
 
-struct wanted {
-    unsigned long inode;
-    struct px_conn *c;
-};
-
-static char *read_all(const char *path, size_t max, size_t *ret_len)
+/* The socket of the client's end: its inode, 0 when it is gone. The kernel finds it by its
+ * addresses in microseconds; /proc/net/tcp would list every socket of the machine for each new
+ * connection. */
+static unsigned find_inode(struct proxy *p, const struct px_conn *c)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    size_t n = 0, cap = 65536;
-    if (fd < 0)
-        return NULL;
-    char *buf = ac_xmalloc(cap + 1);
-    for (ssize_t r; n < max && (r = read(fd, buf + n, cap - n)) > 0;) {
-        n += (size_t)r;
-        if (n == cap) {
-            cap *= 2;
-            buf = ac_xrealloc(buf, cap + 1);
+    struct {
+        struct nlmsghdr h;
+        struct inet_diag_req_v2 r;
+    } ask = {.h = {.nlmsg_len = sizeof(ask),
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = NLM_F_REQUEST},
+             .r = {.sdiag_family = AF_INET,
+                   .sdiag_protocol = IPPROTO_TCP,
+                   .idiag_states = ~0U,
+                   .id = {.idiag_sport = c->peer.sin_port,
+                          .idiag_src = {c->peer.sin_addr.s_addr},
+                          .idiag_dport = c->l->addr.sin_port,
+                          .idiag_dst = {c->l->addr.sin_addr.s_addr},
+                          .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}}};
+    union {
+        struct nlmsghdr h;
+        char bytes[4096];
+    } answer;
+    if (p->diag < 0) {
+        struct timeval limit = {.tv_usec = 100000};
+        p->diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+        if (p->diag < 0) {
+            AC_LOGE("proxy", "no_sock_diag", AC_KS("msg", strerror(errno)));
+            return 0;
         }
+        (void)setsockopt(p->diag, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     }
-    close(fd);
-    buf[n] = '\0';
-    *ret_len = n;
-    return buf;
+    ssize_t n = send(p->diag, &ask, sizeof(ask), 0) == sizeof(ask)
+                    ? recv(p->diag, &answer, sizeof(answer), 0)
+                    : -1;
+    if (n < 0) { /* an answer that comes late must not be taken for the next one's */
+        close(p->diag);
+        p->diag = -1;
+        return 0;
+    }
+    if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct inet_diag_msg)) ||
+        answer.h.nlmsg_type != SOCK_DIAG_BY_FAMILY)
+        return 0;
+    return ((const struct inet_diag_msg *)NLMSG_DATA(&answer.h))->idiag_inode;
 }
 
-/* A row "  n: LOCAL:PORT REMOTE:PORT ST ... inode": the client's end is local there. */
-static size_t find_inodes(struct proxy *p, struct wanted *w, size_t max)
+static bool named(const json_t *faults, const char *uid)
 {
-    size_t n = 0, len = 0;
-    ac_cleanup(ac_free_p) char *text = read_all("/proc/net/tcp", TCP_TABLE, &len);
-    char *rest = text;
-    for (char *line; rest != NULL && n < max && (line = ac_str_next(&rest, '\n')) != NULL;) {
-        unsigned la, lp, ra, rp;
-        unsigned long inode;
-        if (sscanf(line, " %*d: %8X:%4X %8X:%4X %*X %*s %*s %*s %*u %*u %lu", &la, &lp, &ra, &rp,
-                   &inode) != 5)
+    size_t i;
+    json_t *f;
+    json_array_foreach(faults, i, f)
+    {
+        if (listed(js_at(f, "sources"), uid) || listed(js_at(f, "targets"), uid))
+            return true;
+    }
+    return false;
+}
+
+static void find_processes(struct proxy *p)
+{
+    const json_t *faults = js_at(p->plan, "faults");
+    DIR *d = opendir("/proc");
+    p->n_processes = 0;
+    p->processes_ns = ac_now_ns();
+    for (const struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        struct px_process proc;
+        int64_t pid;
+        if (!ac_str_to_i64(e->d_name, &pid) || !runtime_pod_of_pid((int)pid, proc.uid) ||
+            !named(faults, proc.uid))
+            continue;
+        proc.pid = (int)pid;
+        ac_grow(&p->processes, &p->cap_processes, p->n_processes + 1, sizeof(proc));
+        p->processes[p->n_processes++] = proc;
+    }
+    if (d != NULL)
+        closedir(d);
+}
+
+/* How many connections are still nobody's. */
+static size_t match_fds(struct proxy *p, const struct px_process *proc)
+{
+    char dir[40], link[64];
+    size_t left = 0;
+    snprintf(dir, sizeof(dir), "/proc/%d/fd", proc->pid);
+    DIR *d = opendir(dir);
+    for (const struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        ssize_t k = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
+        unsigned inode;
+        if (k <= 0)
+            continue;
+        link[k] = '\0';
+        if (sscanf(link, "socket:[%u]", &inode) != 1)
             continue;
         AC_LIST_FOREACH(node, &p->conns)
         {
             struct px_conn *c = AC_LIST_ENTRY(node, struct px_conn, node);
-            if (c->resolved || c->peer.sin_addr.s_addr != la || ntohs(c->peer.sin_port) != lp ||
-                c->l->addr.sin_addr.s_addr != ra || ntohs(c->l->addr.sin_port) != rp)
-                continue;
-            w[n++] = (struct wanted){inode, c};
-            break;
+            if (!c->resolved && c->inode == inode && inode != 0)
+                ac_str_copy(c->client_uid, sizeof(c->client_uid), proc->uid);
         }
-    }
-    return n;
-}
-
-static void match_fds(int pid, const char *uid, struct wanted *w, size_t n)
-{
-    char dir[40], link[64];
-    snprintf(dir, sizeof(dir), "/proc/%d/fd", pid);
-    DIR *d = opendir(dir);
-    if (d == NULL)
-        return;
-    for (const struct dirent *e; (e = readdir(d)) != NULL;) {
-        ssize_t k = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
-        unsigned long inode;
-        if (k <= 0)
-            continue;
-        link[k] = '\0';
-        if (sscanf(link, "socket:[%lu]", &inode) != 1)
-            continue;
-        for (size_t i = 0; i < n; i++)
-            if (w[i].inode == inode)
-                ac_str_copy(w[i].c->client_uid, sizeof(w[i].c->client_uid), uid);
-    }
-    closedir(d);
-}
-
-void px_resolve(struct proxy *p)
-{
-    struct wanted *w = ac_xcalloc(WANTED_MAX, sizeof(*w));
-    size_t n = find_inodes(p, w, WANTED_MAX);
-    DIR *d = n > 0 ? opendir("/proc") : NULL;
-    for (const struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-        char uid[40];
-        int64_t pid;
-        if (ac_str_to_i64(e->d_name, &pid) && runtime_pod_of_pid((int)pid, uid))
-            match_fds((int)pid, uid, w, n);
     }
     if (d != NULL)
         closedir(d);
-    /* What was not found is not of a pod: the load generator, a shell. */
+    AC_LIST_FOREACH(node, &p->conns)
+    {
+        struct px_conn *c = AC_LIST_ENTRY(node, struct px_conn, node);
+        left += !c->resolved && c->inode != 0 && c->client_uid[0] == '\0';
+    }
+    return left;
+}
+
+static size_t match_all(struct proxy *p)
+{
+    size_t left = 1;
+    for (size_t i = 0; i < p->n_processes && left > 0; i++)
+        left = match_fds(p, &p->processes[i]);
+    return left;
+}
+
+void px_resolve(struct proxy *p, bool fresh)
+{
+    AC_LIST_FOREACH(node, &p->conns)
+    {
+        struct px_conn *c = AC_LIST_ENTRY(node, struct px_conn, node);
+        c->inode = c->resolved ? 0 : find_inode(p, c);
+    }
+    if (fresh)
+        find_processes(p);
+    /* Nobody's: of another pod, the load generator, a shell, or of a process that is new. */
+    if (match_all(p) > 0 && ac_now_ns() - p->processes_ns > PROCESSES_OLD_NS) {
+        find_processes(p);
+        (void)match_all(p);
+    }
     AC_LIST_FOREACH(node, &p->conns)
     AC_LIST_ENTRY(node, struct px_conn, node)->resolved = true;
-    free(w);
 }

@@ -41,6 +41,11 @@ struct px_flow {
     double loss;
 };
 
+struct px_process {
+    int pid;
+    char uid[40]; /* of its pod */
+};
+
 struct px_conn;
 struct px_end { /* what epoll hands back */
     enum {
@@ -75,6 +80,7 @@ struct px_conn {
     struct sockaddr_in peer;
     struct px_flow up, down; /* client to server, server to client */
     char client_uid[40], server_uid[40];
+    unsigned inode; /* of the client's socket, while it is looked for */
     bool resolved, connecting, dead;
     size_t tries;
 };
@@ -96,6 +102,10 @@ struct proxy {
     struct ac_list conns;
     size_t n_conns;
     bool faults;
+    int diag;                     /* netlink socket that tells a connection's inode; -1 = not yet */
+    struct px_process *processes; /* of the pods that the faults name */
+    size_t n_processes, cap_processes;
+    int64_t processes_ns; /* when they were looked up */
     struct ac_rng rng;
     struct ac_metric *m_conns, *m_open, *m_bytes;
     char scratch[PX_CHUNK];
@@ -104,8 +114,8 @@ struct proxy {
 /** Sets the flows' faults from the plan; finds out whose the client is where that matters. */
 void px_apply_faults(struct proxy *p);
 void px_conn_faults(struct proxy *p, struct px_conn *c);
-/** Fills client_uid of all connections that are not resolved: by the peer's address, /proc/net/tcp
- * and the descriptors of pods' processes. */
-void px_resolve(struct proxy *p);
+/** Fills client_uid of the connections that are not resolved and whose client is a pod that the
+ * faults name. fresh: the processes of those pods are looked up anew. */
+void px_resolve(struct proxy *p, bool fresh);
 /** When a piece of data that arrives now may be passed on. */
 int64_t px_due(struct proxy *p, struct px_flow *f, int64_t now);

@@ -25,10 +25,10 @@ struct lab_objective {
 };
 
 /* From the healthy baseline: twice its error ratio and 2 % on top; three times its 90th percentile,
- * at least a quarter of a second. */
+ * at least half a second. */
 #define LAB_ERROR_RATIO_MARGIN 0.02
 #define LAB_P90_FACTOR         3.0
-#define LAB_P90_FLOOR_S        0.25
+#define LAB_P90_FLOOR_S        0.5
 
 /** False when a class has no request in [from, to): no objective can be had. */
 bool lab_objective_from_baseline(const struct lab_point *p, size_t n, int classes, int64_t from_ns,
