@@ -17,6 +17,7 @@
 struct det_conf {
     char *trainer_addr;
     int64_t poll_ns, snapshot_ns, silence_ns, forget_ns, keep_ns;
+    uint64_t state_max_bytes;
 };
 
 struct det_snapshot; /* snapshot.c */
@@ -68,7 +69,7 @@ struct det_service {
     struct det_rules rules, next; /* in force; to be taken (bytes NULL: none) */
 
     struct ac_metric *m_alerts, *m_repeats, *m_bad, *m_points, *m_late, *m_refused, *m_series,
-        *m_open, *m_rules, *m_lag, *m_snapshots;
+        *m_open, *m_rules, *m_unwatched, *m_state, *m_lag, *m_snapshots;
     struct engine_counts exported;
 };
 

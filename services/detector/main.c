@@ -38,6 +38,8 @@ static void export_counts(void *arg)
     ac_metric_set(s->m_series, (double)n.series);
     ac_metric_set(s->m_open, (double)n.open);
     ac_metric_set(s->m_rules, (double)n.rules);
+    ac_metric_set(s->m_state, (double)n.state_bytes);
+    ac_metric_set(s->m_unwatched, (double)n.unwatched);
 }
 
 static void metrics(struct det_service *s, struct ac_svc *svc)
@@ -56,6 +58,10 @@ static void metrics(struct det_service *s, struct ac_svc *svc)
     s->m_series = metric(svc, AC_METRIC_GAUGE, "aceso_detector_series", "Series followed.");
     s->m_open = metric(svc, AC_METRIC_GAUGE, "aceso_detector_alerts_open", "Alerts open.");
     s->m_rules = metric(svc, AC_METRIC_GAUGE, "aceso_detector_rules", "Rules in force.");
+    s->m_state = metric(svc, AC_METRIC_GAUGE, "aceso_detector_state_bytes",
+                        "Memory that the rules' states need.");
+    s->m_unwatched = metric(svc, AC_METRIC_GAUGE, "aceso_detector_unwatched",
+                            "Rules of series that are not evaluated: --state-max has no room.");
     s->m_lag = metric(svc, AC_METRIC_GAUGE, "aceso_detector_lag_seconds",
                       "From storing a message in the stream to taking it, last message.");
     s->m_snapshots =

@@ -71,7 +71,9 @@ static void emit(const struct engine_alert *a, void *arg)
 
 void det_alerts_init(struct det_service *s)
 {
-    const struct engine_opts o = {s->conf->silence_ns, s->conf->forget_ns};
+    const struct engine_opts o = {.silence_ns = s->conf->silence_ns,
+                                  .forget_ns = s->conf->forget_ns,
+                                  .state_max = s->conf->state_max_bytes};
     s->engine = engine_create(&o, emit, s);
     s->outbox = outbox_create(send, s);
     s->repeats = ac_map_create(free);

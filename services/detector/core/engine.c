@@ -12,8 +12,10 @@
 #define UPDATE_EVERY 30 /* flagged points */
 #define STATE_MAX    (64u << 20)
 
-static void watch_fini(struct watch *w)
+static void watch_fini(struct engine *e, struct watch *w)
 {
+    e->counts.state_bytes -= w->bytes;
+    e->counts.unwatched -= w->unwatched;
     ac_eval_destroy(w->eval);
     ac_plan_destroy(w->plan);
     free(w->rules);
@@ -26,10 +28,9 @@ static void free_text(const char *s)
     free((char *)(uintptr_t)s);
 }
 
-static void series_free(void *p)
+static void series_free(struct engine *e, struct series *s)
 {
-    struct series *s = p;
-    watch_fini(&s->w);
+    watch_fini(e, &s->w);
     for (size_t i = 0; i < s->key.n_labels; i++) {
         free_text(s->key.labels[i].key);
         free_text(s->key.labels[i].value);
@@ -48,7 +49,7 @@ struct engine *engine_create(const struct engine_opts *o, engine_emit emit, void
     e->opts = *o;
     e->emit = emit;
     e->arg = arg;
-    e->series = ac_map_create(series_free);
+    e->series = ac_map_create(NULL);
     return e;
 }
 
@@ -65,8 +66,12 @@ static void rules_free(struct rule *r, size_t n)
 
 void engine_destroy(struct engine *e)
 {
+    const char *key;
+    void *v;
     if (!e)
         return;
+    for (size_t it = 0; ac_map_next(e->series, &it, &key, &v);)
+        series_free(e, v);
     ac_map_destroy(e->series);
     rules_free(e->rules, e->n_rules);
     free(e);
@@ -135,9 +140,14 @@ static bool matches(const struct rule *r, const struct engine_series *k)
     return ac_rule_matches(ac_ruleset_get(r->set, 0), k->metric, l, k->n_labels + 2);
 }
 
-/* Chooses the rules of a series and makes its plan. Rules that together would need more state than
- * a plan may have are left out from the end. */
-static struct watch choose(const struct engine *e, const struct engine_series *k)
+static bool fits(const struct engine *e, const struct ac_plan *p)
+{
+    return ac_plan_cost(p).state_bytes <= e->opts.state_max - e->counts.state_bytes;
+}
+
+/* Chooses the rules of a series and makes its plan. Rules that would need more state than there is
+ * room for are left out from the end. */
+static struct watch choose(struct engine *e, const struct engine_series *k)
 {
     const struct ac_rule *r[ENGINE_RULES_MAX];
     struct rule *found[ENGINE_RULES_MAX];
@@ -148,10 +158,17 @@ static struct watch choose(const struct engine *e, const struct engine_series *k
         r[w.n] = ac_ruleset_get(e->rules[i].set, 0);
         found[w.n++] = &e->rules[i];
     }
-    while (w.n && ac_plan_create(r, w.n, 0, &w.plan, NULL) < 0)
-        w.n--;
+    for (; w.n; w.n--, w.unwatched++) {
+        if (ac_plan_create(r, w.n, 0, &w.plan, NULL) == 0 && fits(e, w.plan))
+            break;
+        ac_plan_destroy(w.plan);
+        w.plan = NULL;
+    }
+    e->counts.unwatched += w.unwatched;
     if (!w.n)
         return w;
+    w.bytes = ac_plan_cost(w.plan).state_bytes;
+    e->counts.state_bytes += w.bytes;
     w.eval = ac_eval_create(w.plan, 1);
     w.rules = ac_xcalloc(w.n, sizeof *w.rules);
     memcpy(w.rules, found, w.n * sizeof *w.rules);
@@ -299,7 +316,7 @@ void engine_forget(struct engine *e, int64_t before_ns, void (*fn)(const char *k
         close_all(e, s);
         fn(key, arg);
         (void)ac_map_take(e->series, s->id);
-        series_free(s);
+        series_free(e, s);
     }
 }
 
@@ -346,13 +363,15 @@ size_t engine_set_rules(struct engine *e, const struct engine_rule_in *in, size_
     e->n_rules = k;
     for (size_t it = 0; ac_map_next(e->series, &it, &key, &v);) {
         struct series *s = v;
+        e->counts.state_bytes -= s->w.bytes; /* makes room for its own successor */
+        s->w.bytes = 0;
         struct watch next = choose(e, &s->key);
         close_orphans(e, s, &next);
         for (size_t i = 0; i < s->w.n; i++)
             e->counts.open -= s->w.alerts[i].open != 0;
         ac_buf_reset(&b);
         engine_save_(s, &b);
-        watch_fini(&s->w);
+        watch_fini(e, &s->w);
         s->w = next;
         (void)engine_load_(e, s, b.data, b.len);
         s->dirty = true;

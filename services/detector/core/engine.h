@@ -24,6 +24,7 @@ struct engine;
 struct engine_opts {
     int64_t silence_ns; /* alerts of a series that sends nothing for so long are closed */
     int64_t forget_ns;  /* and its state is given up after this */
+    size_t state_max;   /* bytes that the states of all series may need together */
 };
 
 struct engine_rule_in {
@@ -79,6 +80,7 @@ void engine_forget(struct engine *e, int64_t before_ns, void (*fn)(const char *k
 
 struct engine_counts {
     size_t series, rules, open;
+    size_t state_bytes, unwatched;  /* unwatched: rules of series that the state has no room for */
     uint64_t points, late, refused; /* refused: too many series, or names over the limits */
 };
 struct engine_counts engine_counts(const struct engine *e);

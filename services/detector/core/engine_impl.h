@@ -24,6 +24,7 @@ struct watch {
     struct rule **rules;
     struct alert *alerts;
     size_t n;
+    size_t bytes, unwatched; /* its part of the engine's counts */
 };
 
 struct series {

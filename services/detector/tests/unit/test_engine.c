@@ -35,7 +35,8 @@ static const struct engine_rule_in rules[] = {
     {"ns", "slow", text, 1}, {"other", "slow", text, 1}, {"ns", "bad", "language 1 rule", 1}};
 static const struct engine_series series = {"ns", "a", "latency", NULL, 0};
 
-static const struct engine_opts opts = {.silence_ns = 1000, .forget_ns = 5000};
+static const struct engine_opts opts = {
+    .silence_ns = 1000, .forget_ns = 5000, .state_max = 1 << 20};
 
 /* One point, in a message of the same time. */
 static bool point(struct engine *e, int64_t t, double v)
@@ -167,6 +168,156 @@ static void broken_snapshots_are_taken_as_none(void **st)
     }
 }
 
+/* Mixed up within a message, repeated, missing: each time counts once, in order. */
+static void points_of_a_message_may_come_in_any_order(void **st)
+{
+    (void)st;
+    struct seen a = {.n = 0}, b = {.n = 0};
+    struct engine *e = engine_create(&opts, emit, &a), *f = engine_create(&opts, emit, &b);
+    (void)engine_set_rules(e, rules, 1);
+    (void)engine_set_rules(f, rules, 1);
+    for (int t = 0; t < 60; t++)
+        (void)point(e, t, at(t));
+    for (int t = 0; t < 60; t += 20) {
+        int64_t time_ns[40];
+        double v[40];
+        for (int i = 0; i < 40; i++) { /* twice, from the last to the first */
+            time_ns[i] = t + (39 - i) % 20;
+            v[i] = i < 20 ? at((int)time_ns[i]) : 1000; /* of equal times the first counts */
+        }
+        assert_int_equal(engine_points(f, &series, t, time_ns, v, 40), 20);
+    }
+    assert_int_equal(engine_counts(f).late, 60);
+    assert_int_equal(a.n, 2);
+    assert_int_equal(b.n, a.n);
+    for (size_t i = 0; i < a.n; i++)
+        assert_string_equal(a.msg[i], b.msg[i]);
+    engine_destroy(e);
+    engine_destroy(f);
+}
+
+/* Whether the clock or the next point finds that a series was silent: the same messages. */
+static void silence_is_the_same_with_and_without_a_clock(void **st)
+{
+    (void)st;
+    struct seen s[2] = {{.n = 0}, {.n = 0}};
+    for (int clock = 0; clock < 2; clock++) {
+        struct engine *e = engine_create(&opts, emit, &s[clock]);
+        (void)engine_set_rules(e, rules, 1);
+        for (int t = 0; t < 25; t++)
+            (void)point(e, t, at(t));
+        if (clock)
+            engine_expire(e, 500);
+        for (int64_t t = 2000; t < 2010; t++)
+            (void)point(e, t, 30);
+        engine_destroy(e);
+    }
+    assert_int_equal(s[0].n, 3); /* open, closed by silence, open again */
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(s[0].msg[i], s[1].msg[i]);
+}
+
+static void count_key(const char *key, void *arg)
+{
+    assert_string_equal(key, "2:ns1:a7:latency");
+    ++*(size_t *)arg;
+}
+
+static void a_series_long_gone_is_forgotten(void **st)
+{
+    (void)st;
+    struct seen s = {.n = 0};
+    size_t gone = 0;
+    struct engine *e = engine_create(&opts, emit, &s);
+    (void)engine_set_rules(e, rules, 1);
+    for (int t = 0; t < 25; t++)
+        (void)point(e, t, at(t));
+    assert_true(engine_counts(e).state_bytes > 0);
+    engine_forget(e, 24, count_key, &gone);
+    assert_int_equal(gone, 0);
+    engine_forget(e, 25, count_key, &gone);
+    assert_int_equal(gone, 1);
+    assert_int_equal(s.n, 2); /* its alert was closed */
+    assert_int_equal(engine_counts(e).series, 0);
+    assert_int_equal(engine_counts(e).open, 0);
+    assert_int_equal(engine_counts(e).state_bytes, 0);
+    engine_destroy(e);
+}
+
+static void state_has_a_limit_over_all_series(void **st)
+{
+    (void)st;
+    struct seen s = {.n = 0};
+    struct engine_opts small = opts;
+    const struct engine_rule_in wide[] = {
+        rules[0], {"ns", "wide", "language 1 rule \"wide\" { when median(value, 10000) > 5 }", 1}};
+    small.state_max = 64 * 1024;
+    struct engine *e = engine_create(&small, emit, &s);
+    (void)engine_set_rules(e, wide, 2);
+    for (int t = 0; t < 25; t++)
+        (void)point(e, t, at(t));
+    assert_int_equal(s.n, 1); /* the small one is evaluated */
+    assert_int_equal(engine_counts(e).unwatched, 1);
+    assert_true(engine_counts(e).state_bytes <= small.state_max);
+    (void)engine_set_rules(e, wide, 1);
+    assert_int_equal(engine_counts(e).unwatched, 0);
+    for (int i = 0; i < 3000; i++) { /* many series: the limit holds, all are followed */
+        char name[32];
+        int64_t t = 30;
+        double v = 1;
+        (void)snprintf(name, sizeof name, "lat%d", i);
+        const struct engine_series k = {"ns", "a", name, NULL, 0};
+        assert_int_equal(engine_points(e, &k, t, &t, &v, 1), 1);
+    }
+    assert_true(engine_counts(e).unwatched > 0);
+    assert_true(engine_counts(e).state_bytes <= small.state_max);
+    (void)engine_set_rules(e, NULL, 0);
+    assert_int_equal(engine_counts(e).state_bytes, 0);
+    assert_int_equal(engine_counts(e).unwatched, 0);
+    engine_destroy(e);
+}
+
+static void names_over_the_limits_are_refused(void **st)
+{
+    (void)st;
+    struct seen s = {.n = 0};
+    struct ac_label many[ENGINE_LABELS_MAX + 1];
+    char longer[ENGINE_KEY_MAX + 1];
+    int64_t t = 1;
+    double v = 1;
+    memset(longer, 'x', ENGINE_KEY_MAX);
+    longer[ENGINE_KEY_MAX] = '\0';
+    for (size_t i = 0; i < AC_ARRAY_LEN(many); i++)
+        many[i] = (struct ac_label){"k", "v"};
+    struct engine *e = engine_create(&opts, emit, &s);
+    const struct engine_series a = {"ns", "a", "m", many, AC_ARRAY_LEN(many)},
+                               b = {"ns", "a", "m", many, AC_ARRAY_LEN(many) - 1},
+                               c = {"ns", longer, "m", NULL, 0};
+    assert_int_equal(engine_points(e, &a, 1, &t, &v, 1), 0);
+    assert_int_equal(engine_points(e, &b, 1, &t, &v, 1), 1);
+    assert_int_equal(engine_points(e, &c, 1, &t, &v, 1), 0);
+    assert_int_equal(engine_counts(e).refused, 2);
+    engine_destroy(e);
+}
+
+/* A rule of the same name that no longer speaks of the series ends its alert. */
+static void alerts_end_when_their_rule_turns_away(void **st)
+{
+    (void)st;
+    struct seen s = {.n = 0};
+    const struct engine_rule_in other = {
+        "ns", "slow", "language 1 rule \"slow\" { on \"cpu\" when value > 5 }", 2};
+    struct engine *e = engine_create(&opts, emit, &s);
+    (void)engine_set_rules(e, rules, 1);
+    for (int t = 0; t < 25; t++)
+        (void)point(e, t, at(t));
+    (void)engine_set_rules(e, &other, 1);
+    assert_int_equal(s.n, 2);
+    assert_non_null(strstr(s.msg[1], "-2 closed"));
+    assert_int_equal(engine_counts(e).open, 0);
+    engine_destroy(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +325,12 @@ int main(void)
         cmocka_unit_test(a_crash_loses_nothing_and_repeats_the_same),
         cmocka_unit_test(rules_change_without_losing_alerts_and_silence_closes),
         cmocka_unit_test(broken_snapshots_are_taken_as_none),
+        cmocka_unit_test(points_of_a_message_may_come_in_any_order),
+        cmocka_unit_test(silence_is_the_same_with_and_without_a_clock),
+        cmocka_unit_test(a_series_long_gone_is_forgotten),
+        cmocka_unit_test(state_has_a_limit_over_all_series),
+        cmocka_unit_test(names_over_the_limits_are_refused),
+        cmocka_unit_test(alerts_end_when_their_rule_turns_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
