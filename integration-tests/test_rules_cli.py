@@ -1,0 +1,257 @@
+"""aceso rule and aceso train as people use them: checks and messages with places, formatting, evaluation against a
+plain calculation, training that sees the training part only, and the bench against an independent scorer."""
+
+import gzip
+import json
+import math
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ACESO = pathlib.Path(os.environ.get("ACESO_BUILD", ROOT / "build")) / "bin/aceso"
+SCORER = ROOT.parent / "shared/reference/score_events.py"
+
+
+def aceso(*args, code=0, text=None):
+    p = subprocess.run([str(ACESO), *map(str, args)], capture_output=True, text=True, timeout=120, input=text)
+    assert p.returncode == code, (p.returncode, p.stdout, p.stderr)
+    return p
+
+
+def answer(*args, **kw):
+    return json.loads(aceso(*args, "--json", **kw).stdout.splitlines()[-1])
+
+
+RULE = """language 1
+# how the shop feels
+rule "slow" {
+    on "latency*" {service = "search"}   # glob
+    step 1s
+    let m = mean(value, 5)
+    let usual = median(lag(value, 5), 30s)
+    when m > 3 * usual and m > 2 for 2 of 3
+    until m < 2 for 3 of 3
+    severity critical
+    reason "mean {m}, usually {usual}"
+}
+"""
+
+
+def test_check_states_cost_and_errors_with_their_place(tmp_path):
+    f = tmp_path / "a.rule"
+    f.write_text(RULE)
+    ok = answer("rule", "check", f)
+    assert ok["ok"] and ok["errors"] == [] and ok["state_bytes"] > 0 and ok["ops_per_point"] > 1
+    assert f"{f}: ok; 1 rules" in aceso("rule", "check", f).stdout
+    f.write_text(RULE.replace("mean(", "meen(").replace("{usual}", "{usuel}"))
+    bad = answer("rule", "check", f, code=2)
+    assert [(e["line"], e["column"]) for e in bad["errors"]] == [(6, 13)] and bad["errors"][0]["hint"] == "did you mean mean?"
+    assert aceso("rule", "check", f, code=2).stderr == f"{f}:6:13: there is no operator meen (did you mean mean?)\n"
+
+
+ERRORS = [
+    ("", 1, 1, "expected language"),
+    ("language 2", 1, 10, "language 1 only"),
+    ("language 1\nrule \"a\" { when value }", 2, 17, "truth value"),
+    ("language 1\nrule \"a\" { on \"x\" }", 2, 1, "no when"),
+    ("language 1\nrule \"a\" {\n when mean(value, 0) > 1 }", 3, 19, "whole number of points"),
+    ("language 1\nrule \"a\" {\n when mean(value, 5m) > 1 }", 3, 19, "step"),
+    ("language 1\nrule \"a\" {\n when median(value, 2000000) > 1 }", 3, 21, "1000000"),
+    ("language 1\nrule \"a\" {\n when value > 1 for 5 of 3 }", 3, 21, "K <= N"),
+    ("language 1\nrule \"a\" {\n when value > 1\n reason \"{x}\" }", 4, 9, "not known"),
+    ("language 1\nrule \"a\" {\n let x = 1\n let x = 2\n when value > x }", 4, 6, "given twice"),
+    ("language 1\nrule \"a\" {\n when value > 1 $ }", 3, 17, ""),
+    ("language 1\nrule \"a\" {\n when value > 1\n severity urgent }", 4, 11, "severity"),
+    ("language 1\nrule \"a\" {\n when season_mean(value, 5, 2, 5) > 1 }", 3, 32, "no look ahead"),
+    ("language 1\nrule \"a\" { when value > 1 }\nrule \"a\" { when value > 2 }", 3, 1, "the name a"),
+    ("language 1\nrule \"a\" { when " + "(" * 5000 + "value > 1", 2, None, "too deeply"),
+    ("language 1\nrule \"a\" { reason \"open", 2, 19, ""),
+]
+
+
+@pytest.mark.parametrize("text,line,column,part", ERRORS)
+def test_each_mistake_has_a_place(tmp_path, text, line, column, part):
+    f = tmp_path / "bad.rule"
+    f.write_text(text)
+    e = answer("rule", "check", f, code=2)["errors"][0]
+    assert e["line"] == line and column in (None, e["column"]) and part in e["message"] + e["hint"], e
+    for verb in (("check",), ("fmt",), ("eval", "--series", f)):
+        p = aceso("rule", verb[0], f, *verb[1:], code=2)
+        assert p.stderr.startswith(f"{f}:{line}:{e['column']}: ") and not p.stdout
+
+
+def test_every_rule_with_a_mistake_is_told(tmp_path):
+    f = tmp_path / "bad.rule"
+    f.write_text("language 1\n" + "".join(f'rule "r{i}" {{ when valu > {i} }}\n' for i in range(3)))
+    assert [e["line"] for e in answer("rule", "check", f, code=2)["errors"]] == [2, 3, 4]
+
+
+def test_fmt_is_canonical_and_keeps_comments(tmp_path):
+    f = tmp_path / "a.rule"
+    f.write_text('language 1 rule "a" { # why\n let x=mean( value ,3)when x>1 and(not(x>5)) reason "{x}" }')
+    once = aceso("rule", "fmt", f).stdout
+    assert "# why" in once and "let x = mean(value, 3)\n" in once
+    aceso("rule", "fmt", f, "--write")
+    assert f.read_text() == once == aceso("rule", "fmt", f).stdout
+    assert answer("rule", "fmt", f)["text"] == once
+
+
+@pytest.mark.parametrize("text", [
+    "language 1\n" + "".join(f'rule "r{i}" {{ when median(value, 1000) > {i} }}\n' for i in range(4000)),
+    "language 1\nrule \"a\" {\n" + "".join(f" let x{i} = median(value, {i + 1})\n" for i in range(2000)) +
+    " when x0 > 1 }",
+    "language 1\nrule \"a\" {\n let x0 = value\n" + "".join(f" let x{i + 1} = x{i} + x{i}\n" for i in range(2000)) +
+    " when x2000 > 1 }",
+    "language 1\nrule \"a\" { when value > 1 reason \"" + "{value}" * 200000 + "\" }",
+    "language 1\n" + "rule " * 500000,
+    "language 1\n" + "#" * 4000000,
+    "language 1\nrule \"a\" { when " + "not " * 500000 + "value > 1 }",
+    "language 1\nrule \"a\" { when value > 1" + " + value" * 400000 + " }",
+    "language 1\nrule \"a\" { when ar(value, [" + "1, " * 500000 + "1]) > 1 }",
+    "x" * (4 << 20),
+    "language 1 " + "y" * (4 << 20),
+], ids=["rules", "windows", "doubling", "placeholders", "words", "comment", "not", "sum", "list", "word", "too-long"])
+def test_hostile_texts_end_soon_in_little_memory(tmp_path, text):
+    f = tmp_path / "hostile.rule"
+    f.write_text(text)
+    p = subprocess.run(["sh", "-c", 'ulimit -v 1500000; exec "$0" rule check "$1"', str(ACESO), str(f)],
+                       capture_output=True, text=True, timeout=20)
+    assert p.returncode in (0, 2), p.stderr[-500:]
+    assert p.returncode == 0 or str(f) in p.stderr.splitlines()[0][:300], p.stderr[:300]
+
+
+def values(rng, n):
+    return [10 + 3 * math.sin(i / 20) + rng.gauss(0, 0.3) + (15 if i % 97 < 4 and i > 50 else 0) for i in range(n)]
+
+
+def test_eval_is_what_one_calculates_by_hand(tmp_path):
+    rng = random.Random(5)
+    v = values(rng, 1000)
+    gaps = {i for i in range(1000) if rng.random() < 0.05}
+    csv = tmp_path / "s.csv"
+    csv.write_text("timestamp,value\n" + "".join(f"{1000 + i},{'' if i in gaps else repr(x)}\n" for i, x in enumerate(v)))
+    with gzip.open(tmp_path / "s.csv.gz", "wt") as z:
+        z.write(csv.read_text())
+    rule = tmp_path / "a.rule"
+    rule.write_text('language 1\nrule "a" {\n let m = mean(value, 5)\n let top = max(value, 3)\n'
+                    ' when m > 13 and top < 30 for 2 of 3\n reason "{m}"\n}\n')
+    raw = []
+    for i in range(1000):
+        w = [v[k] for k in range(max(0, i - 4), i + 1) if k not in gaps]
+        t = [v[k] for k in range(max(0, i - 2), i + 1) if k not in gaps]
+        raw.append(2 * len(w) >= 5 and sum(w) / len(w) > 13 and 2 * len(t) >= 3 and max(t) < 30)
+    flags = {}
+    for name, more in (("batch", ()), ("stream", ("--stream",))):
+        a = answer("rule", "eval", rule, "--series", csv, "--out", tmp_path / name, "--explain", "3", *more)
+        flags[name] = [int(x) for x in (tmp_path / name).read_text().split()]
+        assert a["points"] == 1000 and a["flagged"] == sum(flags[name]) and len(a["explained"]) == 3
+        first = a["explained"][0]
+        assert flags[name][first["row"]] == 1 and first["values"]["m"] > 13
+    assert flags["batch"] == flags["stream"]
+    assert flags["batch"] == [int(sum(raw[max(0, i - 2):i + 1]) >= 2) for i in range(1000)]
+    assert sum(flags["batch"]) > 20
+    assert answer("rule", "eval", rule, "--series", tmp_path / "s.csv.gz")["flagged"] == sum(flags["batch"])
+
+
+@pytest.mark.parametrize("text,place", [
+    ("timestamp,value\n1,2\n2,x\n", "row 3, column 2"), ("a,b\n1,2\n", "row 1"),
+    ("timestamp,value\n5,1\n4,1\n", "row 3, column 1"),
+])
+def test_a_malformed_series_is_one_line_and_no_output(tmp_path, text, place):
+    (tmp_path / "s.csv").write_text(text)
+    (tmp_path / "a.rule").write_text('language 1 rule "a" { when value > 1 }')
+    p = aceso("rule", "eval", tmp_path / "a.rule", "--series", tmp_path / "s.csv", "--out", tmp_path / "o", code=2)
+    assert len(p.stderr.splitlines()) == 1 and f"s.csv: {place}" in p.stderr, p.stderr
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("args", [
+    ("rule",), ("rule", "nothing", "x"), ("rule", "check"), ("rule", "eval", "x.rule"), ("train",),
+    ("train", "--series", "x.csv"), ("train", "bench", "--dataset", "kpi"), ("train", "bench", "--dataset", "no", "."),
+    ("train", "--series", "x.csv", "--out", "o", "--proposer", "oracle"), ("rule", "check", "/nonexistent/x.rule"),
+    ("train", "--series", "/nonexistent/x.csv", "--out", "o"),
+])
+def test_wrong_usage_is_one_line_and_exit_2(tmp_path, args):
+    p = subprocess.run([str(ACESO), *args], capture_output=True, text=True, timeout=30, cwd=tmp_path)
+    assert p.returncode == 2 and p.stderr.strip() and not p.stdout
+    lines = [x for x in p.stderr.splitlines() if x.strip() and not x.endswith("1 series")]  # no progress
+    assert len(lines) == 1 or "usage:" in p.stderr, p.stderr
+
+
+# ---- training ----
+
+def kpi(path, seed, n=4000, train=2000, test_labels=True):
+    """A series with a season, noise and labelled events: spikes and steps."""
+    rng = random.Random(seed)
+    rows, event = [], 0
+    for i in range(n):
+        if event == 0 and rng.random() < 0.008:
+            event, size = rng.randint(2, 6), rng.choice((8, 10, -8))
+        label = int(event > 0)
+        rows.append((20 + 5 * math.sin(i / 60) + rng.gauss(0, 0.5) + (size if label else 0),
+                     label if test_labels or i < train else 0))
+        event -= event > 0
+    path.write_text(f"# made series n_train={train}\nvalue,label\n" + "".join(f"{v!r},{y}\n" for v, y in rows))
+    return [y for _, y in rows]
+
+
+def event_f1(labels, flags, delay):
+    """The same definition, written once more: segments hit within the delay, flagged points outside all of them."""
+    hit = missed = i = 0
+    while i < len(labels):
+        end = i
+        while end < len(labels) and labels[end]:
+            end += 1
+        if end > i:
+            last = end if delay is None else min(end, i + delay + 1)
+            hit, missed = (hit + 1, missed) if 1 in flags[i:last] else (hit, missed + 1)
+        i = end + 1
+    false = sum(1 for y, f in zip(labels, flags) if f and not y)
+    return 2 * hit / (2 * hit + false + missed) if hit + false + missed else 0.0
+
+
+def test_training_sees_the_training_part_only_and_the_bench_scores_as_others_do(tmp_path):
+    data, blind = tmp_path / "data", tmp_path / "blind"
+    data.mkdir()
+    blind.mkdir()
+    labels = {s: kpi(data / f"s{s}.csv", s) for s in range(3)}
+    for s in range(3):
+        kpi(blind / f"s{s}.csv", s, test_labels=False)
+    files = [data / f"s{s}.csv" for s in range(3)]
+    out = answer("train", "--series", files[0], "--series", files[1], "--series", files[2], "--out", tmp_path / "out")
+    names = [x["name"] for x in out["series"]]
+    answer("train", *[a for s in range(3) for a in ("--series", blind / f"s{s}.csv")], "--out", tmp_path / "out2")
+    with_delay, without = [], []
+    for s, name in enumerate(names):
+        rule, flags = tmp_path / "out" / f"{name}.rule", tmp_path / "out" / f"{name}.flags"
+        assert rule.read_text() == (tmp_path / "out2" / f"{name}.rule").read_text()
+        assert answer("rule", "check", rule)["ok"]
+        answer("rule", "eval", rule, "--series", files[s], "--out", tmp_path / "again", "--stream")
+        assert (tmp_path / "again").read_text() == flags.read_text()
+        f = [int(x) for x in flags.read_text().split()]
+        assert len(f) == 4000
+        with_delay.append(event_f1(labels[s][2000:], f[2000:], 7))
+        without.append(event_f1(labels[s][2000:], f[2000:], None))
+        if SCORER.exists():
+            r = json.loads(subprocess.run([sys.executable, str(SCORER), str(files[s]), str(flags)], check=True,
+                                          capture_output=True, text=True).stdout)
+            assert math.isclose(r["event_f1_delay"], with_delay[-1], abs_tol=1e-6)
+            assert math.isclose(r["event_f1"], without[-1], abs_tol=1e-6)
+    bench = answer("train", "bench", "--dataset", "kpi", data)
+    assert bench["series"] == 3
+    assert math.isclose(bench["event_f1_delay"], sum(with_delay) / 3, abs_tol=1e-6)
+    assert math.isclose(bench["event_f1"], sum(without) / 3, abs_tol=1e-6)
+    assert bench["event_f1_delay"] > 0.7, "the events of this data are plain"
+
+
+def test_training_reports_a_bad_file_and_writes_nothing_for_it(tmp_path):
+    bad = tmp_path / "bad.csv"
+    bad.write_text("# x n_train=2\nvalue,label\n1,0\nx,0\n")
+    p = aceso("train", "--series", bad, "--out", tmp_path / "out", code=2)
+    assert "bad.csv: row 4, column 1" in p.stderr and not list((tmp_path / "out").iterdir())
