@@ -2,9 +2,11 @@
 
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -16,7 +18,7 @@ from google.protobuf import struct_pb2
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 import pb
-from backends import wait
+from backends import BIN, wait
 from serving_kit import MODELS, PUBLISHED, VECTORS, compare, input_of, ready, serving, tensor
 from test_app import APP, SPEC, Postgres
 
@@ -326,8 +328,15 @@ def test_the_simulated_worker_keeps_time():
 
 # ---- the demo application ----
 
-def test_the_applications_recommendation_is_scored(tmp_path_factory):
-    tmp = tmp_path_factory.mktemp("hotel")
+@pytest.fixture
+def open_folder():
+    # not pytest's own: that is closed to the user that PostgreSQL runs as
+    with tempfile.TemporaryDirectory(prefix="aceso-it-") as tmp:
+        yield pathlib.Path(tmp)
+
+
+def test_the_applications_recommendation_is_scored(open_folder):
+    tmp = open_folder
     store = Postgres(tmp)
     with serving() as s:
         env = {**os.environ, "ACESO_APP_SPEC": str(SPEC), "DB_PASSWORD": "hotel", "SERVING_ADDRESS": s.address,
@@ -363,3 +372,48 @@ def test_the_applications_recommendation_is_scored(tmp_path_factory):
             app.kill()
             app.wait()
             store.stop()
+
+
+# ---- the command line ----
+
+def aceso(*args):
+    return subprocess.run([BIN / "aceso", *args], capture_output=True, text=True, timeout=60)
+
+
+def test_serve_and_load_by_the_command_line(tmp_path):
+    log = open(tmp_path / "serve.log", "wb")
+    p = subprocess.Popen([BIN / "aceso", "serve", "--repository", MODELS, "--worker", "cpu", "sim"],
+                         stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        at = json.loads(p.stdout.readline())["grpc"]
+        url = ("--url", f"grpc://{at}", "--model", "hotel_recommend", "--seconds", "0.5", "--json")
+        for how in (("--rate", "200"), ("--outstanding", "4", "--rows", "3", "--slo-ms", "2000")):
+            r = aceso("load", *url, *how)
+            report = json.loads(r.stdout)
+            assert r.returncode == 0 and report["failed"] == 0 and report["sent"] > 20, report
+            assert report["on_time"] + report["late"] + report["refused"] == report["sent"]
+        status = pb.Client(at)
+        assert [w.executor for w in status("Serving/GetServingStatus").workers] == ["cpu", "sim"]
+        children = subprocess.run(["pgrep", "-P", str(p.pid), "aceso-worker"], capture_output=True, text=True)
+        killed = int(children.stdout.split()[0])
+        os.kill(killed, signal.SIGKILL)
+        wait("it is missed", lambda: any(w.state == "LOST" for w in status("Serving/GetServingStatus").workers))
+        wait("it is back", lambda: all(w.state == "CONNECTED" for w in status("Serving/GetServingStatus").workers))
+        p.send_signal(signal.SIGINT)
+        assert p.wait(20) == 0
+        assert subprocess.run(["pgrep", "-f", at], capture_output=True).stdout == b""
+    finally:
+        p.kill()
+        p.wait()
+
+
+@pytest.mark.parametrize("args, rc, text", [
+    (["serve", "--repository", "/nonexistent"], 1, "/nonexistent"),
+    (["serve", "--repository", str(MODELS), "--worker", "gpu"], 2, "there are cpu and sim"),
+    (["load", "--url", "grpc://127.0.0.1:1", "--model", "m"], 1, "127.0.0.1:1"),
+    (["load", "--url", "http://127.0.0.1:1", "--model", "m"], 2, "grpc://HOST:PORT"),
+    (["load", "--url", "x", "--model", "m", "--rate", "0"], 2, "--rate"),
+])
+def test_wrong_use_is_said(args, rc, text):
+    r = aceso(*args)
+    assert r.returncode == rc and text in r.stderr, r.stderr

@@ -78,9 +78,10 @@ _Noreturn static void child(const struct cli_spawn *s, char **env, int log_fd, i
 
 int cli_spawn(const struct cli_spawn *s, pid_t *ret_pid, struct ac_err *err)
 {
-    int log_fd = open(s->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int log_fd = s->log_path ? open(s->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)
+                             : fcntl(2, F_DUPFD_CLOEXEC, 3);
     if (log_fd < 0)
-        return ac_err_errno(err, errno, "%s", s->log_path);
+        return ac_err_errno(err, errno, "%s", s->log_path ? s->log_path : "stderr");
     int report[2];
     if (pipe2(report, O_CLOEXEC) != 0) {
         int e = errno;

@@ -11,7 +11,7 @@
 struct cli_spawn {
     const char *const *argv; /* argv[0] is a path; NULL-ended */
     const char *const *env;  /* "K=V", NULL-ended: added to ours */
-    const char *log_path;    /* stdout and stderr, appended */
+    const char *log_path;    /* stdout and stderr, appended; NULL: our stderr */
     uid_t uid;
     gid_t gid;
     const char *cwd;

@@ -1,5 +1,5 @@
-/* aceso serve: the scheduler on the virtual clock, and one model from its file. No service is
- * needed. */
+/* aceso serve: a controller and workers in the foreground; the scheduler on the virtual clock; one
+ * model from its file. No other service is needed. */
 #include "verbs.h"
 
 #include <math.h>
@@ -13,15 +13,21 @@
 
 #include "../../controller/core/sim.h"
 #include "../../worker/core/executor.h"
+#include "serving/serving_run.h"
 
 static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx);
 
 const struct cli_verb cli_verb_serve = {
-    "serve", "simulate the serving scheduler; run one model and check it", cmd_serve,
-    "usage: aceso serve sim --models CSV [--gpus N] [--workload NAME] [--slo-ms X] [--policy "
+    "serve", "serve a repository of models; simulate the scheduler; check one model", cmd_serve,
+    "usage: aceso serve --repository DIR [--worker cpu|sim]... [--listen HOST:PORT]\n"
+    "       aceso serve sim --models CSV [--gpus N] [--workload NAME] [--slo-ms X] [--policy "
     "NAME]\n"
     "                       [--seed N] [--seconds S] [--jitter-ms X]\n"
     "       aceso serve model FILE.onnx [--batch B] [--check DIR]\n\n"
+    "  --repository DIR models in Triton's layout, served in the foreground until Ctrl-C; what "
+    "dies is\n"
+    "                   started again; the address is printed as one line of JSON\n"
+    "  --worker X       executors of the workers (default: one cpu)\n"
     "  --models CSV     cost table: model,input_kb,output_kb,weights_mb,load_ms,b1_ms..b16_ms\n"
     "  --workload NAME  fig5 (default), poisson, burst\n"
     "  --policy NAME    aceso (default), fifo\n"
@@ -270,10 +276,36 @@ static int serve_model(const char *file, const char *batch, const char *check,
     return rc ? cli_fail("serve", &err) : CLI_OK;
 }
 
+/* ---- a repository ---- */
+
+static int serve_repository(const char *repository, const char *listen, const char **executors,
+                            int n)
+{
+    struct cli_serving s;
+    struct cli_serving_opts o = {.repository = repository, .listen = listen, .n_workers = n};
+    struct ac_err err = AC_ERR_INIT;
+    for (int i = 0; i < n; i++) {
+        if (!ac_streq(executors[i], "cpu") && !ac_streq(executors[i], "sim"))
+            return cli_usage("serve", "--worker %s: there are cpu and sim", executors[i]);
+        o.executors[i] = executors[i];
+    }
+    if (n == 0)
+        o.executors[o.n_workers++] = "cpu";
+    if (cli_serving_start(&s, &o, &err) != 0)
+        return cli_fail("serve", &err);
+    printf("{\"grpc\":\"%s\"}\n", s.address);
+    (void)fflush(stdout);
+    cli_serving_watch(&s);
+    cli_serving_stop(&s);
+    return CLI_OK;
+}
+
 static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
 {
     struct sim_args a = {0};
-    const char *batch = NULL, *check = NULL;
+    const char *batch = NULL, *check = NULL, *repository = NULL, *listen = NULL;
+    const char *workers[CLI_SERVING_WORKERS];
+    int n_workers = 0;
     const struct cli_opt opts[] = {
         {.name = "--models", .has_value = true, .value = &a.models},
         {.name = "--gpus", .has_value = true, .value = &a.gpus},
@@ -285,13 +317,24 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--jitter-ms", .has_value = true, .value = &a.jitter},
         {.name = "--batch", .has_value = true, .value = &batch},
         {.name = "--check", .has_value = true, .value = &check},
+        {.name = "--repository", .has_value = true, .value = &repository},
+        {.name = "--listen", .has_value = true, .value = &listen},
+        {.name = "--worker",
+         .has_value = true,
+         .value = workers,
+         .repeat = true,
+         .max = CLI_SERVING_WORKERS,
+         .count = &n_workers},
     };
     int npos = 0, rc = cli_parse(&cli_verb_serve, argc, argv, opts, (int)AC_ARRAY_LEN(opts), &npos);
     if (rc)
         return rc > 0 ? CLI_OK : CLI_USAGE;
+    if (npos == 0 && repository)
+        return serve_repository(repository, listen, workers, n_workers);
     if (npos == 1 && ac_streq(argv[1], "sim"))
         return serve_sim(&a, ctx);
     if (npos == 2 && ac_streq(argv[1], "model"))
         return serve_model(argv[2], batch, check, ctx);
-    return cli_usage("serve", "say: serve sim --models CSV, or serve model FILE.onnx");
+    return cli_usage(
+        "serve", "say: serve --repository DIR, serve sim --models CSV, or serve model FILE.onnx");
 }

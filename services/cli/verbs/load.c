@@ -1,0 +1,108 @@
+/* aceso load: loads a served model and says what came back in time. */
+#include "verbs.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <aceso/base.h>
+#include <aceso/clock.h>
+#include <aceso/json.h>
+#include <aceso/str.h>
+
+#include "serving/load_client.h"
+
+static int cmd_load(int argc, char **argv, const struct cli_ctx *ctx);
+
+const struct cli_verb cli_verb_load = {
+    "load", "load a served model and report what came back in time", cmd_load,
+    "usage: aceso load --url grpc://HOST:PORT --model NAME [--version V] [--rate R | --outstanding "
+    "N]\n"
+    "                  [--slo-ms X] [--seconds S] [--rows N] [--seed N]\n\n"
+    "  --rate R         open loop: R requests a second, at seeded random times (default 100)\n"
+    "  --outstanding N  closed loop instead: N requests under way at any time\n"
+    "  --slo-ms X       objective, sent as each request's timeout (default: none)\n"
+    "  --seconds S      how long, behind half a second of warm-up (default 10)\n"
+    "  --rows N         rows of each request (default 1)\n"};
+
+static bool number(const char *text, double lo, double hi, double *ret)
+{
+    return !text || (ac_str_to_f64(text, ret) && *ret >= lo && *ret <= hi);
+}
+
+static void print_report(const struct cli_load_report *r, const struct cli_ctx *ctx)
+{
+    if (!ctx->json) {
+        printf("%llu sent in %.1f s: %llu on time, %llu late, %llu refused, %llu failed\n"
+               "%.1f r/s on time, attainment %.5f; p50 %.3f ms, p90 %.3f, p99 %.3f, p99.9 %.3f, "
+               "max %.3f; client at most %.3f ms late\n",
+               (unsigned long long)r->sent, r->seconds, (unsigned long long)r->on_time,
+               (unsigned long long)r->late, (unsigned long long)r->refused,
+               (unsigned long long)r->failed, r->goodput_rps, r->attainment, r->p50_ms, r->p90_ms,
+               r->p99_ms, r->p999_ms, r->max_ms, r->send_lag_ms);
+        if (r->first_error[0])
+            printf("first failure: %s\n", r->first_error);
+        return;
+    }
+    ac_cleanup_json j = json_pack(
+        "{sI sI sI sI sI sf sf sf sf sf sf sf sf ss}", "sent", (json_int_t)r->sent, "on_time",
+        (json_int_t)r->on_time, "late", (json_int_t)r->late, "refused", (json_int_t)r->refused,
+        "failed", (json_int_t)r->failed, "goodput_rps", r->goodput_rps, "attainment", r->attainment,
+        "p50_ms", r->p50_ms, "p90_ms", r->p90_ms, "p99_ms", r->p99_ms, "p999_ms", r->p999_ms,
+        "max_ms", r->max_ms, "send_lag_ms", r->send_lag_ms, "first_error", r->first_error);
+    ac_cleanup(ac_free_p) char *text = ac_json_text(j);
+    puts(text);
+}
+
+static int cmd_load(int argc, char **argv, const struct cli_ctx *ctx)
+{
+    const char *url = NULL, *model = NULL, *version = NULL, *rate = NULL, *outstanding = NULL;
+    const char *slo = NULL, *seconds = NULL, *rows = NULL, *seed = NULL;
+    const struct cli_opt opts[] = {
+        {.name = "--url", .has_value = true, .value = &url},
+        {.name = "--model", .has_value = true, .value = &model},
+        {.name = "--version", .has_value = true, .value = &version},
+        {.name = "--rate", .has_value = true, .value = &rate},
+        {.name = "--outstanding", .has_value = true, .value = &outstanding},
+        {.name = "--slo-ms", .has_value = true, .value = &slo},
+        {.name = "--seconds", .has_value = true, .value = &seconds},
+        {.name = "--rows", .has_value = true, .value = &rows},
+        {.name = "--seed", .has_value = true, .value = &seed},
+    };
+    int npos = 0, rc = cli_parse(&cli_verb_load, argc, argv, opts, (int)AC_ARRAY_LEN(opts), &npos);
+    if (rc)
+        return rc > 0 ? CLI_OK : CLI_USAGE;
+    double r = 100, n = 0, ms = 0, s = 10, b = 1, sd = 1;
+    if (npos || !url || !model)
+        return cli_usage("load", "say: load --url grpc://HOST:PORT --model NAME");
+    if (rate && outstanding)
+        return cli_usage("load", "--rate and --outstanding: one of the two");
+    if (!number(rate, 0.001, 1e6, &r))
+        return cli_usage("load", "--rate: requests a second, above 0");
+    if (!number(outstanding, 1, CLI_LOAD_OPEN_MAX, &n) || n != floor(n))
+        return cli_usage("load", "--outstanding: a whole number from 1 to %d", CLI_LOAD_OPEN_MAX);
+    if (!number(slo, 0.001, 3600e3, &ms) || !number(seconds, 0.1, 86400, &s))
+        return cli_usage("load", "--slo-ms and --seconds: numbers above 0");
+    if (!number(rows, 1, 16, &b) || b != floor(b) || !number(seed, 0, 9e15, &sd))
+        return cli_usage("load", "--rows: 1 to 16; --seed: a whole number");
+    if (strstr(url, "://") && !ac_str_starts(url, "grpc://"))
+        return cli_usage("load", "--url: grpc://HOST:PORT");
+    struct cli_load_plan plan = {
+        .target = ac_str_starts(url, "grpc://") ? url + 7 : url,
+        .model = model,
+        .version = version,
+        .rate = outstanding ? 0 : r,
+        .outstanding = (uint32_t)n,
+        .rows = (uint32_t)b,
+        .slo_ns = (int64_t)(ms * 1e6),
+        .duration_ns = (int64_t)(s * 1e9),
+        .warmup_ns = AC_NS_PER_S / 2,
+        .seed = (uint64_t)sd,
+    };
+    struct cli_load_report report;
+    struct ac_err err = AC_ERR_INIT;
+    if (cli_load_run(&plan, &report, &err) != 0)
+        return cli_fail("load", &err);
+    print_report(&report, ctx);
+    return CLI_OK;
+}
