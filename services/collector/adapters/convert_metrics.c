@@ -176,7 +176,8 @@ static int convert_histogram_point(struct walk *w, const otlp_histogram_point *p
         .sum = p->has_sum_case ? p->sum : NAN,
         .min = p->has_min_case ? p->min : NAN,
         .max = p->has_max_case ? p->max : NAN,
-        .start_ns = (int64_t)p->start_time_unix_nano,
+        .start_ns = p->start_time_unix_nano <= p->time_unix_nano ? (int64_t)p->start_time_unix_nano
+                                                                 : 0, /* makes no sense */
         .time_ns = (int64_t)p->time_unix_nano,
     };
     int rc = point(w, p->time_unix_nano, p->attributes, p->n_attributes, err);
