@@ -290,6 +290,8 @@ static void extent(const struct ac_rca_case *c, int64_t *ret_first, int64_t *ret
 }
 
 #define MAX_TAUS 512
+/* What a recording begins with is no reference: an application that has just started settles. */
+#define YOUNG_NS (15 * AC_NS_PER_S)
 
 int64_t ac_rca_onset(const struct ac_rca_case *c, int64_t t0_ns)
 {
@@ -309,6 +311,8 @@ int64_t ac_rca_onset(const struct ac_rca_case *c, int64_t t0_ns)
     size_t stated = 0;
     for (int64_t t = t0_ns - 120 * AC_NS_PER_S; t <= t0_ns + 60 * AC_NS_PER_S && q.n < MAX_TAUS;
          t += move) {
+        if (t < t0_ns && t < first + YOUNG_NS)
+            continue;
         if (t <= t0_ns)
             stated = q.n;
         taus[q.n++] = t;
