@@ -94,6 +94,20 @@ def test_a_published_autoencoder(tmp_path):
             compare(c, "ad01", source / f"test_data_set_b{rows}", 1e-4)
 
 
+def test_tritons_own_example_model():
+    repo = PUBLISHED / "triton-simple-models"
+    if not repo.exists():
+        pytest.skip("shared data are not here")
+    with serving(repo) as s:
+        c = s.wait_ready()
+        a, b = np.arange(16, dtype="i4").reshape(1, 16), np.full((1, 16), 7, "i4")
+        got = c.infer("simple", [input_of("INPUT0", a, "INT32"), input_of("INPUT1", b, "INT32")])
+        assert (got.as_numpy("OUTPUT0") == a + b).all() and (got.as_numpy("OUTPUT1") == a - b).all()
+        # What cannot be run is there with its reason.
+        string = next(m for m in c.get_model_repository_index().models if m.name == "simple_string")
+        assert string.state == "UNAVAILABLE" and "simple_string/1/model.onnx" in string.reason
+
+
 # ---- what is wrong is said ----
 
 def request(**kw):
@@ -385,13 +399,13 @@ def test_serve_and_load_by_the_command_line(tmp_path):
     p = subprocess.Popen([BIN / "aceso", "serve", "--repository", MODELS, "--worker", "cpu", "sim"],
                          stdout=subprocess.PIPE, stderr=log, text=True)
     try:
-        at = json.loads(p.stdout.readline())["grpc"]
+        at = json.loads(p.stdout.readline())["address"]
         url = ("--url", f"grpc://{at}", "--model", "hotel_recommend", "--seconds", "0.5", "--json")
-        for how in (("--rate", "200"), ("--outstanding", "4", "--rows", "3", "--slo-ms", "2000")):
+        for how in (("--rate", "200"), ("--rate", "200", "--process", "constant"), ("--outstanding", "4", "--rows", "3", "--slo-ms", "2000")):
             r = aceso("load", *url, *how)
             report = json.loads(r.stdout)
             assert r.returncode == 0 and report["failed"] == 0 and report["sent"] > 20, report
-            assert report["on_time"] + report["late"] + report["refused"] == report["sent"]
+            assert report["ok"] + report["late"] + report["rejected"] == report["sent"]
         status = pb.Client(at)
         assert sorted(w.executor for w in status("Serving/GetServingStatus").workers) == ["cpu", "sim"]
         children = subprocess.run(["pgrep", "-P", str(p.pid), "aceso-worker"], capture_output=True, text=True)

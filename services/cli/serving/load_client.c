@@ -173,15 +173,15 @@ static void note(struct client *c, const struct ac_rpc_result *res, int64_t took
         if (late)
             r->late++;
         else
-            r->on_time++;
+            r->ok++;
         return;
     }
-    bool refused = strstr(res->message, "refused") != NULL;
-    if (refused)
-        r->refused++;
+    bool rejected = strstr(res->message, "refused") != NULL;
+    if (rejected)
+        r->rejected++;
     else
         r->failed++;
-    if (!refused && !r->first_error[0])
+    if (!rejected && !r->first_error[0])
         (void)ac_str_copy(r->first_error, sizeof(r->first_error), res->message);
 }
 
@@ -230,7 +230,8 @@ static void on_timer(void *arg)
     int64_t now = ac_now_ns();
     while (c->next_ns <= now && c->next_ns < c->end_ns) {
         ask(c, c->next_ns);
-        c->next_ns += (int64_t)(ac_rng_exponential(&c->rng) / c->plan->rate * 1e9) + 1;
+        double gap = c->plan->constant ? 1 : ac_rng_exponential(&c->rng);
+        c->next_ns += (int64_t)(gap / c->plan->rate * 1e9) + 1;
     }
     if (c->next_ns < c->end_ns) {
         ac_timer_start(c->timer, c->next_ns - ac_now_ns(), 0);
@@ -262,8 +263,8 @@ static void summarise(struct client *c)
     if (c->n_took)
         qsort(c->took, c->n_took, sizeof(*c->took), by_value);
     r->seconds = (double)(c->end_ns - c->begin_ns) * 1e-9;
-    r->goodput_rps = (double)r->on_time / r->seconds;
-    r->attainment = r->sent ? (double)r->on_time / (double)r->sent : 0;
+    r->goodput_rps = (double)r->ok / r->seconds;
+    r->attainment = r->sent ? (double)r->ok / (double)r->sent : 0;
     r->p50_ms = at(c, 0.5);
     r->p90_ms = at(c, 0.9);
     r->p99_ms = at(c, 0.99);

@@ -15,6 +15,7 @@ struct cli_load_plan {
     const char *model;  /* NULL: ServerLive instead of ModelInfer, which no worker sees */
     const char *version;
     double rate;          /* requests a second; 0: closed loop */
+    bool constant;        /* equal gaps instead of a Poisson process */
     uint32_t outstanding; /* closed loop */
     uint32_t rows;
     int64_t slo_ns; /* sent as the request's timeout; 0: none */
@@ -23,7 +24,7 @@ struct cli_load_plan {
 };
 
 struct cli_load_report {
-    uint64_t sent, on_time, late, refused, failed; /* refused: the server said so in time */
+    uint64_t sent, ok, late, rejected, failed; /* rejected: the server said so in time */
     double seconds, goodput_rps, attainment;
     double p50_ms, p90_ms, p99_ms, p999_ms, max_ms; /* of answered requests */
     double send_lag_ms;                             /* the client's own worst lateness */

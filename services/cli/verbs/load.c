@@ -18,8 +18,10 @@ const struct cli_verb cli_verb_load = {
     "load", "load a served model and report what came back in time", cmd_load,
     "usage: aceso load --url grpc://HOST:PORT --model NAME [--version V] [--rate R | --outstanding "
     "N]\n"
-    "                  [--slo-ms X] [--seconds S] [--rows N] [--seed N]\n\n"
-    "  --rate R         open loop: R requests a second, at seeded random times (default 100)\n"
+    "                  [--process poisson|constant] [--slo-ms X] [--seconds S] [--rows N] [--seed "
+    "N]\n\n"
+    "  --rate R         open loop: R requests a second (default 100)\n"
+    "  --process X      their gaps: poisson (default; seeded), constant\n"
     "  --outstanding N  closed loop instead: N requests under way at any time\n"
     "  --slo-ms X       objective, sent as each request's timeout (default: none)\n"
     "  --seconds S      how long, behind half a second of warm-up (default 10)\n"
@@ -33,11 +35,11 @@ static bool number(const char *text, double lo, double hi, double *ret)
 static void print_report(const struct cli_load_report *r, const struct cli_ctx *ctx)
 {
     if (!ctx->json) {
-        printf("%llu sent in %.1f s: %llu on time, %llu late, %llu refused, %llu failed\n"
+        printf("%llu sent in %.1f s: %llu on time, %llu late, %llu rejected, %llu failed\n"
                "%.1f r/s on time, attainment %.5f; p50 %.3f ms, p90 %.3f, p99 %.3f, p99.9 %.3f, "
                "max %.3f; client at most %.3f ms late\n",
-               (unsigned long long)r->sent, r->seconds, (unsigned long long)r->on_time,
-               (unsigned long long)r->late, (unsigned long long)r->refused,
+               (unsigned long long)r->sent, r->seconds, (unsigned long long)r->ok,
+               (unsigned long long)r->late, (unsigned long long)r->rejected,
                (unsigned long long)r->failed, r->goodput_rps, r->attainment, r->p50_ms, r->p90_ms,
                r->p99_ms, r->p999_ms, r->max_ms, r->send_lag_ms);
         if (r->first_error[0])
@@ -45,8 +47,8 @@ static void print_report(const struct cli_load_report *r, const struct cli_ctx *
         return;
     }
     ac_cleanup_json j = json_pack(
-        "{sI sI sI sI sI sf sf sf sf sf sf sf sf ss}", "sent", (json_int_t)r->sent, "on_time",
-        (json_int_t)r->on_time, "late", (json_int_t)r->late, "refused", (json_int_t)r->refused,
+        "{sI sI sI sI sI sf sf sf sf sf sf sf sf ss}", "sent", (json_int_t)r->sent, "ok",
+        (json_int_t)r->ok, "late", (json_int_t)r->late, "rejected", (json_int_t)r->rejected,
         "failed", (json_int_t)r->failed, "goodput_rps", r->goodput_rps, "attainment", r->attainment,
         "p50_ms", r->p50_ms, "p90_ms", r->p90_ms, "p99_ms", r->p99_ms, "p999_ms", r->p999_ms,
         "max_ms", r->max_ms, "send_lag_ms", r->send_lag_ms, "first_error", r->first_error);
@@ -57,7 +59,7 @@ static void print_report(const struct cli_load_report *r, const struct cli_ctx *
 static int cmd_load(int argc, char **argv, const struct cli_ctx *ctx)
 {
     const char *url = NULL, *model = NULL, *version = NULL, *rate = NULL, *outstanding = NULL;
-    const char *slo = NULL, *seconds = NULL, *rows = NULL, *seed = NULL;
+    const char *slo = NULL, *seconds = NULL, *rows = NULL, *seed = NULL, *process = "poisson";
     const struct cli_opt opts[] = {
         {.name = "--url", .has_value = true, .value = &url},
         {.name = "--model", .has_value = true, .value = &model},
@@ -68,6 +70,7 @@ static int cmd_load(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--seconds", .has_value = true, .value = &seconds},
         {.name = "--rows", .has_value = true, .value = &rows},
         {.name = "--seed", .has_value = true, .value = &seed},
+        {.name = "--process", .has_value = true, .value = &process},
     };
     int npos = 0, rc = cli_parse(&cli_verb_load, argc, argv, opts, (int)AC_ARRAY_LEN(opts), &npos);
     if (rc)
@@ -85,6 +88,8 @@ static int cmd_load(int argc, char **argv, const struct cli_ctx *ctx)
         return cli_usage("load", "--slo-ms and --seconds: numbers above 0");
     if (!number(rows, 1, 16, &b) || b != floor(b) || !number(seed, 0, 9e15, &sd))
         return cli_usage("load", "--rows: 1 to 16; --seed: a whole number");
+    if (!ac_streq(process, "poisson") && !ac_streq(process, "constant"))
+        return cli_usage("load", "--process: poisson or constant");
     if (strstr(url, "://") && !ac_str_starts(url, "grpc://"))
         return cli_usage("load", "--url: grpc://HOST:PORT");
     struct cli_load_plan plan = {
@@ -92,6 +97,7 @@ static int cmd_load(int argc, char **argv, const struct cli_ctx *ctx)
         .model = model,
         .version = version,
         .rate = outstanding ? 0 : r,
+        .constant = ac_streq(process, "constant"),
         .outstanding = (uint32_t)n,
         .rows = (uint32_t)b,
         .slo_ns = (int64_t)(ms * 1e6),

@@ -293,7 +293,7 @@ static int serve_repository(const char *repository, const char *listen, const ch
         o.executors[o.n_workers++] = "cpu";
     if (cli_serving_start(&s, &o, &err) != 0)
         return cli_fail("serve", &err);
-    printf("{\"grpc\":\"%s\"}\n", s.address);
+    printf("{\"address\":\"%s\"}\n", s.address);
     (void)fflush(stdout);
     cli_serving_watch(&s);
     cli_serving_stop(&s);

@@ -37,7 +37,7 @@ static int round_of(const struct cli_serving *s, const char *model, uint32_t out
         snprintf(how, sizeof(how), "%u outstanding", outstanding);
     printf("%-11s %-16s %8.0f/s  p50 %7.3f ms  p99 %7.3f ms  p99.9 %7.3f ms  %llu not answered\n",
            model ? "ModelInfer" : "ServerLive", how, r.goodput_rps, r.p50_ms, r.p99_ms, r.p999_ms,
-           (unsigned long long)(r.refused + r.failed));
+           (unsigned long long)(r.rejected + r.failed));
     return 0;
 }
 
