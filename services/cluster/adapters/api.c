@@ -196,9 +196,16 @@ int api_port(const struct api *a)
 
 void api_stop(struct api *a)
 {
-    if (a == NULL)
+    if (a == NULL || a->http == NULL)
         return;
     ac_timer_destroy(a->sweep);
     ac_http_server_stop(a->http);
+    a->http = NULL;
     /* Watches free themselves as their streams close. */
+}
+
+void api_destroy(struct api *a)
+{
+    api_stop(a);
+    free(a);
 }

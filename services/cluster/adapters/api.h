@@ -25,5 +25,7 @@ struct api_deps {
 int api_start(const struct api_deps *d, const char *listen, struct api **ret,
               struct ac_err *err) AC_MUST_USE;
 int api_port(const struct api *a);
-/** Ends streams and closes. NULL is fine. */
+/** Ends streams and closes; may be repeated. NULL is fine. */
 void api_stop(struct api *a);
+/** After the store, which tells it of changes to the last. */
+void api_destroy(struct api *a);

@@ -135,5 +135,5 @@ void api_account_token(struct areq *q)
     js_set_str(body, "kind", "TokenRequest");
     js_set_str(body, "apiVersion", "authentication.k8s.io/v1");
     js_set(body, "status", json_pack("{s:s,s:s}", "token", token, "expirationTimestamp", until));
-    api_reply_new(q, 201, body);
+    api_reply_json(q, 201, body);
 }

@@ -346,7 +346,6 @@ void cluster_stop(struct ac_svc *s)
     w->stopping = true;
     ac_timer_stop(w->timer);
     api_stop(w->api);
-    w->api = NULL;
     runtime_stop(w->runtime, GRACE_NS, stopped, s);
 }
 
@@ -364,6 +363,7 @@ void cluster_fini(struct ac_svc *s)
     ac_timer_destroy(w->timer);
     persist_close(w->persist);
     cl_store_destroy(w->store);
+    api_destroy(w->api);
     json_decref(w->images);
     pki_fini(&w->pki);
     if (w->lock_fd >= 0)
