@@ -148,7 +148,9 @@ int pg_conn_open(struct ac_pg_conn *c, int64_t timeout_ns, struct ac_err *err)
     if (!c->pq)
         return ac_err_set(err, AC_ENOMEM, "postgres: out of memory");
     if (PQstatus(c->pq) != CONNECTION_OK) {
-        rc = set_text(err, code_of_connect(PQerrorMessage(c->pq)), PQerrorMessage(c->pq));
+        const char *text = PQerrorMessage(c->pq), *why = strstr(text, " failed: ");
+        /* "connection to server at ... failed: ": the caller says where. */
+        rc = set_text(err, code_of_connect(text), why ? why + strlen(" failed: ") : text);
         pg_conn_close(c);
         return rc;
     }

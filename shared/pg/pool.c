@@ -281,6 +281,23 @@ static void describe(const struct ac_pg *p, char *dst, size_t size)
     PQconninfoFree(opts);
 }
 
+/* What to do about a connection that does not come about. */
+static const char *remedy(int code)
+{
+    switch (code) {
+    case AC_EUNAUTH:
+        return ": check the user and the password of --pg-url";
+    case AC_ENOTFOUND:
+        return ": create it, or name another in --pg-url";
+    case AC_ENET:
+        return ": is PostgreSQL running there? check --pg-url";
+    case AC_EINVAL:
+        return ": --pg-url is a URL or key=value pairs";
+    default:
+        return "";
+    }
+}
+
 int ac_pg_open(struct ac_loop *l, struct ac_metrics *m, const struct ac_pg_opts *o,
                const struct ac_pg_migration *mig, size_t n, struct ac_pg **ret, struct ac_err *err)
 {
@@ -291,11 +308,12 @@ int ac_pg_open(struct ac_loop *l, struct ac_metrics *m, const struct ac_pg_opts 
     char where[160];
     int rc = ensure_connected(p, &p->conns[0], deadline, &local);
 
+    const char *hint = rc ? remedy(rc) : "";
     if (!rc)
         rc = pg_migrate(&p->conns[0], mig, n, &local);
     if (rc) {
         describe(p, where, sizeof where);
-        ac_err_set(err, rc, "%s (%s)", local.msg, where);
+        ac_err_set(err, rc, "%s (%s)%s", local.msg, where, hint);
     }
     for (; !rc && started < p->n_threads; started++) {
         struct thread_arg *a = ac_xmalloc(sizeof *a);

@@ -214,8 +214,29 @@ const char *ac_kit_pg_url(const struct ac_kit_pg *p)
     return p->s.url;
 }
 
+/* Its backends are in sessions of their own, so go by parent. */
+static void signal_all(struct ac_kit_pg *p, int sig)
+{
+    char *path = ac_xasprintf("/proc/%d/task/%d/children", (int)p->s.pid, (int)p->s.pid);
+    pid_t child[128];
+    int n = 0;
+    FILE *f = fopen(path, "r");
+
+    while (f && n < 128 && fscanf(f, "%d", &child[n]) == 1) /* NOLINT(cert-err34-c): the kernel's */
+        n++;
+    if (f)
+        (void)fclose(f);
+    free(path);
+    (void)kill(p->s.pid, sig);
+    for (int i = 0; i < n; i++)
+        (void)kill(child[i], sig);
+}
+
+/* A backend may answer one more query before it notices that its server has gone. */
 void ac_kit_pg_kill(struct ac_kit_pg *p)
 {
+    if (p->s.pid > 0)
+        signal_all(p, SIGKILL);
     kill_wait(&p->s, SIGKILL);
 }
 
@@ -227,17 +248,7 @@ void ac_kit_pg_restart(struct ac_kit_pg *p)
 
 void ac_kit_pg_pause(struct ac_kit_pg *p, int on)
 {
-    /* Its backends are in sessions of their own, so go by parent. */
-    char *cmd = ac_xasprintf("/proc/%d/task/%d/children", (int)p->s.pid, (int)p->s.pid);
-    FILE *f = fopen(cmd, "r");
-    int child;
-
-    (void)kill(p->s.pid, on ? SIGSTOP : SIGCONT);
-    while (f && fscanf(f, "%d", &child) == 1) /* NOLINT(cert-err34-c): the kernel's numbers */
-        (void)kill(child, on ? SIGSTOP : SIGCONT);
-    if (f)
-        (void)fclose(f);
-    free(cmd);
+    signal_all(p, on ? SIGSTOP : SIGCONT);
 }
 
 void ac_kit_pg_stop(struct ac_kit_pg *p)
