@@ -272,7 +272,9 @@ static int run(struct ac_svc *s)
         ac_loop_run(s->loop);
     } else {
         (void)fprintf(stderr, "aceso-%s: %s\n", s->spec->name, err.msg);
-        p->exit_code = 1;
+        /* Wrong input that is only read at the start (a file that an option names) is wrong usage.
+         */
+        p->exit_code = err.code == AC_EINVAL ? 2 : 1;
     }
     go_down(s, up);
     if (!ac_str_empty(s->conf.ready_file) && up)

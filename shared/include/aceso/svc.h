@@ -58,7 +58,7 @@ struct ac_svc_spec {
     size_t n_migrations;
     size_t max_message_bytes; /* gRPC; 0 = 4 MiB */
     size_t max_body_bytes;    /* HTTP; 0 = 4 MiB */
-    /** Wiring; loop not running yet, so blocking is fine. Errors: printed, exit 1. */
+    /** Wiring; loop not running yet, so blocking is fine. Errors: printed, exit 1, AC_EINVAL 2. */
     int (*start)(struct ac_svc *s, struct ac_err *err);
     /** HTTP requests other than /metrics and /healthz; NULL = 404. */
     void (*http)(struct ac_http_req *r, struct ac_svc *s);

@@ -371,7 +371,7 @@ static void test_failures(void **state)
     const char *bad_log[] = {"--log", "loud", NULL};
     expect_failure(bad_log, 2, "loud");
     const char *no_port[] = {"--listen", "127.0.0.1", NULL};
-    expect_failure(no_port, 1, "HOST:PORT");
+    expect_failure(no_port, 2, "HOST:PORT");
     const char *bad_ready[] = {"--ready-file", "/nonexistent/dir/ready", NULL};
     expect_failure(bad_ready, 1, "--ready-file");
     char *empty = ac_kit_file("empty-tokens", "# none yet\n\n");
