@@ -5,6 +5,7 @@
 #include "evalrule.h"
 #include "verbs.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,7 +125,8 @@ static int list_files(const char *dir, char ***ret, size_t *ret_n, struct ac_err
 {
     DIR *d = opendir(dir);
     if (!d)
-        return ac_err_set(err, AC_EINVAL, "%s: the directory cannot be read", dir);
+        return ac_err_set(err, AC_EINVAL, "%s: cannot read the directory: %s", dir,
+                          strerrordesc_np(errno));
     char **v = NULL;
     size_t n = 0, cap = 0;
     for (struct dirent *e; (e = readdir(d)) && n < FILES_MAX;) {
@@ -281,6 +283,19 @@ static int write_outputs(const struct job *j, size_t i, struct ac_err *err)
     return rc;
 }
 
+/* Before anything is trained or written: a malformed file must not leave half of the work. */
+static int check_files(const struct job *j, size_t n, struct ac_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        struct series_file f;
+        rc = series_file_read(j->files[i], &f, err);
+        if (rc == 0)
+            series_file_fini(&f);
+    }
+    return rc;
+}
+
 static void train_one(struct pool *p, size_t i)
 {
     struct job *j = p->arg;
@@ -337,7 +352,7 @@ static int run_train(struct job *j, size_t n, unsigned threads, const struct cli
     j->rcs = ac_xcalloc(n, sizeof *j->rcs);
     struct ac_err err = AC_ERR_INIT;
     int code = CLI_OK;
-    if (ac_dir_create(j->out, 0755, &err) < 0) {
+    if (check_files(j, n, &err) < 0 || ac_dir_create(j->out, 0755, &err) < 0) {
         code = cli_fail("train", &err);
     } else {
         struct pool p = {.n = n, .fn = train_one, .arg = j};

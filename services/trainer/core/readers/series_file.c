@@ -1,5 +1,6 @@
 #include "series_file.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,8 +192,14 @@ static int read_lines(struct reader *r, size_t stop)
     }
     int z = 0;
     const char *msg = gzerror(r->f, &z);
-    if (z != Z_OK && z != Z_STREAM_END && z != Z_BUF_ERROR)
-        return ac_err_set(r->err, AC_EINVAL, "%s: row %zu: %s", r->path, r->row, msg);
+    if (z == Z_ERRNO) /* msg names the file, and no reason */
+        return ac_err_set(r->err, AC_EINVAL, "%s: cannot read: %s", r->path,
+                          strerrordesc_np(errno));
+    if (z != Z_OK && z != Z_STREAM_END && z != Z_BUF_ERROR) {
+        const char *why = strrchr(msg, ':'); /* it begins with the path */
+        return ac_err_set(r->err, AC_EINVAL, "%s: row %zu: damaged gzip data%s", r->path, r->row,
+                          why ? why : "");
+    }
     if (z == Z_BUF_ERROR)
         return ac_err_set(r->err, AC_EINVAL, "%s: row %zu: the file is cut off", r->path, r->row);
     return 0;
@@ -205,7 +212,7 @@ static int read_file(const char *path, bool train_only, struct series_file *ret,
     struct reader r = {.path = path, .s = &s, .err = err};
     r.f = gzopen(path, "rb");
     if (!r.f)
-        return ac_err_set(err, AC_EINVAL, "%s: the file cannot be opened", path);
+        return ac_err_set(err, AC_EINVAL, "%s: cannot open: %s", path, strerrordesc_np(errno));
     (void)gzbuffer(r.f, 1 << 17);
     r.line = ac_xmalloc(LINE_MAX_);
     int rc = read_lines(&r, train_only ? SIZE_MAX : 0);
