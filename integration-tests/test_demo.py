@@ -6,8 +6,11 @@ import pathlib
 import signal
 import subprocess
 import tempfile
+import sys
 import threading
+import time
 
+import grpc
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -81,6 +84,95 @@ def test_interrupted_demo_leaves_nothing():
             p.kill()
             aceso("down", "--state", state)
         assert marked(state) == []
+
+
+@pytest.fixture(scope="session")
+def pb(tmp_path_factory):
+    """The lab's messages in Python."""
+    out = tmp_path_factory.mktemp("pb")
+    subprocess.run(["protoc", f"-I{ROOT}/proto", f"--python_out={out}", *map(str, (ROOT / "proto/aceso/v1").glob("*.proto"))],
+                   check=True)
+    sys.path.insert(0, str(out))
+    from aceso.v1 import lab_pb2
+    return lab_pb2
+
+
+class Lab:
+    def __init__(self, address, pb):
+        self.channel, self.pb = grpc.insecure_channel(address), pb
+
+    def call(self, method, request, reply, stream=False):
+        kind = self.channel.unary_stream if stream else self.channel.unary_unary
+        return kind(f"/aceso.v1.{method}", request_serializer=type(request).SerializeToString,
+                    response_deserializer=reply.FromString)(request, timeout=120)
+
+    def ask(self, session, action, **arguments):
+        labels = [{"key": k, "value": v} for k, v in arguments.items()]
+        return self.call("AgentCloud/Call", self.pb.AgentCallRequest(session=session, action=action, arguments=labels),
+                         self.pb.AgentCallResponse).text
+
+    def submit(self, session, task, answer):
+        request = self.pb.SubmitRequest(session=session, task=task, answer_json=answer)
+        return self.call("AgentCloud/Submit", request, self.pb.SubmitResponse).status
+
+
+def test_an_agent_by_grpc_sees_repairs_and_is_scored(pb):
+    env = dict(os.environ, ACESO_LAB_BASELINE="10s", ACESO_LAB_HOLD="5s")
+    with tempfile.TemporaryDirectory(prefix="aceso-it-") as state:
+        try:
+            up = subprocess.run([ACESO, "up", "--state", state, "--json"], env=env, capture_output=True, text=True)
+            assert up.returncode == 0, up.stderr
+            address = next(s for s in last_json(up.stdout)["services"] if s["name"] == "lab")["address"]
+            lab = Lab(address, pb)
+            with pytest.raises(grpc.RpcError, match="no problem 'nothing'"):
+                lab.call("Lab/StartSession", pb.StartSessionRequest(problem="nothing", agent="none"), pb.Session)
+            start = pb.StartSessionRequest(problem="pod_kill_hotel_res-mitigation-1", agent="remote", seed=5,
+                                           request_id="it-1")
+            session = lab.call("Lab/StartSession", start, pb.Session)
+            assert lab.call("Lab/StartSession", start, pb.Session).meta.id == session.meta.id
+            agent(lab, pb, session)
+            events = list(lab.call("Lab/WatchSession", pb.GetSessionRequest(id=session.meta.id), pb.SessionEvent, True))
+            assert [e.sequence for e in events] == list(range(1, len(events) + 1))
+            end = lab.call("Lab/GetSession", pb.GetSessionRequest(id=session.meta.id), pb.Session)
+            assert (end.phase, end.error, end.void_run) == ("done", "", False), events
+            assert (end.scores.detected, end.scores.localised, end.scores.mitigated) == (True, True, True), events
+            assert list(end.truth.components) == ["user"] and end.truth.fault == "pod_failure"
+        finally:
+            aceso("down", "--state", state)
+        assert marked(state) == []
+
+
+def agent(lab, pb, session):
+    sid = session.meta.id
+    problem = lab.call("AgentCloud/GetProblem", pb.GetProblemRequest(session=sid), pb.AgentProblem)
+    assert problem.namespace == session.namespace
+    assert "pod_kill" not in problem.description and "user" not in problem.description
+    for e in lab.call("Lab/WatchSession", pb.GetSessionRequest(id=sid), pb.SessionEvent, True):
+        if e.kind == "phase" and e.text == "baseline":
+            with pytest.raises(grpc.RpcError, match="has not begun"):
+                lab.submit(sid, "detection", '"yes"')
+        if e.kind == "gate" or (e.kind == "phase" and e.phase in ("done", "failed")):
+            break
+    assert e.kind == "gate", e
+    before = lab.call("Lab/GetSession", pb.GetSessionRequest(id=sid), pb.Session)
+    assert not before.truth.components and not before.scores.detected
+    for command in ("kubectl get podchaos -n aceso-chaos", "kubectl get pods -A", "cat /etc/passwd"):
+        with pytest.raises(grpc.RpcError) as e:
+            lab.ask(sid, "exec_shell", command=command)
+        assert e.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    assert "No resources found" in lab.ask(sid, "exec_shell", command="kubectl get podchaos")
+    pods = lab.ask(sid, "exec_shell", command="kubectl get pods -l app=user -o name").split()
+    assert len(pods) == 1 and pods[0].startswith("pod/user-"), pods
+    assert "rpc.client.errors.ratio" in lab.ask(sid, "get_metrics", service="frontend", minutes="1")
+    assert "user" in lab.ask(sid, "get_logs", service="frontend")
+    assert "frontend" in lab.ask(sid, "get_traces", service="frontend")
+    assert lab.submit(sid, "detection", '"yes"') == "taken"
+    assert lab.submit(sid, "localization", '["user"]') == "taken"
+    assert "deleted" in lab.ask(sid, "exec_shell", command=f"kubectl delete {pods[0]} --wait=false")
+    deadline = time.monotonic() + 30
+    while "1/1" not in lab.ask(sid, "exec_shell", command="kubectl get pods -l app=user"):
+        assert time.monotonic() < deadline
+    assert lab.submit(sid, "mitigation", "") == "taken"
 
 
 def test_problems_are_listed_without_a_service():
