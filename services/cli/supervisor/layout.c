@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -22,6 +23,9 @@
 #include <aceso/json.h>
 #include <aceso/rng.h>
 #include <aceso/str.h>
+
+#define FIRST_PORT 10000
+#define PORT_TRIES 200
 
 static const char *default_dir(char *buf, size_t size)
 {
@@ -190,6 +194,44 @@ static int try_port(int port)
     return got;
 }
 
+static bool is_given(json_t *ports, int port)
+{
+    const char *name;
+    json_t *p;
+    json_object_foreach(ports, name, p)
+    {
+        if (json_integer_value(p) == port)
+            return true;
+    }
+    return false;
+}
+
+/* Below the ports that the kernel gives to outgoing connections: one of those can be in use at any
+ * moment when the service that it was given to is restarted. */
+static int free_port(json_t *ports)
+{
+    ac_cleanup(ac_free_p) char *range = NULL;
+    size_t len = 0;
+    int64_t end = 0;
+    uint64_t seed = 0;
+    struct ac_rng rng;
+    if (ac_file_read("/proc/sys/net/ipv4/ip_local_port_range", 64, &range, &len, NULL) == 0) {
+        range[strcspn(range, " \t")] = '\0';
+        if (!ac_str_to_i64(range, &end))
+            end = 0;
+    }
+    end = AC_MIN(end, 65536);
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        seed = (uint64_t)getpid();
+    ac_rng_seed(&rng, seed);
+    for (int i = 0; i < PORT_TRIES && end > FIRST_PORT; i++) {
+        int port = FIRST_PORT + (int)ac_rng_below(&rng, (uint64_t)(end - FIRST_PORT));
+        if (!is_given(ports, port) && try_port(port) == port)
+            return port;
+    }
+    return try_port(0);
+}
+
 int cli_layout_port(const struct cli_layout *l, const char *name, int *ret_port, struct ac_err *err)
 {
     const char *path = cli_layout_path(l, "ports.json");
@@ -203,7 +245,7 @@ int cli_layout_port(const struct cli_layout *l, const char *name, int *ret_port,
     if (port > 0 && port < 65536)
         port = try_port(port);
     if (port <= 0)
-        port = try_port(0);
+        port = free_port(ports);
     if (port <= 0)
         return ac_err_set(err, AC_EAGAIN, "no free port on 127.0.0.1 for %s", name);
     json_object_set_new(ports, name, json_integer(port));
