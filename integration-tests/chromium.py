@@ -111,11 +111,11 @@ class Chromium:
         self.call("Emulation.setEmulatedMedia",
                   features=[{"name": "prefers-color-scheme", "value": "dark" if on else "light"}])
 
-    def picture(self, path, full=True):
+    def picture(self, path, height=None):
+        """The whole page, or its upper part."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
-        got = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=full,
-                        **({"clip": clip} if full else {}))
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(height or size["height"], size["height"]), "scale": 1}
+        got = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(got["data"]))
 

@@ -1,5 +1,5 @@
 // The page: what is known, kept fresh by events, shown. Only this file asks for lists and listens.
-import {ago, badge, clock, el, setNow, show, span, tick, word} from "./dom.js";
+import {ago, badge, clock, coarse, el, setNow, show, tick, word} from "./dom.js";
 import {detail, idOf, listItem, loadCharts, titleOf} from "./incident.js";
 
 const $ = id => document.getElementById(id);
@@ -50,7 +50,7 @@ function serviceTile(s) {
   if (s.state === "healthy" && s.latency_ms !== undefined)
     facts.push(`${s.latency_ms.toFixed(1)} ms`);
   if (s.state === "healthy" && s.started_ns)
-    facts.push(`up ${span(known.services.now_ns - s.started_ns)}`);
+    facts.push(`up ${coarse(known.services.now_ns - s.started_ns)}`);
   if (s.restarts)
     facts.push(`${s.restarts} ${s.restarts === 1 ? "restart" : "restarts"}`);
   const mine = known.services.services.find(x => x.name === "console");

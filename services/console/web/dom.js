@@ -53,12 +53,19 @@ export function day(ns) {
 export function span(ns) {
   const s = Math.max(0, ns / 1e9);
   if (s < 60)
-    return s < 10 ? `${s.toFixed(1)} s` : `${Math.round(s)} s`;
+    return s < 9.95 ? `${s.toFixed(1)} s` : `${Math.round(s)} s`;
   const m = Math.floor(s / 60), h = Math.floor(m / 60);
   if (m < 60)
     return `${m} min ${two(Math.floor(s % 60))} s`;
   return h < 48 ? `${h} h ${two(m % 60)} min` : `${Math.floor(h / 24)} d ${h % 24} h`;
 }
+
+// The same in its largest unit alone: "55 s", "3 min", "2 h", "4 d".
+export const coarse = ns => {
+  const s = Math.max(0, ns / 1e9);
+  return s < 60 ? `${Math.floor(s)} s` : s < 3600 ? `${Math.floor(s / 60)} min` : s < 172800 ? `${Math.floor(s / 3600)} h`
+                                                                           : `${Math.floor(s / 86400)} d`;
+};
 
 // The services' clock as seen from here: it moves on between answers.
 let skew = 0;

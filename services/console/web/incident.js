@@ -64,8 +64,11 @@ function proof(i) {
   const path = i.diagnosis ? i.diagnosis.path : [];
   if (!path.length)
     return null;
+  const linear = path.every((e, k) => k === 0 || path[k - 1].to === e.from);
+  const nodes = [path[0].from, ...path.map(e => e.to)];
   const rows = e => [["Connected", e.topology], ["Deviates", e.deviation], ["Order", e.order]];
   return el("section", {}, el("h3", {}, "How it spread, and the proof of each step"),
+    linear && el("ol", {class: "chain", "aria-hidden": "true"}, nodes.map(n => el("li", {}, n))),
     el("ol", {class: "path"}, path.map(e => el("li", {},
       el("p", {class: "edge"}, e.from, el("i", {"aria-label": "to"}, " → "), e.to),
       el("dl", {}, rows(e).filter(r => r[1]).map(([k, v]) => [el("dt", {}, k), el("dd", {}, v)]))))));
@@ -205,12 +208,19 @@ function trail(i) {
         el("td", {}, a.reason), el("td", {}, a.detail)))))));
 }
 
+// The badge says the state already. Names of components keep their spelling.
+function headline(i) {
+  const s = i.summary || titleOf(i), prefix = `${i.state}: `;
+  const rest = s.startsWith(prefix) ? s.slice(prefix.length) : "";
+  return rest ? rest.charAt(0).toUpperCase() + rest.slice(1).replace(/^[a-z]+_[a-z]+/, m => m.replace("_", " ")) : s;
+}
+
 export function detail(i) {
   return [
     el("header", {class: "head"},
        el("p", {class: "row"}, badge(i.state), el("span", {}, i.namespace), el("span", {class: "mono"}, idOf(i)),
           el("span", {}, day(i.started_ns))),
-       el("h2", {}, i.summary || titleOf(i))),
+       el("h2", {}, headline(i))),
     milestones(i), cause(i), proof(i), timeline(i), trail(i), alerts(i),
   ];
 }
