@@ -100,7 +100,7 @@ const outcome = (yes, seconds) => el("td", {class: "num"}, yes ? `yes, ${seconds
 function sessionRow(s) {
   const over = s.phase === "done" || s.phase === "failed", k = s.scores;
   const wait = el("td", {class: "muted"}, over ? "" : "…");
-  return el("tr", {}, el("td", {}, el("b", {}, s.problem), el("br"), el("span", {class: "muted mono"}, s.namespace)),
+  return el("tr", {"data-phase": s.phase}, el("td", {}, el("b", {}, s.problem), el("br"), el("span", {class: "muted mono"}, s.namespace)),
     el("td", {}, s.agent), el("td", {}, s.void_run ? badge("void") : badge(s.phase), el("p", {class: "muted"}, s.error || (over ? "" : known.story.get(s.meta && s.meta.id)))),
     k ? outcome(k.detected, k.ttd_s) : wait, k ? outcome(k.localised, k.ttl_s) : wait.cloneNode(true),
     k ? outcome(k.mitigated, k.ttm_s) : wait.cloneNode(true),
