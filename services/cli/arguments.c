@@ -24,6 +24,12 @@ int cli_fail(const char *verb, const struct ac_err *err)
     return err->code == AC_EINVAL ? CLI_USAGE : CLI_FAILED;
 }
 
+int cli_fail_input(const char *verb, const struct ac_err *err)
+{
+    (void)cli_fail(verb, err);
+    return CLI_USAGE;
+}
+
 void cli_progress(const char *fmt, ...)
 {
     va_list ap;

@@ -31,6 +31,8 @@ struct cli_verb {
 int cli_usage(const char *verb, const char *fmt, ...) AC_PRINTF(2, 3);
 /** The same for an error; returns CLI_USAGE for AC_EINVAL (bad input), else CLI_FAILED. */
 int cli_fail(const char *verb, const struct ac_err *err);
+/** The same for a file that the user named: that it cannot be read is wrong usage. */
+int cli_fail_input(const char *verb, const struct ac_err *err);
 /** Progress for people: one line on stderr. */
 void cli_progress(const char *fmt, ...) AC_PRINTF(1, 2);
 

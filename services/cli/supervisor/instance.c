@@ -64,23 +64,41 @@ static int start_supervisor(const struct cli_layout *l, pid_t *ret_pid, struct a
     return cli_spawn(&s, ret_pid, err);
 }
 
+/* " a b c": those that are not healthy. */
+static void list_waiting(const json_t *status, char *dst, size_t size)
+{
+    size_t i, len = 0;
+    json_t *s;
+    dst[0] = '\0';
+    json_array_foreach(json_object_get(status, "services"), i, s)
+    {
+        if (!ac_streq(ac_json_str(s, "state", ""), "healthy") && len + 40 < size)
+            len += (size_t)snprintf(dst + len, size - len, " %s", ac_json_str(s, "name", ""));
+    }
+}
+
 static void report(const json_t *status, int *last_healthy)
 {
     int healthy, total;
+    char waiting[256];
     cli_status_count(status, &healthy, &total);
     if (healthy == *last_healthy || total == 0)
         return;
     *last_healthy = healthy;
-    char waiting[256] = "";
-    size_t i, len = 0;
-    json_t *s;
-    json_array_foreach(json_object_get(status, "services"), i, s)
-    {
-        if (!ac_streq(ac_json_str(s, "state", ""), "healthy") && len + 40 < sizeof(waiting))
-            len += (size_t)snprintf(waiting + len, sizeof(waiting) - len, " %s",
-                                    ac_json_str(s, "name", ""));
-    }
-    cli_progress("%d of %d healthy%s%s", healthy, total, len ? "; waiting for" : "", waiting);
+    list_waiting(status, waiting, sizeof(waiting));
+    cli_progress("%d of %d healthy%s%s", healthy, total, *waiting ? "; waiting for" : "", waiting);
+}
+
+/* What died and why; else who is late. */
+static int not_healthy(const struct cli_layout *l, const json_t *status, struct ac_err *err)
+{
+    const char *why = ac_json_str(status, "error", "");
+    char waiting[128];
+    if (*why)
+        return ac_err_set(err, AC_ETIMEOUT, "%s", why);
+    list_waiting(status, waiting, sizeof(waiting));
+    return ac_err_set(err, AC_ETIMEOUT, "not healthy in time:%s; logs are in %s/log", waiting,
+                      l->dir);
 }
 
 /* The supervisor that we started has ended: its reason is in the status or its log. */
@@ -115,11 +133,9 @@ static int wait_healthy(struct cli_layout *l, pid_t started, int64_t timeout_ns,
             }
         }
         if (ac_now_ns() > deadline) {
-            const char *why = known ? ac_json_str(j, "error", "") : "";
-            ac_err_set(err, AC_ETIMEOUT, "not all services got healthy%s%s; logs are in %s/log",
-                       *why ? ": " : "", why, l->dir);
+            int rc = not_healthy(l, known ? j : NULL, err);
             json_decref(j);
-            return AC_ETIMEOUT;
+            return rc;
         }
         json_decref(j);
     }
@@ -146,7 +162,10 @@ int cli_instance_up(struct cli_layout *l, int64_t timeout_ns, bool *ret_started,
     pid_t pid = 0;
     *ret_started = false;
     int rc = cli_layout_create(l, err);
-    if (rc == 0 && cli_layout_supervisor(l) == 0) {
+    bool up = rc == 0 && cli_layout_supervisor(l) != 0;
+    if (rc == 0 && !up)
+        rc = cli_layout_check_room(l, err);
+    if (rc == 0 && !up) {
         cli_progress("starting an instance in %s", l->dir);
         rc = start_supervisor(l, &pid, err);
         *ret_started = rc == 0;

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -97,6 +98,26 @@ static int check_reachable(const struct cli_layout *l, struct ac_err *err)
                               l->dir, path);
     }
     return 0;
+}
+
+#define MIB          (1ull << 20)
+#define ROOM_NEW     (96 * MIB) /* initdb writes 40 MiB, the rest is for the first minutes */
+#define ROOM_RESTART (24 * MIB)
+
+int cli_layout_check_room(const struct cli_layout *l, struct ac_err *err)
+{
+    struct statvfs fs;
+    if (statvfs(l->dir, &fs) != 0)
+        return ac_err_errno(err, errno, "%s", l->dir);
+    unsigned long long have = (unsigned long long)fs.f_bavail * fs.f_frsize;
+    unsigned long long need =
+        ac_path_exists(cli_layout_path(l, "pg/PG_VERSION")) ? ROOM_RESTART : ROOM_NEW;
+    if (have >= need)
+        return 0;
+    return ac_err_set(err, AC_EIO,
+                      "the disk of %s is full: %llu MiB are free and %llu needed; make room or "
+                      "choose another --state",
+                      l->dir, have / MIB, need / MIB);
 }
 
 int cli_layout_create(struct cli_layout *l, struct ac_err *err)

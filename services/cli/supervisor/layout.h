@@ -19,6 +19,8 @@ struct cli_layout {
 int cli_layout_find(const char *state_option, struct cli_layout *l, struct ac_err *err) AC_MUST_USE;
 /** Creates the directories and checks that PostgreSQL's user can reach its own. */
 int cli_layout_create(struct cli_layout *l, struct ac_err *err) AC_MUST_USE;
+/** AC_EIO when its disk has no room for what a start writes. */
+int cli_layout_check_room(const struct cli_layout *l, struct ac_err *err) AC_MUST_USE;
 
 /** "<dir>/<rest>" into a static ring of buffers (8 live at a time). Main thread. */
 const char *cli_layout_path(const struct cli_layout *l, const char *fmt, ...) AC_PRINTF(2, 3);

@@ -1,5 +1,7 @@
 #include "spawn.h"
 
+#include "reason.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -116,6 +118,7 @@ int cli_spawn(const struct cli_spawn *s, pid_t *ret_pid, struct ac_err *err)
 int cli_spawn_wait(const struct cli_spawn *s, struct ac_err *err)
 {
     pid_t pid;
+    off_t from = cli_log_end(s->log_path);
     int rc = cli_spawn(s, &pid, err), status = 0;
     if (rc != 0)
         return rc;
@@ -123,11 +126,14 @@ int cli_spawn_wait(const struct cli_spawn *s, struct ac_err *err)
         if (errno != EINTR)
             return ac_err_errno(err, errno, "waiting for %s", s->argv[0]);
     }
-    if (status != 0)
-        return ac_err_set(err, AC_EIO, "%s failed (%s %d); see %s", s->argv[0],
-                          WIFEXITED(status) ? "exit code" : "signal",
-                          WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), s->log_path);
-    return 0;
+    if (status == 0)
+        return 0;
+    char why[120];
+    cli_reason(s->log_path, from, why, sizeof(why));
+    return ac_err_set(err, AC_EIO, "%s failed (%s %d)%s%s; see %s", s->argv[0],
+                      WIFEXITED(status) ? "exit code" : "signal",
+                      WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), *why ? ": " : "",
+                      why, s->log_path);
 }
 
 uint64_t cli_proc_start(pid_t pid)

@@ -1,5 +1,6 @@
 #include "status.h"
 
+#include "reason.h"
 #include "spawn.h"
 
 #include <stdio.h>
@@ -10,6 +11,35 @@
 #include <aceso/json.h>
 #include <aceso/str.h>
 
+static void set_state(json_t *service, const char *state)
+{
+    json_object_set_new(service, "state", json_string(state));
+    json_object_set_new(service, "pid", json_integer(0));
+}
+
+/* The file is as old as the last change that could be written: not on a full disk. */
+static void correct(const struct cli_layout *l, json_t *status)
+{
+    bool running = cli_layout_supervisor(l) != 0;
+    size_t i;
+    json_t *s;
+    if (!running)
+        json_object_set_new(status, "supervisor", json_integer(0));
+    json_array_foreach(json_object_get(status, "services"), i, s)
+    {
+        pid_t pid = (pid_t)ac_json_i64(s, "pid", 0);
+        if (!running)
+            set_state(s, "stopped");
+        else if (pid != 0 && cli_proc_start(pid) != (uint64_t)ac_json_i64(s, "start", 0))
+            set_state(s, "failed");
+    }
+    if (running && cli_disk_full(l->dir)) {
+        ac_cleanup(ac_free_p) char *text =
+            ac_xasprintf("the disk of %s is full: make room", l->dir);
+        json_object_set_new(status, "error", json_string(text));
+    }
+}
+
 int cli_status_read(const struct cli_layout *l, json_t **ret, struct ac_err *err)
 {
     const char *path = cli_layout_path(l, "status.json");
@@ -19,16 +49,7 @@ int cli_status_read(const struct cli_layout *l, json_t **ret, struct ac_err *err
     int rc = ac_json_load_file(path, &j, err);
     if (rc != 0)
         return rc;
-    if (cli_layout_supervisor(l) == 0) {
-        size_t i;
-        json_t *s;
-        json_object_set_new(j, "supervisor", json_integer(0));
-        json_array_foreach(json_object_get(j, "services"), i, s)
-        {
-            json_object_set_new(s, "state", json_string("stopped"));
-            json_object_set_new(s, "pid", json_integer(0));
-        }
-    }
+    correct(l, j);
     *ret = j;
     return 0;
 }

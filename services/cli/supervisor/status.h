@@ -8,7 +8,7 @@
 
 /** New reference: {"supervisor": pid, "error": text or absent, "services": [{name, state, pid,
  * start, address, restarts}]}. AC_ENOTFOUND when nothing ran here yet. States are "stopped" when no
- * supervisor holds the lock. */
+ * supervisor holds the lock, "failed" where the process has gone since. */
 int cli_status_read(const struct cli_layout *l, json_t **ret, struct ac_err *err) AC_MUST_USE;
 int cli_status_write(const struct cli_layout *l, const json_t *status,
                      struct ac_err *err) AC_MUST_USE;

@@ -1,5 +1,6 @@
 #include "supervise.h"
 
+#include "reason.h"
 #include "spawn.h"
 #include "status.h"
 #include "unit.h"
@@ -30,6 +31,7 @@ struct child {
     struct supervisor *sup;
     pid_t pid;
     uint64_t start;
+    off_t log_from; /* where its log begins */
     int64_t next_probe_ns;
     bool probing, probe_ok;
     pid_t probed_pid;
@@ -45,7 +47,7 @@ struct supervisor {
     struct ac_worker *probes;
     struct ac_timer *tick;
     bool stopping, dirty;
-    char error[AC_ERR_MSG_MAX];
+    char error[512];
 };
 
 static void write_status(struct supervisor *s)
@@ -84,6 +86,7 @@ static void start_child(struct child *c)
                                     .cwd = "/",
                                     .death_signal = c->def->stop_signal};
     cli_unit_started(&c->unit, now);
+    c->log_from = cli_log_end(c->def->log_path);
     if (cli_spawn(&spawn, &c->pid, &err) != 0) {
         AC_LOGE("supervisor", "start_failed", AC_KS("service", c->def->name), AC_KERR(&err));
         snprintf(s->error, sizeof(s->error), "%s", err.msg);
@@ -197,10 +200,12 @@ static void on_child_exit(int signum, void *arg)
         if (!s->stopping) {
             AC_LOGW("supervisor", "died", AC_KS("service", c->def->name), AC_KI("pid", c->pid),
                     AC_KI("status", status));
-            snprintf(s->error, sizeof(s->error), "%s died (%s %d); see %s", c->def->name,
+            char why[224];
+            cli_reason(c->def->log_path, c->log_from, why, sizeof(why));
+            snprintf(s->error, sizeof(s->error), "%s died (%s %d)%s%s; see %.100s", c->def->name,
                      WIFSIGNALED(status) ? "signal" : "exit code",
-                     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-                     c->def->log_path);
+                     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), *why ? ": " : "",
+                     why, c->def->log_path);
         }
         c->pid = 0;
         c->start = 0;

@@ -1,5 +1,7 @@
 #include "units.h"
 
+#include "outside.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -214,7 +216,7 @@ static int add_service(struct cli_layout *l, struct cli_units *u, size_t i, cons
     add_env(d, "ACESO_HTTP_LISTEN=127.0.0.1:%d", http[i]);
     add_env(d, "ACESO_PG_URL=%s", pg_url);
     add_env(d, "ACESO_NATS_URL=%s", nats_url);
-    if (!getenv("ACESO_NATS_URL"))
+    if (ac_str_empty(getenv("ACESO_NATS_URL")))
         add_env(d, "ACESO_NATS_CREDS=%s", cli_layout_path(l, "secrets/nats.creds"));
     add_env(d, "ACESO_STATE_DIR=%s", cli_layout_path(l, "data/%s", name));
     add_env(d, "ACESO_READY_FILE=%s", cli_layout_path(l, "ready/%s.json", name));
@@ -242,17 +244,25 @@ static bool chosen(const char *name)
     return false;
 }
 
+/* An empty variable counts as unset. */
+static const char *outside(const char *name)
+{
+    const char *v = getenv(name);
+    return ac_str_empty(v) ? NULL : v;
+}
+
 int cli_units_prepare(struct cli_layout *l, struct cli_units *ret, struct ac_err *err)
 {
     int grpc[AC_ARRAY_LEN(SERVICES)] = {0}, http[AC_ARRAY_LEN(SERVICES)] = {0}, rc = 0;
     char pg_url[512] = "", nats_url[128] = "";
-    const char *outside_pg = getenv("ACESO_PG_URL"), *outside_nats = getenv("ACESO_NATS_URL");
+    const char *outside_pg = outside("ACESO_PG_URL"), *outside_nats = outside("ACESO_NATS_URL");
     *ret = (struct cli_units){0};
     ac_str_copy(ret->kubeconfig, sizeof(ret->kubeconfig),
                 cli_layout_path(l, "data/cluster/kubeconfig"));
-    if (outside_pg)
+    rc = cli_outside_check(outside_pg, outside_nats, err);
+    if (rc == 0 && outside_pg)
         snprintf(pg_url, sizeof(pg_url), "%s", outside_pg);
-    else {
+    else if (rc == 0) {
         rc = add_postgres(l, ret, err);
         snprintf(pg_url, sizeof(pg_url), "host=%s user=aceso dbname=postgres", l->socket_dir);
     }

@@ -60,7 +60,7 @@ static int list_problems(const struct args *a, const struct cli_ctx *ctx)
     ac_cleanup(ac_free_p) char *dir =
         a->dir ? ac_xstrdup(a->dir) : ac_xasprintf("%s/../share/aceso/problems", ac_exe_dir());
     if (lab_problems_load(dir, &all, &n, &err) != 0)
-        return cli_fail("lab", &err);
+        return cli_fail_input("lab", &err);
     ac_cleanup_json list = json_array();
     for (size_t i = 0; i < n; i++)
         add_problem(list, &all[i], a, only);

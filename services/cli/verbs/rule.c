@@ -58,10 +58,8 @@ static int load(const char *verb, const char *path, struct ac_ruleset **ret, str
     struct ac_err err = AC_ERR_INIT;
     char *text = NULL;
     size_t len = 0;
-    if (ac_file_read(path, AC_RULES_TEXT_MAX, &text, &len, &err) < 0) {
-        err.code = AC_EINVAL;
-        return cli_fail(verb, &err);
-    }
+    if (ac_file_read(path, AC_RULES_TEXT_MAX, &text, &len, &err) < 0)
+        return cli_fail_input(verb, &err);
     int rc = ac_ruleset_parse(text, len, ret, d);
     free(text);
     return rc < 0 ? CLI_USAGE : CLI_OK;

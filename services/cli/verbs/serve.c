@@ -101,7 +101,7 @@ static int serve_sim(const struct sim_args *a, const struct cli_ctx *ctx)
     struct workload w = {0};
     struct sim_stats st;
     if (ac_file_read(a->models, 16u << 20, &text, &len, &err) != 0)
-        return cli_fail("serve", &err);
+        return cli_fail_input("serve", &err);
     rc = serving_costs_parse(text, len, &costs, &err);
     if (rc) {
         ac_err_wrap(&err, "%s", a->models);
@@ -255,7 +255,7 @@ static int serve_model(const char *file, const char *batch, const char *check,
     size_t len;
     struct ac_err err = AC_ERR_INIT;
     if (ac_file_read(file, (size_t)1 << 30, &bytes, &len, &err) != 0)
-        return cli_fail("serve", &err);
+        return cli_fail_input("serve", &err);
     struct run r = {.x = wk_cpu_create(&wk_memory_heap, &ac_clock_real),
                     .arena = ac_arena_create(512u << 20)};
     struct wk_source src = {.name = file, .bytes = bytes, .len = len};
