@@ -42,6 +42,7 @@ struct collector {
     int64_t waits_since_ns;  /* since when something waits for the store; 0 = nothing does */
     struct col_flush *flush; /* under way */
     struct ac_timer *tick;
+    struct ac_worker *worker; /* queries that take more than a moment */
     int64_t next_clean_ns, retry_ns;
     struct ac_arena *arena; /* of the message being read */
     struct {

@@ -67,6 +67,7 @@ static int start(struct ac_svc *svc, struct ac_err *err)
     col_events_init(&c->logs);
     c->hists = col_hists_create((size_t)conf.max_series);
     c->arena = ac_arena_create(64u << 20);
+    c->worker = ac_worker_create(svc->loop, "query", 2, 256);
     if ((rc = col_store_load(c, err)))
         return ac_err_wrap(err, "reading what is stored");
     const struct ac_bus_read from = {.stream = AC_STREAM_TELEMETRY,
@@ -94,10 +95,12 @@ static void fini(struct ac_svc *svc)
     if (c->flush) { /* the pool still reads it: the process ends anyway, the stream has it all */
         ac_timer_destroy(c->tick);
         ac_bus_read_close(c->reader);
+        ac_worker_destroy(c->worker);
         return;
     }
     ac_timer_destroy(c->tick);
     ac_bus_read_close(c->reader);
+    ac_worker_destroy(c->worker);
     col_store_fini(&c->series);
     col_events_fini(&c->spans);
     col_events_fini(&c->logs);

@@ -63,6 +63,18 @@ bool ac_buf_append(struct ac_buf *b, const void *p, size_t n)
     return true;
 }
 
+char *ac_buf_extend(struct ac_buf *b, size_t n)
+{
+    if (b->failed || !reserve(b, n)) {
+        b->failed = true;
+        return NULL;
+    }
+    char *p = b->data + b->len;
+    b->len += n;
+    b->data[b->len] = '\0';
+    return p;
+}
+
 bool ac_buf_puts(struct ac_buf *b, const char *s)
 {
     return ac_buf_append(b, s, strlen(s));

@@ -66,23 +66,12 @@ int ac_pb_unpack_heap(const ProtobufCMessageDescriptor *desc, const void *data, 
     return ac_err_set(err, AC_EPROTO, "%s: malformed message of %zu bytes", desc->name, len);
 }
 
-struct sink {
-    ProtobufCBuffer base;
-    struct ac_buf *out;
-};
-
-static void sink_append(ProtobufCBuffer *buffer, size_t len, const uint8_t *data)
-{
-    struct sink *s = AC_CONTAINER_OF(buffer, struct sink, base);
-    ac_buf_append(s->out, data, len);
-}
-
 int ac_pb_pack(const ProtobufCMessage *msg, struct ac_buf *out, struct ac_err *err)
 {
-    struct sink s = {.base = {.append = sink_append}, .out = out};
-    protobuf_c_message_pack_to_buffer(msg, &s.base);
-    if (out->failed)
+    char *p = ac_buf_extend(out, protobuf_c_message_get_packed_size(msg));
+    if (!p)
         return ac_err_set(err, AC_EAGAIN, "%s: larger than the limit", msg->descriptor->name);
+    (void)protobuf_c_message_pack(msg, (uint8_t *)p);
     return 0;
 }
 

@@ -176,6 +176,8 @@ static void clean(struct collector *c)
     x->older_ns = ac_wall_ns() - c->conf->retention_ns;
     col_store_forget(&c->series, x->older_ns, forget, x);
     col_hists_trim(c->hists, x->older_ns);
+    c->spans.stored_from_ns = AC_MAX(c->spans.stored_from_ns, x->older_ns);
+    c->logs.stored_from_ns = AC_MAX(c->logs.stored_from_ns, x->older_ns);
     if (ac_pg_submit(c->svc->pg, col_store_clean, clean_done, x))
         clean_done(0, NULL, x); /* the next round does it */
 }

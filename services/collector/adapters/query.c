@@ -44,6 +44,11 @@ uint64_t col_sealed_seq(const struct collector *c)
     return c->flush ? c->flush->seq_to : c->stored_seq;
 }
 
+bool col_asks_store(const struct col_events *e, int64_t from_ns)
+{
+    return AC_MAX(from_ns, e->stored_from_ns) < e->memory_from_ns;
+}
+
 void col_query_add(struct collector *c)
 {
     static const struct ac_rpc_method methods[] = {

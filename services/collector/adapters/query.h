@@ -1,6 +1,6 @@
 /* Queries: what the files share. Memory answers for its window at once; what is older comes from
  * PostgreSQL on one of its threads, and from what waits to be stored. The reply is then packed on
- * that thread too. */
+ * that thread too. What takes more than a moment in memory runs on a worker. */
 #pragma once
 
 #include "collector.h"
@@ -18,6 +18,8 @@ int col_range_of(const Aceso__V1__TimeRange *r, struct col_range *ret,
 int col_snapshot(struct ac_pg_conn *pg, uint64_t *ret_seq, struct ac_err *err) AC_MUST_USE;
 /** The position once what is being stored just now is stored; that of now when nothing is. */
 uint64_t col_sealed_seq(const struct collector *c);
+/** A range from there on needs PostgreSQL too: it has something from before memory's window. */
+bool col_asks_store(const struct col_events *e, int64_t from_ns);
 /** A name that may be "" (all) and is no longer than any that is kept. */
 int col_name_check(const char *what, const char *s, struct ac_err *err) AC_MUST_USE;
 

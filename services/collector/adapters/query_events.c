@@ -1,5 +1,6 @@
 /* QuerySpans and QueryLogs: the newest that match; spans in order of their start, log records
- * newest first. */
+ * newest first. The loop only takes a view of memory; the looking is done on another thread: a
+ * worker, or PostgreSQL's when older events are asked for too. */
 #include "chunk.h"
 
 #include <stdlib.h>
@@ -19,13 +20,9 @@
 
 struct hit {
     int64_t t_ns;
-    void *msg; /* own */
+    const void *msg; /* of the view, or own */
     size_t len;
-};
-
-struct late {
-    struct hit hit;
-    bool sealed;
+    void *own;
 };
 
 struct query {
@@ -38,29 +35,27 @@ struct query {
     bool by_trace;
     int min_severity;
     size_t limit;
-    struct hit *hits; /* found in memory first, then in PostgreSQL */
+    struct col_view view;
+    /* PostgreSQL's position when the query began, and once what was sealed then is stored */
+    uint64_t stored_seq, sealed_seq;
+    bool asked;   /* PostgreSQL, */
+    uint64_t seq; /* which had this position */
+    struct hit *hits;
     size_t n, cap;
-    int64_t memory_from_ns;
-    /* Older than memory and not stored yet when the query began: by the position that PostgreSQL
-     * has when it is asked, they are found there or not. */
-    struct late *late;
-    size_t n_late, cap_late;
-    uint64_t stored_seq, sealed_seq; /* position at that time, and once what was sealed is stored */
     struct ac_buf reply;
     struct ac_arena *arena; /* of the record looked at */
+    struct ac_err err;
 };
 
 static void query_free(struct query *q)
 {
     for (size_t i = 0; i < q->n; i++)
-        free(q->hits[i].msg);
-    for (size_t i = 0; i < q->n_late; i++)
-        free(q->late[i].hit.msg);
+        free(q->hits[i].own);
     free(q->hits);
-    free(q->late);
     free(q->ns);
     free(q->component);
     free(q->contains);
+    col_view_close(&q->view);
     ac_buf_fini(&q->reply);
     ac_arena_destroy(q->arena);
     free(q);
@@ -110,40 +105,58 @@ static void cut(struct query *q)
     if (q->n > 1)
         qsort(q->hits, q->n, sizeof(*q->hits), newest_first);
     while (q->n > q->limit)
-        free(q->hits[--q->n].msg);
+        free(q->hits[--q->n].own);
 }
 
-static struct hit hit_of(int64_t t_ns, const void *msg, size_t len)
+/* Nothing up to this time can be among the newest. */
+static bool enough(struct query *q, int64_t newest_ns)
 {
-    void *copy = ac_xmalloc(len + 1);
-    memcpy(copy, msg, len);
-    return (struct hit){t_ns, copy, len};
+    if (q->n < q->limit)
+        return false;
+    cut(q);
+    return q->hits[q->limit - 1].t_ns >= newest_ns;
 }
 
-static void add(struct query *q, int64_t t_ns, const void *msg, size_t len)
+static void add(struct query *q, const struct col_event *ev, bool copy)
 {
+    struct hit h = {.t_ns = ev->t_ns, .msg = ev->msg, .len = ev->len};
+    if (copy) {
+        h.msg = h.own = ac_xmalloc(ev->len + 1);
+        memcpy(h.own, ev->msg, ev->len);
+    }
     ac_grow(&q->hits, &q->cap, q->n + 1, sizeof(*q->hits));
-    q->hits[q->n++] = hit_of(t_ns, msg, len);
+    q->hits[q->n++] = h;
     if (q->n >= 2 * q->limit + 64)
         cut(q);
 }
 
 /* ---- memory ---- */
 
-static bool take_event(const struct col_event *ev, const struct col_block *b, void *arg)
+/* Events older than memory's window: those that wait for the store are in PostgreSQL by now, or
+ * not, which its position tells. Each transaction stores all that was read before it: at another
+ * position than these two, all that the query saw is there. */
+static bool found_there(const struct query *q, int state)
+{
+    if (state == COL_BLOCK_STORED)
+        return true;
+    if (!q->asked || q->seq == q->stored_seq)
+        return false;
+    return q->seq != q->sealed_seq || state == COL_BLOCK_SEALED;
+}
+
+static bool take_event(const struct col_event *ev, int state, void *arg)
 {
     struct query *q = arg;
-    bool old = ev->t_ns < q->memory_from_ns;
-    if ((old && b->state == COL_BLOCK_STORED) || !matches(q, ev))
-        return true;
-    if (!old) {
-        add(q, ev->t_ns, ev->msg, ev->len);
-        return true;
-    }
-    ac_grow(&q->late, &q->cap_late, q->n_late + 1, sizeof(*q->late));
-    q->late[q->n_late++] =
-        (struct late){hit_of(ev->t_ns, ev->msg, ev->len), b->state == COL_BLOCK_SEALED};
+    if ((ev->t_ns >= q->view.memory_from_ns || !found_there(q, state)) && matches(q, ev))
+        add(q, ev, false);
     return true;
+}
+
+static void look_in_memory(struct query *q)
+{
+    for (size_t i = q->view.n; i-- > 0;)
+        if (!enough(q, q->view.seen[i].block->max_ns))
+            (void)col_seen_each(&q->view, &q->view.seen[i], take_event, q);
 }
 
 /* ---- PostgreSQL ---- */
@@ -169,9 +182,9 @@ static int take_record(struct query *q, const char *ns, const void *msg, size_t 
     }
     ev.msg = msg;
     ev.len = len;
-    int64_t t = ev.t_ns;
-    if (t >= q->range.from_ns && t < AC_MIN(q->range.to_ns, q->memory_from_ns) && matches(q, &ev))
-        add(q, t, msg, len);
+    if (ev.t_ns >= q->range.from_ns && ev.t_ns < AC_MIN(q->range.to_ns, q->view.memory_from_ns) &&
+        matches(q, &ev))
+        add(q, &ev, true);
     return 0;
 }
 
@@ -194,34 +207,31 @@ static int open_cursor(struct ac_pg_conn *pg, const struct query *q, struct ac_e
     const struct ac_pg_param p[] = {
         AC_PG_TEXT(q->ns),
         ac_pg_i64(from, q->range.from_ns),
-        ac_pg_i64(to, AC_MIN(q->memory_from_ns, q->range.to_ns)),
+        ac_pg_i64(to, AC_MIN(q->view.memory_from_ns, q->range.to_ns)),
     };
-#define SELECT(name, table)                                                                        \
-    "DECLARE " name " CURSOR FOR SELECT namespace, data, to_ns, component FROM " table             \
+#define SELECT(table)                                                                              \
+    "DECLARE old_events CURSOR FOR SELECT namespace, data, to_ns, component FROM " table           \
     " WHERE ($1 = '' OR namespace = $1) AND to_ns >= $2 AND from_ns < $3 ORDER BY to_ns DESC"
-    return ac_pg_exec(pg, q->logs ? SELECT("old_events", "logs") : SELECT("old_events", "spans"), p,
-                      3, NULL, err);
+    return ac_pg_exec(pg, q->logs ? SELECT("logs") : SELECT("spans"), p, 3, NULL, err);
 #undef SELECT
 }
 
 static int read_old(struct ac_pg_conn *pg, struct query *q, struct ac_err *err)
 {
+    bool more = true;
     int rc = open_cursor(pg, q, err);
-    for (int rows = 1; !rc && rows > 0;) {
+    while (!rc && more) {
         struct ac_pg_result *r = NULL;
         rc = ac_pg_exec(pg, "FETCH " CURSOR_ROWS " FROM old_events", NULL, 0, &r, err);
         if (rc)
             break;
-        rows = ac_pg_rows(r);
-        for (int i = 0; !rc && i < rows; i++) {
+        more = ac_pg_rows(r) > 0;
+        for (int i = 0; !rc && more && i < ac_pg_rows(r); i++) {
             if (q->component[0] && !ac_str_glob(q->component, ac_pg_str(r, i, 3)))
                 continue;
-            cut(q);
-            if (q->n == q->limit && q->hits[q->n - 1].t_ns >= ac_pg_int(r, i, 2)) {
-                rows = 0; /* neither this nor any further chunk has a newer one */
-                break;
-            }
-            rc = take_chunk(q, r, i, err);
+            more = !enough(q, ac_pg_int(r, i, 2));
+            if (more)
+                rc = take_chunk(q, r, i, err);
         }
         ac_pg_result_free(r);
     }
@@ -243,27 +253,16 @@ static int pack_reply(struct query *q, struct ac_err *err)
     return 0;
 }
 
-/* Each transaction stores all that was read before it: at another position than these two, all that
- * the query saw is in PostgreSQL. */
-static void take_late(struct query *q, uint64_t seq)
-{
-    for (size_t i = 0; i < q->n_late; i++) {
-        const struct late *l = &q->late[i];
-        if (seq == q->stored_seq || (seq == q->sealed_seq && !l->sealed))
-            add(q, l->hit.t_ns, l->hit.msg, l->hit.len);
-    }
-}
-
 /* A second attempt would find again what the first one found: it is an error instead. */
 static int old_job(struct ac_pg_conn *pg, void *arg, struct ac_err *err)
 {
     struct query *q = arg;
-    uint64_t seq = 0;
-    int rc = col_snapshot(pg, &seq, err);
-    if (!rc)
-        take_late(q, seq);
-    if (!rc)
+    int rc = col_snapshot(pg, &q->seq, err);
+    q->asked = true;
+    if (!rc) {
+        look_in_memory(q);
         rc = read_old(pg, q, err);
+    }
     ac_pg_rollback(pg);
     if (rc == AC_ENET || rc == AC_EABORTED)
         return ac_err_set(err, AC_EIO, "PostgreSQL was lost while it was asked");
@@ -275,24 +274,32 @@ static void old_done(int code, const struct ac_err *err, void *arg)
     answer(arg, code, err);
 }
 
+static void memory_job(void *arg)
+{
+    struct query *q = arg;
+    look_in_memory(q);
+    (void)!pack_reply(q, &q->err);
+}
+
+static void memory_done(void *arg)
+{
+    struct query *q = arg;
+    answer(q, q->err.code, &q->err);
+}
+
 static void run(struct query *q)
 {
     struct ac_err err = AC_ERR_INIT;
-    const struct col_events *e = q->logs ? &q->c->logs : &q->c->spans;
-    q->memory_from_ns = e->memory_from_ns;
+    struct col_events *e = q->logs ? &q->c->logs : &q->c->spans;
     q->arena = ac_arena_create(4u << 20);
     q->stored_seq = q->c->stored_seq;
     q->sealed_seq = col_sealed_seq(q->c);
-    col_events_each(e, q->range.from_ns, q->range.to_ns, take_event, q);
-    cut(q);
-    bool full = q->n == q->limit && q->hits[q->n - 1].t_ns >= q->memory_from_ns;
-    if (q->range.from_ns >= q->memory_from_ns || full) {
-        answer(q, pack_reply(q, &err), &err);
-        return;
-    }
-    int rc = ac_pg_submit(q->c->svc->pg, old_job, old_done, q);
+    col_view_open(e, q->range.from_ns, q->range.to_ns, &q->view);
+    int rc = col_asks_store(e, q->range.from_ns)
+                 ? ac_pg_submit(q->c->svc->pg, old_job, old_done, q)
+                 : ac_worker_submit(q->c->worker, memory_job, memory_done, q);
     if (rc)
-        answer(q, ac_err_set(&err, rc, "too many queries wait for PostgreSQL"), &err);
+        answer(q, ac_err_set(&err, rc, "too many queries wait"), &err);
 }
 
 static struct query *query_new(struct collector *c, struct ac_rpc_call *call, const char *ns,

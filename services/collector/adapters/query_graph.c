@@ -1,4 +1,4 @@
-/* ServiceGraph. */
+/* ServiceGraph. The loop only takes a view of memory; see query_events.c. */
 #include "chunk.h"
 #include "graph.h"
 
@@ -18,8 +18,11 @@ struct query {
     struct ac_rpc_call *call;
     struct col_range range;
     char *ns;
-    int64_t memory_from_ns;
+    struct col_view view;
     struct col_graph *graph;
+    const struct col_edge *edges;
+    const char *const *components;
+    size_t n_edges, n_components;
     struct ac_arena *arena;
 };
 
@@ -27,29 +30,30 @@ static void query_free(struct query *q)
 {
     col_graph_destroy(q->graph);
     ac_arena_destroy(q->arena);
+    col_view_close(&q->view);
     free(q->ns);
     free(q);
 }
 
 static void answer(struct query *q, int rc, const struct ac_err *why)
 {
-    struct ac_err err = why ? *why : (struct ac_err)AC_ERR_INIT;
+    struct ac_err err = rc ? *why : (struct ac_err)AC_ERR_INIT;
     struct ac_arena *a = ac_rpc_arena(q->call);
     Aceso__V1__ServiceGraphResponse res = ACESO__V1__SERVICE_GRAPH_RESPONSE__INIT;
-    const struct col_edge *edges = rc ? NULL : col_graph_edges(q->graph, &res.n_edges);
-    Aceso__V1__ServiceEdge *m = ac_arena_calloc(a, res.n_edges + 1, sizeof(*m));
-    res.edges = ac_arena_calloc(a, res.n_edges + 1, sizeof(*res.edges));
-    for (size_t i = 0; m && res.edges && i < res.n_edges; i++) {
+    Aceso__V1__ServiceEdge *m = ac_arena_calloc(a, q->n_edges + 1, sizeof(*m));
+    res.edges = ac_arena_calloc(a, q->n_edges + 1, sizeof(*res.edges));
+    for (size_t i = 0; m && res.edges && i < q->n_edges; i++) {
+        const struct col_edge *e = &q->edges[i];
         aceso__v1__service_edge__init(&m[i]);
-        m[i].caller = edges[i].caller;
-        m[i].callee = edges[i].callee;
-        m[i].calls = edges[i].calls;
-        m[i].errors = edges[i].errors;
-        m[i].mean_ms = edges[i].total_ms / (double)edges[i].calls;
-        res.edges[i] = &m[i];
+        m[i].caller = e->caller;
+        m[i].callee = e->callee;
+        m[i].calls = e->calls;
+        m[i].errors = e->errors;
+        m[i].mean_ms = e->total_ms / (double)e->calls;
+        res.edges[res.n_edges++] = &m[i];
     }
-    if (!rc)
-        res.components = (char **)(uintptr_t)col_graph_components(q->graph, &res.n_components);
+    res.components = (char **)(uintptr_t)q->components;
+    res.n_components = q->n_components;
     if (!rc && (!m || !res.edges))
         rc = ac_err_set(&err, AC_EAGAIN, "the graph is too large for one answer");
     if (rc)
@@ -59,10 +63,17 @@ static void answer(struct query *q, int rc, const struct ac_err *why)
     query_free(q);
 }
 
-static bool take_event(const struct col_event *ev, const struct col_block *b, void *arg)
+static void build(struct query *q)
+{
+    q->edges = col_graph_edges(q->graph, &q->n_edges);
+    q->components = col_graph_components(q->graph, &q->n_components);
+}
+
+/* A span that PostgreSQL has too is counted once: no need to know what is stored. */
+static bool take_event(const struct col_event *ev, int state, void *arg)
 {
     struct query *q = arg;
-    (void)b; /* a span that PostgreSQL has too is counted once */
+    (void)state;
     if (!q->ns[0] || strcmp(q->ns, ev->ns) == 0)
         col_graph_add(q->graph, ev);
     return col_graph_spans(q->graph) < MAX_SPANS;
@@ -94,7 +105,7 @@ static int read_old(struct ac_pg_conn *pg, struct query *q, struct ac_err *err)
     const struct ac_pg_param p[] = {
         AC_PG_TEXT(q->ns),
         ac_pg_i64(from, q->range.from_ns),
-        ac_pg_i64(to, AC_MIN(q->memory_from_ns, q->range.to_ns)),
+        ac_pg_i64(to, AC_MIN(q->view.memory_from_ns, q->range.to_ns)),
     };
     int rc = ac_pg_exec(pg,
                         "DECLARE old_spans CURSOR FOR SELECT namespace, data FROM spans"
@@ -116,16 +127,33 @@ static int read_old(struct ac_pg_conn *pg, struct query *q, struct ac_err *err)
 
 static int old_job(struct ac_pg_conn *pg, void *arg, struct ac_err *err)
 {
+    struct query *q = arg;
     int rc = ac_pg_begin(pg, err);
-    if (!rc)
-        rc = read_old(pg, arg, err);
+    if (!rc) {
+        col_view_each(&q->view, take_event, q);
+        rc = read_old(pg, q, err);
+    }
     ac_pg_rollback(pg);
+    if (!rc)
+        build(q);
     return rc;
 }
 
 static void old_done(int code, const struct ac_err *err, void *arg)
 {
     answer(arg, code, err);
+}
+
+static void memory_job(void *arg)
+{
+    struct query *q = arg;
+    col_view_each(&q->view, take_event, q);
+    build(q);
+}
+
+static void memory_done(void *arg)
+{
+    answer(arg, 0, NULL);
 }
 
 void col_on_service_graph(struct ac_rpc_call *call, const void *msg, void *self)
@@ -139,7 +167,6 @@ void col_on_service_graph(struct ac_rpc_call *call, const void *msg, void *self)
     q->ns = ac_xstrdup(req->namespace_);
     q->graph = col_graph_create();
     q->arena = ac_arena_create(4u << 20);
-    q->memory_from_ns = c->spans.memory_from_ns;
     int rc = col_name_check("namespace", q->ns, &err);
     if (!rc)
         rc = col_range_of(req->range, &q->range, &err);
@@ -147,12 +174,10 @@ void col_on_service_graph(struct ac_rpc_call *call, const void *msg, void *self)
         answer(q, rc, &err);
         return;
     }
-    col_events_each(&c->spans, q->range.from_ns, q->range.to_ns, take_event, q);
-    if (q->range.from_ns >= q->memory_from_ns) {
-        answer(q, 0, NULL);
-        return;
-    }
-    rc = ac_pg_submit(c->svc->pg, old_job, old_done, q);
+    col_view_open(&c->spans, q->range.from_ns, q->range.to_ns, &q->view);
+    rc = col_asks_store(&c->spans, q->range.from_ns)
+             ? ac_pg_submit(c->svc->pg, old_job, old_done, q)
+             : ac_worker_submit(c->worker, memory_job, memory_done, q);
     if (rc)
-        answer(q, ac_err_set(&err, rc, "too many queries wait for PostgreSQL"), &err);
+        answer(q, ac_err_set(&err, rc, "too many queries wait"), &err);
 }

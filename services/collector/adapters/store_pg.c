@@ -442,6 +442,20 @@ static int load_logs(struct load *l, const struct ac_pg_result *r, int row, stru
     return load_events(l, r, row, false, err);
 }
 
+static int load_oldest(struct ac_pg_conn *pg, struct collector *c, struct ac_err *err)
+{
+    struct ac_pg_result *r = NULL;
+    int rc =
+        ac_pg_exec(pg, "SELECT (SELECT min(from_ns) FROM spans), (SELECT min(from_ns) FROM logs)",
+                   NULL, 0, &r, err);
+    if (rc)
+        return rc;
+    c->spans.stored_from_ns = ac_pg_is_null(r, 0, 0) ? INT64_MAX : ac_pg_int(r, 0, 0);
+    c->logs.stored_from_ns = ac_pg_is_null(r, 0, 1) ? INT64_MAX : ac_pg_int(r, 0, 1);
+    ac_pg_result_free(r);
+    return 0;
+}
+
 static int load_all(struct ac_pg_conn *pg, void *arg, struct ac_err *err)
 {
     struct load *l = arg;
@@ -471,7 +485,7 @@ static int load_all(struct ac_pg_conn *pg, void *arg, struct ac_err *err)
                          "SELECT id, namespace, data FROM logs WHERE to_ns >= $1 AND id > $2"
                          " ORDER BY id LIMIT 200",
                          load_logs, err);
-    return rc;
+    return rc ? rc : load_oldest(pg, l->c, err);
 }
 
 /* A retry would load twice: a lost connection at start is an error of the start. */

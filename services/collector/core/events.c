@@ -19,6 +19,7 @@ void col_events_init(struct col_events *e)
 {
     memset(e, 0, sizeof(*e));
     ac_list_init(&e->blocks);
+    e->stored_from_ns = INT64_MAX;
 }
 
 static size_t block_bytes(const struct col_block *b)
@@ -26,19 +27,26 @@ static size_t block_bytes(const struct col_block *b)
     return b->bytes.cap + b->cap * sizeof(*b->slots);
 }
 
-static void block_free(struct col_events *e, struct col_block *b)
+static void block_free(struct col_block *b)
 {
-    e->bytes -= block_bytes(b);
-    ac_list_remove(&b->node);
     ac_buf_fini(&b->bytes);
     free(b->slots);
     free(b);
 }
 
+static void block_drop(struct col_events *e, struct col_block *b)
+{
+    e->bytes -= block_bytes(b);
+    ac_list_remove(&b->node);
+    b->gone = true;
+    if (b->views == 0)
+        block_free(b);
+}
+
 void col_events_fini(struct col_events *e)
 {
     while (!ac_list_empty(&e->blocks))
-        block_free(e, AC_LIST_ENTRY(e->blocks.next, struct col_block, node));
+        block_drop(e, AC_LIST_ENTRY(e->blocks.next, struct col_block, node));
 }
 
 static struct col_block *last(const struct col_events *e)
@@ -116,8 +124,10 @@ void col_events_release(struct col_events *e)
     AC_LIST_FOREACH(n, &e->blocks)
     {
         struct col_block *b = AC_LIST_ENTRY(n, struct col_block, node);
-        if (b->state == COL_BLOCK_SEALED)
-            b->state = COL_BLOCK_STORED;
+        if (b->state != COL_BLOCK_SEALED)
+            continue;
+        b->state = COL_BLOCK_STORED;
+        e->stored_from_ns = AC_MIN(e->stored_from_ns, b->min_ns);
     }
 }
 
@@ -132,7 +142,7 @@ void col_events_trim(struct col_events *e, int64_t from_ns, size_t max_bytes)
         if (b->max_ns >= from_ns && e->bytes <= max_bytes)
             continue;
         e->memory_from_ns = AC_MAX(e->memory_from_ns, b->max_ns + 1);
-        block_free(e, b);
+        block_drop(e, b);
     }
 }
 
@@ -154,23 +164,54 @@ void col_block_get(const struct col_block *b, size_t i, struct col_event *ret)
     ret->msg = ret->peer + s->peer_len + 1;
 }
 
-void col_events_each(const struct col_events *e, int64_t from_ns, int64_t to_ns,
-                     bool (*fn)(const struct col_event *ev, const struct col_block *b, void *arg),
-                     void *arg)
+void col_view_open(struct col_events *e, int64_t from_ns, int64_t to_ns, struct col_view *v)
 {
-    for (struct ac_list *n = e->blocks.prev; n != &e->blocks; n = n->prev) {
-        const struct col_block *b = AC_LIST_ENTRY(n, struct col_block, node);
+    *v = (struct col_view){.from_ns = from_ns, .to_ns = to_ns, .memory_from_ns = e->memory_from_ns};
+    AC_LIST_FOREACH(n, &e->blocks)
+    {
+        struct col_block *b = AC_LIST_ENTRY(n, struct col_block, node);
         if (b->max_ns < from_ns || b->min_ns >= to_ns)
             continue;
-        for (size_t i = b->n; i-- > 0;) {
-            struct col_event ev;
-            if (b->slots[i].t_ns < from_ns || b->slots[i].t_ns >= to_ns)
-                continue;
-            col_block_get(b, i, &ev);
-            if (!fn(&ev, b, arg))
-                return;
-        }
+        if (b->state == COL_BLOCK_OPEN)
+            b->state = COL_BLOCK_WAITS;
+        b->views++;
+        ac_grow(&v->seen, &v->cap, v->n + 1, sizeof(*v->seen));
+        v->seen[v->n++] = (struct col_seen){b, (int)b->state};
     }
+}
+
+void col_view_close(struct col_view *v)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        struct col_block *b = v->seen[i].block;
+        if (--b->views == 0 && b->gone)
+            block_free(b);
+    }
+    free(v->seen);
+    *v = (struct col_view){0};
+}
+
+bool col_seen_each(const struct col_view *v, const struct col_seen *seen,
+                   bool (*fn)(const struct col_event *ev, int state, void *arg), void *arg)
+{
+    const struct col_block *b = seen->block;
+    for (size_t i = b->n; i-- > 0;) {
+        struct col_event ev;
+        if (b->slots[i].t_ns < v->from_ns || b->slots[i].t_ns >= v->to_ns)
+            continue;
+        col_block_get(b, i, &ev);
+        if (!fn(&ev, seen->state, arg))
+            return false;
+    }
+    return true;
+}
+
+void col_view_each(const struct col_view *v,
+                   bool (*fn)(const struct col_event *ev, int state, void *arg), void *arg)
+{
+    for (size_t i = v->n; i-- > 0;)
+        if (!col_seen_each(v, &v->seen[i], fn, arg))
+            return;
 }
 
 bool col_parse_hex64(const char *s, uint64_t *ret)

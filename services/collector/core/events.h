@@ -1,6 +1,7 @@
 /* Spans and log records of the last minutes, in blocks by order of arrival; what is not stored yet
  * is among them. The message itself is kept as it came; beside it is what queries look at. Owned by
- * the loop thread; sealed blocks are only read, by one other thread, until released. Pure. */
+ * the loop thread; a block that is closed does not change any more, and other threads may read it
+ * while it is sealed or a view holds it. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,6 +26,8 @@ struct col_event {
 
 struct col_block {
     struct ac_list node;
+    unsigned views; /* that look at it; loop thread */
+    bool gone;      /* dropped; freed by the last view */
     struct col_slot *slots;
     size_t n, cap;
     struct ac_buf bytes;
@@ -42,6 +45,17 @@ struct col_events {
     size_t bytes;           /* of all blocks */
     size_t pending;         /* events that are in neither sealed nor stored blocks */
     int64_t memory_from_ns; /* all events from here on are in the blocks */
+    int64_t stored_from_ns; /* none in the store is older; INT64_MAX = it has none */
+};
+
+/* What a query sees, on any thread: the blocks as they were when it began. */
+struct col_view {
+    struct col_seen {
+        struct col_block *block;
+        int state; /* at that time */
+    } * seen;      /* in order of arrival */
+    size_t n, cap;
+    int64_t from_ns, to_ns, memory_from_ns;
 };
 
 void col_events_init(struct col_events *e);
@@ -57,11 +71,17 @@ void col_events_release(struct col_events *e);
 void col_events_trim(struct col_events *e, int64_t from_ns, size_t max_bytes);
 
 void col_block_get(const struct col_block *b, size_t i, struct col_event *ret);
-/** Events with from <= t < to, newest blocks first; fn returns false to stop. sealed says whether
- * the event is being stored just now, stored whether it is in the store. */
-void col_events_each(const struct col_events *e, int64_t from_ns, int64_t to_ns,
-                     bool (*fn)(const struct col_event *ev, const struct col_block *b, void *arg),
-                     void *arg);
+
+/** Blocks with events of [from, to). The open block is closed for it: what is seen stays as it is
+ * until the view is closed. Both on the loop thread. */
+void col_view_open(struct col_events *e, int64_t from_ns, int64_t to_ns, struct col_view *v);
+void col_view_close(struct col_view *v);
+/** Events of the range in one block, newest arrival first; fn returns false to stop. */
+bool col_seen_each(const struct col_view *v, const struct col_seen *b,
+                   bool (*fn)(const struct col_event *ev, int state, void *arg), void *arg);
+/** In all blocks, newest first. */
+void col_view_each(const struct col_view *v,
+                   bool (*fn)(const struct col_event *ev, int state, void *arg), void *arg);
 
 /** 16 hex digits of s to a number; false when they are none. */
 bool col_parse_hex64(const char *s, uint64_t *ret);

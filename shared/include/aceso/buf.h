@@ -17,6 +17,8 @@ void ac_buf_init(struct ac_buf *b, size_t max_bytes);
 void ac_buf_fini(struct ac_buf *b);  /* frees; the struct may be initialised again */
 void ac_buf_reset(struct ac_buf *b); /* len = 0, keeps the memory, clears failure */
 bool ac_buf_append(struct ac_buf *b, const void *p, size_t n);
+/** n bytes more at the end, for the caller to fill; NULL at the cap. */
+char *ac_buf_extend(struct ac_buf *b, size_t n);
 bool ac_buf_puts(struct ac_buf *b, const char *s);
 bool ac_buf_putc(struct ac_buf *b, char c);
 bool ac_buf_printf(struct ac_buf *b, const char *fmt, ...) AC_PRINTF(2, 3);

@@ -478,15 +478,45 @@ struct seen {
     size_t waiting;
 };
 
-static bool see(const struct col_event *ev, const struct col_block *b, void *arg)
+static bool see(const struct col_event *ev, int at, void *arg)
 {
     struct seen *s = arg;
     assert_string_equal(ev->ns, "n");
     assert_string_equal(ev->peer, "p");
     assert_memory_equal(ev->msg, "body", 4);
     s->t[s->n++] = ev->t_ns;
-    s->waiting += b->state != COL_BLOCK_STORED;
+    s->waiting += at != COL_BLOCK_STORED;
     return s->n != s->stop_at;
+}
+
+static void look(struct col_events *e, int64_t from, int64_t to, struct seen *s)
+{
+    struct col_view v;
+    col_view_open(e, from, to, &v);
+    col_view_each(&v, see, s);
+    col_view_close(&v);
+}
+
+static void a_view_outlives_what_it_shows(void **state)
+{
+    (void)state;
+    struct col_events e;
+    struct col_view v;
+    static struct seen s;
+    col_events_init(&e);
+    put_event(&e, S, "a", false);
+    col_view_open(&e, 0, 10 * S, &v);
+    put_event(&e, 2 * S, "b", false); /* comes later: is not seen */
+    col_events_seal(&e);
+    col_events_release(&e);
+    assert_int_equal(e.stored_from_ns, S);
+    col_events_trim(&e, 100 * S, 1 << 30);
+    assert_int_equal(e.bytes, 0);
+    col_view_each(&v, see, &s);
+    assert_int_equal(s.n, 1);
+    assert_int_equal(s.waiting, 1); /* as it was */
+    col_events_fini(&e);
+    col_view_close(&v);
 }
 
 static void events_go_through_their_states(void **state)
@@ -500,31 +530,31 @@ static void events_go_through_their_states(void **state)
     for (int i = 10; i < 3000; i++)
         put_event(&e, i * S, "new", false);
     assert_int_equal(e.pending, 2990);
-    col_events_each(&e, 0, INT64_MAX, see, &s);
+    look(&e, 0, INT64_MAX, &s);
     assert_int_equal(s.n, 3000);
     assert_int_equal(s.waiting, 2990);
     assert_int_equal(s.t[0], 2999 * S);
     s = (struct seen){.stop_at = 5};
-    col_events_each(&e, 5 * S, 20 * S, see, &s);
+    look(&e, 5 * S, 20 * S, &s);
     assert_int_equal(s.n, 5);
     s = (struct seen){0};
-    col_events_each(&e, 5 * S, 20 * S, see, &s);
+    look(&e, 5 * S, 20 * S, &s);
     assert_int_equal(s.n, 15);
     col_events_seal(&e);
     put_event(&e, 3000 * S, "later", false);
     assert_int_equal(e.pending, 1);
     col_events_trim(&e, 5000 * S, 1 << 30); /* only what is stored may go */
     s = (struct seen){0};
-    col_events_each(&e, 0, INT64_MAX, see, &s);
+    look(&e, 0, INT64_MAX, &s);
     assert_int_equal(s.n, 2991);
     col_events_release(&e);
     s = (struct seen){0};
-    col_events_each(&e, 0, INT64_MAX, see, &s);
+    look(&e, 0, INT64_MAX, &s);
     assert_int_equal(s.waiting, 1);
     e.memory_from_ns = 0;
     col_events_trim(&e, 0, 0); /* no room at all: what is gone is before memory_from */
     s = (struct seen){0};
-    col_events_each(&e, 0, INT64_MAX, see, &s);
+    look(&e, 0, INT64_MAX, &s);
     assert_int_equal(s.n, 1);
     assert_int_equal(e.memory_from_ns, 2999 * S + 1);
     col_events_fini(&e);
@@ -647,6 +677,7 @@ int main(void)
         cmocka_unit_test(batches_go_round),
         cmocka_unit_test(selectors_take_globs_and_labels),
         cmocka_unit_test(sorting_keeps_the_last_of_a_time),
+        cmocka_unit_test(a_view_outlives_what_it_shows),
         cmocka_unit_test(events_go_through_their_states),
         cmocka_unit_test(hex_is_hex),
         cmocka_unit_test(the_graph_joins_callers_and_callees),
