@@ -156,8 +156,8 @@ static void broken_snapshots_are_taken_as_none(void **st)
     (void)st;
     struct seen s = {.n = 0};
     for (size_t len = 0; len < 64; len++) {
-        unsigned char junk[64];
-        memset(junk, (int)len, sizeof junk);
+        unsigned char junk[65] = {0}; /* also a key: it ends */
+        memset(junk, (int)len, 64);
         memcpy(junk, "ACD1", 4);
         struct engine *e = engine_create(&opts, emit, &s);
         (void)engine_set_rules(e, rules, 1);
