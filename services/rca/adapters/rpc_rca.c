@@ -111,8 +111,10 @@ static void localise(void *arg) /* worker thread */
     struct job *j = arg;
     struct ac_rca_case *c = ac_rca_case_create();
     int rc = build_case(j, c, &j->err);
-    if (!rc)
+    if (!rc) {
+        ac_rca_case_trim(c, ac_rca_settled(c, j->req->time_ns));
         rc = diagnose(j, c, &j->err);
+    }
     if (rc && !j->err.code)
         (void)ac_err_set(&j->err, rc, "the diagnosis failed");
     ac_rca_case_destroy(c);

@@ -291,7 +291,7 @@ static void extent(const struct ac_rca_case *c, int64_t *ret_first, int64_t *ret
 
 #define MAX_TAUS 512
 /* What a recording begins with is no reference: an application that has just started settles. */
-#define YOUNG_NS (15 * AC_NS_PER_S)
+#define YOUNG_NS (10 * AC_NS_PER_S)
 
 int64_t ac_rca_onset(const struct ac_rca_case *c, int64_t t0_ns)
 {
@@ -328,7 +328,8 @@ int64_t ac_rca_onset(const struct ac_rca_case *c, int64_t t0_ns)
     int64_t at = taus[best];
     q.n = 0;
     for (int64_t t = at - move; t <= at + move && q.n < MAX_TAUS; t += step)
-        taus[q.n++] = t;
+        if (t >= t0_ns || t >= first + YOUNG_NS)
+            taus[q.n++] = t;
     search_run(&q, sums);
     best = 0;
     for (size_t k = 0; k < q.n; k++)

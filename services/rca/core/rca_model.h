@@ -145,3 +145,10 @@ int ac_rca_event_add(struct ac_rca_case *c,
 /** Keeps one statistic of latency a component and peer: mean, else p90, p95, p50, p99. The others
  * become AC_RCA_OTHER. Call once after the last measurement. */
 void ac_rca_case_one_statistic(struct ac_rca_case *c);
+
+/** When an application that started within the recording had settled: its measurements begin one
+ * after another, the last of them (nine in ten) plus 6 s. The time of the first sample when all
+ * begin together. Never later than 10 s before t0_ns. */
+int64_t ac_rca_settled(const struct ac_rca_case *c, int64_t t0_ns);
+/** Forgets samples and events before a time. */
+void ac_rca_case_trim(struct ac_rca_case *c, int64_t from_ns);
