@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pty
+import random
 import re
 import select
 import shutil
@@ -393,6 +394,32 @@ def test_ctrl_c_leaves_no_process(make_cluster):
     assert pids
     assert c.stop(signal.SIGINT) == 0
     eventually(lambda: not marked(c.state), 5)
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_end_while_pods_start_leaves_no_process(make_cluster, sig):
+    """At a random moment of PostgreSQL's setup, which is a tree of short processes."""
+    seed = random.randrange(1 << 30)
+    print("seed", seed)
+    c = make_cluster()
+    c.kubectl("apply", "-f", "-", text=POSTGRES)
+    time.sleep(random.Random(seed).uniform(0, 1.5))  # the moment is what is tested
+    assert c.stop(sig) == (0 if sig != signal.SIGKILL else -signal.SIGKILL)
+
+    def left():
+        """By the mark, or by the directory: PostgreSQL writes over its environment."""
+        return marked(c.state) + [p for p in pathlib.Path("/proc").glob("[0-9]*")
+                                  if p.name != str(os.getpid()) and works_in(p, c.state)]
+
+    eventually(lambda: not left(), 5)
+
+
+def works_in(process, state):
+    try:
+        return os.readlink(process / "cwd").startswith(str(state)) or \
+            str(state).encode() in (process / "cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def test_the_same_state_twice_is_refused(cluster):

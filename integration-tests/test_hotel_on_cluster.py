@@ -288,16 +288,20 @@ def test_the_application_recovers_from_kill_9_of_the_cluster(hotel):
                 {(s["metadata"]["name"], s["spec"]["clusterIP"]) for s in services})
 
     before = seen()
+    hotel.chaos("PodChaos", "user", {"action": "pod-failure"})
+    hotel.load.until(failing("login"))
     hotel.cluster.process.kill()
     hotel.cluster.process.wait()
     eventually(lambda: not marked(hotel.cluster.state), 5)
     hotel.cluster.process.stdout.close()
     hotel.load.logs.wait(10)
     hotel.cluster.start()
-    hotel.k("wait", "--for=condition=Available", "deploy", "--all", "--timeout=30s")
+    hotel.rolled_out(*(s for s in SERVICES if s != "user"))
     hotel.cluster.kubectl("rollout", "status", "deploy/load", "-n", "hotel-load", "--timeout=20s")
     assert seen() == before and len(before[0]) == PODS
     hotel.load.follow()
+    hotel.load.until(failing("login"))  # the fault is there again, too
+    hotel.cluster.heal("podchaos")
     hotel.load.healthy()
 
 
