@@ -347,6 +347,25 @@ def field(n, data):
     return bytes([n << 3 | 2]) + length + bytes([size]) + data
 
 
+def test_a_token_is_asked_for_on_both_ways(backends):
+    b = backends
+    tokens = b.tmp / "tokens"
+    tokens.write_text("sesame\n")
+    _, at = b.service("collector", f"--token-file={tokens}")
+    req, good = gauge_request([("x", time.time_ns(), 1)]), {"Authorization": "Bearer sesame"}
+
+    def post(headers):
+        return requests.post(f"http://{at['http']}/v1/metrics", data=req.SerializeToString(), timeout=10,
+                             headers={"Content-Type": "application/x-protobuf", **headers}).status_code
+
+    assert [post(h) for h in ({}, {"Authorization": "Bearer sesam"}, good)] == [401, 401, 200]
+    with pytest.raises(grpc.RpcError) as e:
+        Raw(at["grpc"]).metrics(req)
+    assert e.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    Raw(at["grpc"]).metrics(req, metadata=[("authorization", "Bearer sesame")])
+    assert requests.get(f"http://{at['http']}/metrics", timeout=5).status_code == 200
+
+
 def test_a_second_collector_ends(backends):
     b = backends
     one, at = b.service("collector", "--flush-interval=100ms")
@@ -410,3 +429,44 @@ def test_the_application_and_the_cluster(backends, monkeypatch, tmp_path):
                 p.send_signal(signal.SIGTERM)
                 p.wait(20)
     assert "export_failed" not in "".join(log.read_text() for log in hotel.logs.values())
+
+
+def test_servers_that_go_away_come_back(backends):
+    """Without PostgreSQL exports are confirmed and fresh telemetry is answered; without NATS nothing is
+    confirmed. Once they are back, all that was confirmed is stored, once."""
+    b = backends
+    postgres, nats = b.procs[:2]
+    proc, at = b.service("collector", "--flush-interval=100ms")
+    raw, tel, t0 = Raw(at["grpc"]), pb.Client(at["grpc"]), time.time_ns()
+
+    def values():
+        return [v for s in tel("Telemetry/QueryMetrics", selector=dict(namespace="shop")).series for v in s.value]
+
+    def export(i):
+        raw.until_confirmed(raw.metrics, gauge_request([("x", t0 + i * 10**6, i)]))
+        raw.until_confirmed(raw.logs, log_request([f"line {i}"], t0 + i * 10**6))
+
+    export(0)
+    wait("it to be stored", lambda: chunks(b, "logs") == 1)
+    postgres.send_signal(signal.SIGINT)
+    postgres.wait(20)
+    for i in range(1, 50):
+        export(i)
+    wait("fresh samples", lambda: values() == list(range(50)))
+    b.start(postgres.args)
+    wait("postgres", lambda: b.sql("select 1") is not None)
+    wait("all in PostgreSQL", lambda: chunks(b, "logs") == 50)
+    nats.kill()
+    nats.wait()
+    with pytest.raises(grpc.RpcError) as e:
+        raw.metrics(gauge_request([("x", t0 + 50 * 10**6, 50)]), timeout=20)
+    assert e.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert values() == list(range(50))
+    b.start(nats.args)
+    for i in range(50, 60):
+        export(i)
+    wait("all", lambda: values() == list(range(60)))
+    wait("all in PostgreSQL", lambda: chunks(b, "logs") == 60)
+    assert chunks(b, "samples") == 60
+    proc.send_signal(signal.SIGTERM)
+    assert proc.wait(15) == 0

@@ -164,15 +164,20 @@ static bool same_token(const char *given, size_t n, const char *token)
     return diff == 0;
 }
 
-int ac_rpc_call_authorize(struct ac_rpc_call *c, struct ac_err *err)
+int ac_rpc_check_token(char *const *tokens, const char *authorization, struct ac_err *err)
 {
-    if (!c->s->tokens)
+    const char *a = authorization;
+    if (!tokens)
         return AC_OK;
-    const char *a = ac_rpc_metadata(c, "authorization");
     if (!a || !ac_str_starts(a, "Bearer "))
         return ac_err_set(err, AC_EUNAUTH, "this server asks for \"authorization: Bearer TOKEN\"");
     bool ok = false;
-    for (char **t = c->s->tokens; *t; t++)
+    for (char *const *t = tokens; *t; t++)
         ok |= same_token(a + 7, strlen(a + 7), *t);
     return ok ? AC_OK : ac_err_set(err, AC_EUNAUTH, "the token is not known to this server");
+}
+
+int ac_rpc_call_authorize(struct ac_rpc_call *c, struct ac_err *err)
+{
+    return ac_rpc_check_token(c->s->tokens, ac_rpc_metadata(c, "authorization"), err);
 }

@@ -35,6 +35,17 @@ static void reply_metrics(struct ac_svc *s, struct ac_http_req *r)
     ac_buf_fini(&b);
 }
 
+bool ac_svc_http_authorized(struct ac_svc *s, struct ac_http_req *r)
+{
+    const struct ac_svc_priv *p = s->priv;
+    struct ac_err err = AC_ERR_INIT;
+    if (ac_rpc_check_token(p->tokens, ac_http_header(r, "Authorization"), &err) == AC_OK)
+        return true;
+    ac_http_set_header(r, "WWW-Authenticate", "Bearer");
+    ac_http_reply_err(r, &err);
+    return false;
+}
+
 static void handle(struct ac_http_req *r, void *arg)
 {
     struct ac_svc *s = arg;

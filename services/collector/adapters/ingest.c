@@ -311,6 +311,8 @@ void col_ingest_http(struct ac_http_req *r, struct ac_svc *s)
         ac_http_reply_text(r, 404, "OTLP is taken at /v1/metrics, /v1/traces and /v1/logs\n");
         return;
     }
+    if (!ac_svc_http_authorized(s, r))
+        return;
     if (!ac_streq(ac_http_method(r), "POST")) {
         ac_http_set_header(r, "Allow", "POST");
         ac_http_reply_text(r, 405, "use POST\n");

@@ -64,6 +64,11 @@ struct ac_rpc_server_opts {
                                   "authorization: Bearer <token>" */
 };
 
+/** The same check for requests that come another way: "Bearer <token>" (NULL = none given) against
+ * NULL-ended tokens (NULL = none asked); AC_EUNAUTH. */
+int ac_rpc_check_token(char *const *tokens, const char *authorization,
+                       struct ac_err *err) AC_MUST_USE;
+
 struct ac_rpc_server *ac_rpc_server_create(struct ac_rpc *r, const struct ac_rpc_server_opts *o);
 /** All methods of a service by its protobuf-c descriptor; methods not in the table answer
  * UNIMPLEMENTED. Before start. self is passed to the handlers. */

@@ -77,6 +77,9 @@ int ac_svc_main(const struct ac_svc_spec *spec, int argc, char **argv);
 void ac_svc_stopped(struct ac_svc *s);
 /** Asks for the end with an exit code (e.g. a fatal adapter error). Any thread. */
 void ac_svc_quit(struct ac_svc *s, int exit_code);
+/** Whether an HTTP request shows one of the API tokens that gRPC calls need too (true when none are
+ * configured); else it is answered with 401. */
+bool ac_svc_http_authorized(struct ac_svc *s, struct ac_http_req *r) AC_MUST_USE;
 /** Channel to another service with this service's TLS settings; address from the caller's option.
  */
 struct ac_rpc_channel *ac_svc_channel(struct ac_svc *s, const char *address);
