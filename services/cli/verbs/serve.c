@@ -30,7 +30,7 @@ const struct cli_verb cli_verb_serve = {
     "  --worker X       executors of the workers (default: one cpu)\n"
     "  --models CSV     cost table: model,input_kb,output_kb,weights_mb,load_ms,b1_ms..b16_ms\n"
     "  --workload NAME  fig5 (default), poisson, burst\n"
-    "  --policy NAME    aceso (default), fifo\n"
+    "  --policy NAME    aceso (default), clockwork, clockwork-10ms, clockwork-fixed, fifo\n"
     "  --jitter-ms X    mean of the random delay each way (default 0); margins are then learnt\n"
     "  --batch B        compiled batch size to time: 1 (default), 2, 4, 8, 16\n"
     "  --check DIR      folder with input_N.pb and output_N.pb to compare with\n"};
@@ -60,7 +60,10 @@ static int sim_config(const struct sim_args *a, struct sim_config *c, double *sl
     if (!number(a->seed, 0, 9e15, &seed))
         return cli_usage("serve", "--seed: a whole number");
     if (a->policy && !(c->policy = policy_find(a->policy)))
-        return cli_usage("serve", "no policy \"%s\"; there are aceso, fifo", a->policy);
+        return cli_usage("serve",
+                         "no policy \"%s\"; there are aceso, clockwork, "
+                         "clockwork-10ms, clockwork-fixed, fifo",
+                         a->policy);
     c->gpus = (uint32_t)gpus;
     c->seed = (uint64_t)seed;
     c->jitter_mean_ns = (int64_t)(jitter * 1e6);
@@ -75,15 +78,18 @@ static void print_sim(const struct sim_stats *s, bool json)
     const char *fmt =
         json ? "{\"requests\": %lu, \"goodput_rps\": %.3f, \"attainment\": %.6f, \"p50_ms\": %.3f, "
                "\"p99_ms\": %.3f, \"p9999_ms\": %.3f, \"cold_starts\": %lu, \"rejected\": %lu, "
-               "\"scheduler_ns_per_request\": %.1f}\n"
+               "\"scheduler_ns_per_request\": %.1f, \"mean_batch\": %.3f, \"busy\": %.4f, "
+               "\"loads\": %lu}\n"
              : "%lu requests, %.1f r/s on time, attainment %.4f, p50 %.2f ms, p99 %.2f ms, p99.99 "
                "%.2f ms, "
-               "%lu cold starts, %lu rejected, scheduler %.0f ns a request\n";
+               "%lu cold starts, %lu rejected, scheduler %.0f ns a request, mean batch %.2f, "
+               "devices "
+               "busy %.3f, %lu loads\n";
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     printf(fmt, (unsigned long)s->requests, s->goodput_rps, s->attainment, s->p50_ms, s->p99_ms,
            s->p9999_ms, (unsigned long)s->cold_starts, (unsigned long)rejected,
-           s->policy_ns_per_request);
+           s->policy_ns_per_request, s->mean_batch, s->busy, (unsigned long)s->loads);
 #pragma GCC diagnostic pop
 }
 
