@@ -17,10 +17,12 @@ static void set_state(json_t *service, const char *state)
     json_object_set_new(service, "pid", json_integer(0));
 }
 
-/* The file is as old as the last change that could be written: not on a full disk. */
+/* The file is as old as the last change that could be written (not on a full disk). That of a
+ * supervisor that is gone says nothing of now, nor of one that has just begun. */
 static void correct(const struct cli_layout *l, json_t *status)
 {
-    bool running = cli_layout_supervisor(l) != 0;
+    pid_t holder = cli_layout_supervisor(l);
+    bool running = holder != 0 && holder == (pid_t)ac_json_i64(status, "supervisor", 0);
     size_t i;
     json_t *s;
     if (!running)
