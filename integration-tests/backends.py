@@ -129,19 +129,37 @@ class Backends:
         os.chmod(data, 0o700)
         subprocess.run([*user, str(PG / "initdb"), "-D", str(data), "-U", "aceso", "-A", "trust", "--no-sync"],
                        check=True, capture_output=True, cwd="/")
-        self.start([*user, str(PG / "postgres"), "-D", str(data), "-k", str(self.sock), "-c",
-                    "listen_addresses=", "-c", "fsync=off"])
         self.url = f"host={self.sock} user=aceso dbname=postgres"
-        wait("postgres", lambda: self.sql("select 1") is not None)
-        port = free_port()
-        self.nats = f"nats://127.0.0.1:{port}"
-        self.nats_port = port
-        self.start([NATS, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(tmp / "js")])
-        wait("nats", lambda: port_open(port))
+        self.pg_argv = [*user, str(PG / "postgres"), "-D", str(data), "-k", str(self.sock), "-c",
+                        "listen_addresses=", "-c", "fsync=off"]
+        self.nats_port = free_port()
+        self.nats = f"nats://127.0.0.1:{self.nats_port}"
+        self.start_postgres()
+        self.start_nats()
 
     def start(self, argv, **kw):
         p = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **kw)
         self.procs.append(p)
+        return p
+
+    def start_postgres(self):
+        """Again and again: after kill -9 its children may hold the memory for a moment."""
+        def up():
+            if self.pg_process is None or self.pg_process.poll() is not None:
+                self.pg_process = self.start(self.pg_argv)
+            return self.sql("select 1") is not None
+        self.pg_process = None
+        wait("postgres", up)
+
+    def start_nats(self):
+        self.nats_process = self.start([NATS, "-a", "127.0.0.1", "-p", str(self.nats_port), "-js", "-sd",
+                                        str(self.tmp / "js")])
+        wait("nats", lambda: port_open(self.nats_port))
+
+    @staticmethod
+    def kill(process):
+        process.kill()
+        process.wait()
 
     def sql(self, text):
         p = subprocess.run([str(PG / "psql"), self.url, "-Atc", text], capture_output=True, text=True)
@@ -166,7 +184,8 @@ class Backends:
         return (self.tmp / f"{name}.log").read_text()
 
     def stop(self):
-        for p in reversed(self.procs):
+        servers = [self.nats_process, self.pg_process]  # last: services want them to the end
+        for p in [x for x in reversed(self.procs) if x not in servers] + servers:
             if p.poll() is None:
                 p.send_signal(signal.SIGINT)
                 try:

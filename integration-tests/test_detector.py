@@ -161,6 +161,37 @@ def test_alerts_are_quick_and_rules_change_hot(world):
     assert (fresh.state, fresh.rule, fresh.started_ns) == ("open", "slower", 40 * S)
 
 
+def test_bus_and_database_die_and_come_back(world):
+    """Alerts are neither lost nor doubled; without PostgreSQL they go out still, and are listed afterwards."""
+    b = world.b
+    world.put("shop")
+    bad = {"svc-a": 50.0, "svc-b": 1.0}
+    for t in range(10):
+        world.send("shop", t, {"svc-a": 1.0, "svc-b": 1.0})
+    for t in range(10, 20):
+        world.send("shop", t, bad)
+    world.caught_up(40)
+    b.kill(b.nats_process)
+    b.start_nats()
+    world.nats = Nats(b.nats_port)
+    for t in range(20, 60):
+        world.send("shop", t, bad)
+    world.caught_up(120)
+    b.kill(b.pg_process)
+    for t in range(60, 75):
+        world.send("shop", t, {"svc-a": 1.0, "svc-b": 50.0})
+    told = wait("alerts without PostgreSQL", lambda: len(x := world.told()) >= 4 and x)
+    assert [(a.series.component, a.state, a.sequence) for a in told if a.series.component == "svc-a"] == [
+        ("svc-a", "open", 1), ("svc-a", "update", 2), ("svc-a", "closed", 3)]
+    b.start_postgres()
+    last = world.nats.stream_last("TELEMETRY")
+    wait("the end of the stream", lambda: b.sql("select stream_seq from detector.position") == str(last))
+    listed = world.detector("Detector/ListAlerts").alerts
+    assert [(a.series.component, a.state) for a in listed] == [("svc-b", "open"), ("svc-a", "closed")]
+    assert len(world.told()) == len(told) == 4
+    assert "another detector" not in b.log("detector")
+
+
 def test_bad_input_and_lost_peers(world):
     b = world.b
     world.put("shop")

@@ -14,7 +14,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ACESO = pathlib.Path(os.environ.get("ACESO_BUILD", ROOT / "build")) / "bin/aceso"
+ACESO = pathlib.Path(os.environ.get("ACESO_BUILD", ROOT / "build")).resolve() / "bin/aceso"
 SCORER = ROOT.parent / "shared/reference/score_events.py"
 
 
