@@ -1,7 +1,9 @@
 """A private PostgreSQL and nats-server for a test, services on them, and small clients: NATS by its text
 protocol, gRPC with the project's own descriptors."""
 
+import atexit
 import base64
+import functools
 import json
 import os
 import pathlib
@@ -115,6 +117,26 @@ class Nats:
         return out
 
 
+# PostgreSQL does not run as root.
+AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+
+
+@functools.cache
+def fresh_database():
+    """An empty database, made once a session and copied for each test."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="aceso-pg-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.chmod(folder, 0o711)
+    data = folder / "data"
+    data.mkdir()
+    if AS_NOBODY:
+        shutil.chown(data, "nobody", "nogroup")
+    os.chmod(data, 0o700)
+    subprocess.run([*AS_NOBODY, str(PG / "initdb"), "-D", str(data), "-U", "aceso", "-A", "trust", "--no-sync"],
+                   check=True, capture_output=True, cwd="/")
+    return data
+
+
 class Backends:
     def __init__(self, tmp):
         self.tmp, self.procs = tmp, []
@@ -122,15 +144,9 @@ class Backends:
         data, self.sock = tmp / "pg", tmp / "s"
         self.sock.mkdir(mode=0o777)
         os.chmod(self.sock, 0o777)
-        user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
-        data.mkdir()
-        if user:
-            shutil.chown(data, "nobody", "nogroup")
-        os.chmod(data, 0o700)
-        subprocess.run([*user, str(PG / "initdb"), "-D", str(data), "-U", "aceso", "-A", "trust", "--no-sync"],
-                       check=True, capture_output=True, cwd="/")
+        subprocess.run(["cp", "-a", str(fresh_database()), str(data)], check=True)
         self.url = f"host={self.sock} user=aceso dbname=postgres"
-        self.pg_argv = [*user, str(PG / "postgres"), "-D", str(data), "-k", str(self.sock), "-c",
+        self.pg_argv = [*AS_NOBODY, str(PG / "postgres"), "-D", str(data), "-k", str(self.sock), "-c",
                         "listen_addresses=", "-c", "fsync=off"]
         self.nats_port = free_port()
         self.nats = f"nats://127.0.0.1:{self.nats_port}"
