@@ -22,6 +22,7 @@ from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExp
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpans
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
@@ -166,6 +167,10 @@ class Raw:
         return self.call("/opentelemetry.proto.collector.logs.v1.LogsService/Export", request,
                          logs_service_pb2.ExportLogsServiceResponse, **kw)
 
+    def spans(self, request, **kw):
+        return self.call("/opentelemetry.proto.collector.trace.v1.TraceService/Export", request,
+                         trace_service_pb2.ExportTraceServiceResponse, **kw)
+
     def until_confirmed(self, send, request):
         end = time.monotonic() + 30
         while True:
@@ -201,6 +206,17 @@ def log_request(bodies, at):
     fill_resource(rl.resource, "raw")
     for body in bodies:
         rl.scope_logs.add().log_records.add(time_unix_nano=at).body.string_value = body
+    return req
+
+
+def span_request(trace_ids, at):
+    req = trace_service_pb2.ExportTraceServiceRequest()
+    rs = req.resource_spans.add()
+    fill_resource(rs.resource, "raw")
+    for trace in trace_ids:
+        s = rs.scope_spans.add().spans.add(trace_id=bytes.fromhex(trace), span_id=random.randbytes(8), name="call", kind=3,
+                                           start_time_unix_nano=at, end_time_unix_nano=at + 10**6)
+        s.attributes.add(key="peer.service").value.string_value = "store"
     return req
 
 
@@ -263,6 +279,7 @@ def test_memory_and_postgres_are_one(backends):
     for i, t in enumerate(times):
         raw.metrics(gauge_request([("x", t, i), ("z", t, 1)]))
         raw.logs(log_request([f"line {i}"], t))
+        raw.spans(span_request([f"{i % 40 + 1:032x}"], t))
     raw.metrics(gauge_request([("x", times[5], 50), ("x", times[119], 119)]))  # a correction, and a repetition
     want = [50 if i == 5 else i for i in range(120)]
 
@@ -275,11 +292,15 @@ def test_memory_and_postgres_are_one(backends):
         assert ask(from_ns=times[20], to_ns=times[30]) == list(zip(times, want))[20:30]
         logs = tel("Telemetry/QueryLogs", namespace="shop", range=dict(from_ns=times[10], to_ns=times[20])).records
         assert [r.body for r in logs] == [f"line {i}" for i in reversed(range(10, 20))]
+        spans = tel("Telemetry/QuerySpans", namespace="shop", trace_id=f"{8:032x}").spans
+        assert [s.start_ns for s in spans] == [times[7], times[47], times[87]]
+        assert tel("Telemetry/ServiceGraph", namespace="shop").edges[0].calls == 120
         newest = tel("Telemetry/QueryLogs", namespace="shop", limit=3).records
         assert [r.body for r in newest] == ["line 119", "line 118", "line 117"]
 
     wait("all", lambda: len(ask()) == 120)
-    while chunks(b, "logs") < 120:  # also while the transactions run
+    wait("all spans", lambda: len(tel("Telemetry/QuerySpans", namespace="shop").spans) == 120)
+    while chunks(b, "spans") < 120:  # also while the transactions run
         check()
     check()
     r = tel("Telemetry/QueryMetrics", selector=dict(namespace="shop"), max_points=20)

@@ -43,6 +43,12 @@ struct collector {
     struct col_flush *flush; /* under way */
     struct ac_timer *tick;
     struct ac_worker *worker; /* queries that take more than a moment */
+    /* At start the stream has what was not stored yet. Queries wait until a mark that was put
+     * behind it is read. */
+    char mark[64]; /* its subject */
+    bool caught_up;
+    struct col_waiting *waiting;
+    size_t n_waiting, cap_waiting;
     int64_t next_clean_ns, retry_ns;
     struct ac_arena *arena; /* of the message being read */
     struct {
@@ -56,6 +62,9 @@ void col_ingest_add(struct collector *c);
 void col_ingest_http(struct ac_http_req *r, struct ac_svc *s);
 
 /* adapters/reader.c */
+#define COL_SUBJECT_MARK "aceso.telemetry.mark"
+/** Publishes the mark, until it is confirmed. */
+void col_reader_mark(struct collector *c);
 #define COL_RECORD_BYTES (512u << 10)
 void col_reader_message(const struct ac_bus_msg *m, void *arg);
 
@@ -76,3 +85,5 @@ int col_store_load(struct collector *c, struct ac_err *err) AC_MUST_USE;
 
 /* adapters/query*.c */
 void col_query_add(struct collector *c);
+/** Runs the queries that waited. */
+void col_query_caught_up(struct collector *c);

@@ -76,6 +76,7 @@ static int start(struct ac_svc *svc, struct ac_err *err)
                                      .max_queued = 64};
     if ((rc = ac_bus_read(svc->bus, &from, col_reader_message, c, &c->reader, err)))
         return rc;
+    col_reader_mark(c);
     col_flush_start(c);
     col_ingest_add(c);
     col_query_add(c);
@@ -107,6 +108,7 @@ static void fini(struct ac_svc *svc)
     col_hists_destroy(c->hists);
     ac_arena_destroy(c->arena);
     free(c->stored_by);
+    free(c->waiting);
 }
 
 int main(int argc, char **argv)

@@ -211,6 +211,8 @@ void col_flush_stop(struct collector *c)
     c->stopping = true;
     ac_bus_read_close(c->reader);
     c->reader = NULL;
+    if (!c->caught_up)
+        col_query_caught_up(c); /* those that wait get what there is */
     if (c->flush)
         return; /* goes on in flush_done */
     if (c->ended || c->read_seq == c->stored_seq)

@@ -11,6 +11,7 @@
 #include <aceso/str.h>
 
 #include "adapters/query.h"
+#include "adapters/store.h"
 
 #define DEFAULT_LIMIT 1000u
 #define MAX_LIMIT     100000u
@@ -203,17 +204,26 @@ static int take_chunk(struct query *q, const struct ac_pg_result *r, int row, st
 
 static int open_cursor(struct ac_pg_conn *pg, const struct query *q, struct ac_err *err)
 {
-    char from[24], to[24];
+    char from[24], to[24], trace[8];
     const struct ac_pg_param p[] = {
         AC_PG_TEXT(q->ns),
         ac_pg_i64(from, q->range.from_ns),
         ac_pg_i64(to, AC_MIN(q->view.memory_from_ns, q->range.to_ns)),
+        AC_PG_BYTES(trace, sizeof(trace)),
     };
+    col_trace_bytes(q->trace[1], trace);
 #define SELECT(table)                                                                              \
     "DECLARE old_events CURSOR FOR SELECT namespace, data, to_ns, component FROM " table           \
-    " WHERE ($1 = '' OR namespace = $1) AND to_ns >= $2 AND from_ns < $3 ORDER BY to_ns DESC"
-    return ac_pg_exec(pg, q->logs ? SELECT("logs") : SELECT("spans"), p, 3, NULL, err);
+    " WHERE ($1 = '' OR namespace = $1) AND to_ns >= $2 AND from_ns < $3"
+#define NEWEST " ORDER BY to_ns DESC"
+    if (q->by_trace) /* chunks of before there was a list have none */
+        return ac_pg_exec(
+            pg, SELECT("spans") " AND (traces IS NULL OR position($4 IN traces) > 0)" NEWEST, p, 4,
+            NULL, err);
+    return ac_pg_exec(pg, q->logs ? SELECT("logs") NEWEST : SELECT("spans") NEWEST, p, 3, NULL,
+                      err);
 #undef SELECT
+#undef NEWEST
 }
 
 static int read_old(struct ac_pg_conn *pg, struct query *q, struct ac_err *err)

@@ -2,9 +2,11 @@
  * passed over, for it would not make sense the next time either. Loop thread. */
 #include "collector.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <aceso/base.h>
+#include <aceso/id.h>
 #include <aceso/log.h>
 #include <aceso/pbx.h>
 #include <aceso/str.h>
@@ -138,6 +140,25 @@ static void read_logs(struct collector *c, const struct ac_bus_msg *m)
     }
 }
 
+static void mark_done(int code, void *arg)
+{
+    struct collector *c = arg;
+    if (code && code != AC_ECANCELED && !c->stopping)
+        col_reader_mark(c);
+}
+
+void col_reader_mark(struct collector *c)
+{
+    struct ac_err err = AC_ERR_INIT;
+    if (!c->mark[0])
+        (void)snprintf(c->mark, sizeof(c->mark), "%s.%s", COL_SUBJECT_MARK, ac_id_new().s);
+    if (ac_bus_js_publish(c->svc->bus, c->mark, c->mark, "", 0, mark_done, c, &err)) {
+        AC_LOGW("collector", "no_mark", AC_KERR(&err),
+                AC_KS("hint", "queries are answered although the stream is not read to its end"));
+        col_query_caught_up(c);
+    }
+}
+
 void col_reader_message(const struct ac_bus_msg *m, void *arg)
 {
     struct collector *c = arg;
@@ -153,8 +174,10 @@ void col_reader_message(const struct ac_bus_msg *m, void *arg)
         read_spans(c, m);
     else if (ac_str_starts(m->subject, AC_SUBJECT_LOGS "."))
         read_logs(c, m);
-    else
+    else if (!ac_str_starts(m->subject, COL_SUBJECT_MARK "."))
         poison(c, m, "a subject that is not known");
+    else if (ac_streq(m->subject, c->mark))
+        col_query_caught_up(c);
     c->read_seq = m->stream_seq;
     if (!c->waits_since_ns)
         c->waits_since_ns = ac_now_ns();

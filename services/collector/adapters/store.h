@@ -15,6 +15,13 @@ struct col_flush {
     int64_t wall_ns, begun_ns;
 };
 
+/** As a trace is listed with the chunks that have spans of it. */
+static inline void col_trace_bytes(uint64_t trace, char dst[8])
+{
+    for (int i = 0; i < 8; i++)
+        dst[i] = (char)(trace >> (56 - 8 * i));
+}
+
 /** PostgreSQL's thread: all or nothing, and once only. AC_ESTATE when another process has moved the
  * position. */
 int col_store_flush(struct ac_pg_conn *pg, void *arg, struct ac_err *err) AC_MUST_USE;

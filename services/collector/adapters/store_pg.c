@@ -2,7 +2,6 @@
  * by component, and the position in the stream up to which they are complete. */
 #include "chunk.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <aceso/base.h>
@@ -36,6 +35,9 @@ const struct ac_pg_migration col_migrations[] = {
     /* who moved the position last: two collectors that read the same messages give series ids of
      * their own, so the number alone does not tell that what is stored is ours */
     {2, "ALTER TABLE position ADD COLUMN writer text NOT NULL DEFAULT ''"},
+    /* the last eight bytes of each trace in the chunk: a trace is looked for without unpacking */
+    {3, "ALTER TABLE spans ADD COLUMN traces bytea;"
+        "ALTER TABLE spans ALTER COLUMN traces SET STORAGE MAIN"},
 };
 const size_t col_n_migrations = AC_ARRAY_LEN(col_migrations);
 
@@ -112,12 +114,15 @@ static int copy_samples(struct ac_pg_conn *pg, const struct col_flush *f, struct
     return ac_pg_copy_end(k, err);
 }
 
+#define TRACE_RUN 64
+
 /* Records of one namespace and component of all blocks: one row. */
 struct group {
     char *ns, *component;
-    struct ac_buf raw;
+    struct ac_buf raw, traces;
     int64_t from_ns, to_ns;
     int32_t n;
+    uint64_t last_trace[TRACE_RUN]; /* the latest ones, not to list them again */
 };
 
 static void group_free(void *p)
@@ -126,7 +131,21 @@ static void group_free(void *p)
     free(g->ns);
     free(g->component);
     ac_buf_fini(&g->raw);
+    ac_buf_fini(&g->traces);
     free(g);
+}
+
+/* In the byte order in which its hex digits read. A trace may be listed twice: that only takes
+ * room. */
+static void list_trace(struct group *g, uint64_t trace)
+{
+    uint64_t *seen = &g->last_trace[trace % TRACE_RUN];
+    char raw[8];
+    if (*seen == trace)
+        return;
+    *seen = trace;
+    col_trace_bytes(trace, raw);
+    ac_buf_append(&g->traces, raw, sizeof(raw));
 }
 
 static struct ac_map *group_blocks(struct col_block *const *blocks, size_t n)
@@ -148,9 +167,13 @@ static struct ac_map *group_blocks(struct col_block *const *blocks, size_t n)
                 g->from_ns = INT64_MAX;
                 g->to_ns = INT64_MIN;
                 ac_buf_init(&g->raw, 1u << 30);
+                ac_buf_init(&g->traces, 1u << 30);
+                g->last_trace[0] = 1; /* which does not belong there: 0 does, and is not seen yet */
                 ac_map_set(m, ac_buf_str(&key), g);
             }
             col_record_put(&g->raw, ev.msg, ev.len);
+            if (ev.trace[0] || ev.trace[1])
+                list_trace(g, ev.trace[1]);
             g->from_ns = AC_MIN(g->from_ns, ev.t_ns);
             g->to_ns = AC_MAX(g->to_ns, ev.t_ns);
             g->n++;
@@ -160,20 +183,20 @@ static struct ac_map *group_blocks(struct col_block *const *blocks, size_t n)
     return m;
 }
 
-static int copy_events(struct ac_pg_conn *pg, const struct col_flush *f, const char *table,
+static int copy_events(struct ac_pg_conn *pg, const struct col_flush *f, bool spans,
                        struct col_block *const *blocks, size_t n, struct ac_err *err)
 {
+    static const char spans_into[] =
+        "spans (tenant, namespace, component, from_ns, to_ns, n, data, traces)";
+    static const char logs_into[] = "logs (tenant, namespace, component, from_ns, to_ns, n, data)";
     const char *key = NULL;
     void *value = NULL;
     struct ac_pg_copy *k;
     struct ac_buf data;
-    char target[96];
     int rc, bad = 0;
     if (n == 0)
         return 0;
-    (void)snprintf(target, sizeof(target),
-                   "%s (tenant, namespace, component, from_ns, to_ns, n, data)", table);
-    rc = ac_pg_copy_begin(pg, target, &k, err);
+    rc = ac_pg_copy_begin(pg, spans ? spans_into : logs_into, &k, err);
     if (rc)
         return rc;
     struct ac_map *groups = group_blocks(blocks, n);
@@ -184,7 +207,7 @@ static int copy_events(struct ac_pg_conn *pg, const struct col_flush *f, const c
         bad = col_records_deflate(&g->raw, &data, err);
         if (bad)
             break;
-        ac_pg_copy_row(k, 7);
+        ac_pg_copy_row(k, spans ? 8 : 7);
         ac_pg_copy_text(k, f->tenant);
         ac_pg_copy_text(k, g->ns);
         ac_pg_copy_text(k, g->component);
@@ -192,6 +215,8 @@ static int copy_events(struct ac_pg_conn *pg, const struct col_flush *f, const c
         ac_pg_copy_i64(k, g->to_ns);
         ac_pg_copy_i32(k, g->n);
         ac_pg_copy_bytes(k, data.data, data.len);
+        if (spans)
+            ac_pg_copy_bytes(k, ac_buf_str(&g->traces), g->traces.len);
     }
     ac_buf_fini(&data);
     ac_map_destroy(groups);
@@ -235,9 +260,9 @@ static int flush_all(struct ac_pg_conn *pg, const struct col_flush *f, struct ac
     if (!rc && f->batch->n_columns)
         rc = copy_samples(pg, f, err);
     if (!rc)
-        rc = copy_events(pg, f, "spans", f->spans, f->n_spans, err);
+        rc = copy_events(pg, f, true, f->spans, f->n_spans, err);
     if (!rc)
-        rc = copy_events(pg, f, "logs", f->logs, f->n_logs, err);
+        rc = copy_events(pg, f, false, f->logs, f->n_logs, err);
     const struct ac_pg_param p[] = {ac_pg_i64(seq, (int64_t)f->seq_to), AC_PG_TEXT(f->writer)};
     if (!rc)
         rc = ac_pg_exec(pg,
