@@ -15,8 +15,12 @@
 void ac_csv_init(struct ac_csv *c, const char *file, const char *text, size_t len,
                  size_t max_fields, struct ac_err *err)
 {
-    *c = (struct ac_csv){
-        .file = file, .at = text, .end = text + len, .max_fields = max_fields, .err = err};
+    *c = (struct ac_csv){.file = file,
+                         .at = text,
+                         .end = text + len,
+                         .max_fields = max_fields,
+                         .err = err,
+                         .separator = ','};
 }
 
 void ac_csv_fini(struct ac_csv *c)
@@ -39,9 +43,9 @@ int ac_csv_err(struct ac_csv *c, size_t column, const char *fmt, ...)
 }
 
 /* Cell that begins at p: undoes its quotes, sets where the next one begins (NULL: none). */
-static char *cut_cell(char *p, char **ret_next)
+static char *cut_cell(char *p, char sep, char **ret_next)
 {
-    while (isspace((unsigned char)*p))
+    while (*p != sep && isspace((unsigned char)*p))
         p++;
     char *begin = p, *out = p;
     bool quoted = *p == '"';
@@ -54,9 +58,11 @@ static char *cut_cell(char *p, char **ret_next)
         p += *p == '"';
     }
     char *plain = out;
-    while (*p && *p != ',')
+    while (*p && *p != sep && !(sep == ' ' && isspace((unsigned char)*p)))
         *out++ = *p++;
-    *ret_next = *p == ',' ? p + 1 : NULL;
+    *ret_next = *p ? p + 1 : NULL;
+    while (sep == ' ' && *ret_next && isspace((unsigned char)**ret_next))
+        (*ret_next)++;
     while (out > (quoted ? plain : begin) && isspace((unsigned char)out[-1]))
         out--;
     *out = '\0';
@@ -75,9 +81,15 @@ static int cut_row(struct ac_csv *c)
         if (c->n == c->max_fields)
             return ac_csv_err(c, c->n + 1, "more than %zu fields", c->max_fields);
         ac_grow(&c->fields, &c->fields_cap, c->n + 1, sizeof(c->fields[0]));
-        c->fields[c->n++] = cut_cell(p, &p);
+        c->fields[c->n++] = cut_cell(p, c->separator, &p);
     }
     return 1;
+}
+
+/* Blanks around a row; where tabs part the cells they are none. */
+static bool is_margin(const struct ac_csv *c, char x)
+{
+    return isspace((unsigned char)x) && (x != c->separator || x == ' ');
 }
 
 int ac_csv_next(struct ac_csv *c)
@@ -88,9 +100,9 @@ int ac_csv_next(struct ac_csv *c)
         const char *stop = eol ? eol : c->end;
         c->at = eol ? eol + 1 : c->end;
         c->row++;
-        while (begin < stop && isspace((unsigned char)*begin))
+        while (begin < stop && is_margin(c, *begin))
             begin++;
-        while (stop > begin && isspace((unsigned char)stop[-1]))
+        while (stop > begin && is_margin(c, stop[-1]))
             stop--;
         size_t n = (size_t)(stop - begin);
         if (n == 0)

@@ -115,3 +115,12 @@ double ac_stats_t_sf(double x, double df)
     double tail = 0.5 * beta_inc(df / 2, 0.5, df / (df + x * x));
     return x > 0 ? tail : 1 - tail;
 }
+
+double ac_stats_f_sf(double x, double df1, double df2)
+{
+    if (isnan(x) || !(df1 > 0) || !(df2 > 0))
+        return NAN;
+    if (x <= 0)
+        return 1;
+    return isinf(x) ? 0 : beta_inc(df2 / 2, df1 / 2, df2 / (df2 + df1 * x));
+}

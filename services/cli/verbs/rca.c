@@ -12,14 +12,24 @@
 #include <aceso/str.h>
 
 #include "rca/bench.h"
+#include "rca/bench_learn.h"
+#include "rca/discover.h"
 
 static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx);
 
 const struct cli_verb cli_verb_rca = {
     "rca", "find root causes in recorded metrics; score the method on a data set", cmd_rca,
-    "usage: aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
-    "       aceso rca bench --dataset sockshop|petshop|nezha DIR [--late-s S] [--no-graph]\n"
+    "usage: aceso rca discover --method pc|fci|ges|lingam|pcmci|granger --data FILE [--alpha A]\n"
+    "                          [--test fisherz|chisq|gsq] [--max-given K] [--lag L]\n"
+    "       aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
+    "       aceso rca bench --dataset sockshop|petshop|nezha|causal-learn DIR [--late-s S] "
+    "[--no-graph]\n"
     "                       [--no-edge-latency]\n\n"
+    "  --data FILE     a row a sample, a column a variable; commas, tabs or blanks\n"
+    "  --alpha A       level of the tests (default 0.05; over time 0.01)\n"
+    "  --test NAME     fisherz for numbers, chisq or gsq for classes (ges: BIC or BDeu)\n"
+    "  --max-given K   largest set to condition on, or number of parents\n"
+    "  --lag L         samples that pcmci and granger look back (default 3)\n"
     "  --metrics FILE  CSV: time,<component>_<metric>,... (Unix seconds), or a folder with\n"
     "                  normal.csv and anomalous.csv\n"
     "  --time T        when the incident began: Unix seconds or RFC 3339; found when absent\n"
@@ -158,6 +168,20 @@ static void report(const char *dataset, const struct rca_bench *b, bool json)
     printf("}}\n");
 }
 
+static int bench_learn(const char *dir, const struct cli_ctx *ctx)
+{
+    struct ac_err err = AC_ERR_INIT;
+    struct rca_learn l = {0};
+    if (rca_bench_learn(dir, &l, &err))
+        return cli_fail("rca", &err);
+    printf(ctx->json
+               ? "{\"dataset\":\"causal-learn\",\"cases\":%zu,\"equal\":%zu,"
+                 "\"without_data\":%zu,\"seconds_per_case\":%.6g}\n"
+               : "causal-learn: %zu stored outputs, %zu equal, %zu without data, %.3f s each\n",
+           l.cases, l.equal, l.without_data, l.seconds / (double)l.cases);
+    return CLI_OK;
+}
+
 static int bench(const char *dataset, const char *dir, const struct rca_bench_options *o,
                  const struct cli_ctx *ctx)
 {
@@ -170,6 +194,8 @@ static int bench(const char *dataset, const char *dir, const struct rca_bench_op
                 {"nezha", rca_bench_nezha}};
     struct ac_err err = AC_ERR_INIT;
     struct rca_bench b = {0};
+    if (ac_streq(dataset, "causal-learn"))
+        return bench_learn(dir, ctx);
     for (size_t i = 0; i < AC_ARRAY_LEN(sets); i++) {
         if (!ac_streq(sets[i].name, dataset))
             continue;
@@ -178,14 +204,22 @@ static int bench(const char *dataset, const char *dir, const struct rca_bench_op
         report(dataset, &b, ctx->json);
         return CLI_OK;
     }
-    return cli_usage("rca", "unknown data set %s; known: sockshop, petshop, nezha", dataset);
+    return cli_usage("rca", "unknown data set %s; known: sockshop, petshop, nezha, causal-learn",
+                     dataset);
 }
 
 static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
 {
     const char *metrics = NULL, *time = NULL, *graph = NULL, *dataset = NULL, *late = NULL,
                *window = NULL, *no_graph = NULL, *no_gaps = NULL;
+    struct rca_discover_args discover = {0};
     const struct cli_opt opts[] = {
+        {.name = "--method", .has_value = true, .value = &discover.method},
+        {.name = "--data", .has_value = true, .value = &discover.data},
+        {.name = "--alpha", .has_value = true, .value = &discover.alpha},
+        {.name = "--max-given", .has_value = true, .value = &discover.max_given},
+        {.name = "--lag", .has_value = true, .value = &discover.lag},
+        {.name = "--test", .has_value = true, .value = &discover.test},
         {.name = "--metrics", .has_value = true, .value = &metrics},
         {.name = "--time", .has_value = true, .value = &time},
         {.name = "--window-s", .has_value = true, .value = &window},
@@ -207,6 +241,8 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
     const char *action = npos > 0 ? argv[1] : "";
     if (ac_streq(action, "localise") && npos == 1)
         return localise(metrics, time, graph, window_s, ctx);
+    if (ac_streq(action, "discover") && npos == 1)
+        return rca_discover_verb(&discover, ctx);
     if (ac_streq(action, "bench")) {
         if (!dataset || npos != 2)
             return cli_usage("rca", "bench needs --dataset NAME and one DIR");
@@ -214,5 +250,5 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
             .late_s = late_s, .no_graph = no_graph != NULL, .no_gaps = no_gaps != NULL};
         return bench(dataset, argv[2], &o, ctx);
     }
-    return cli_usage("rca", "expected localise or bench (see aceso rca --help)");
+    return cli_usage("rca", "expected discover, localise or bench (see aceso rca --help)");
 }

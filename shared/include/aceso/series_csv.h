@@ -12,8 +12,9 @@ struct ac_csv {
     const char *file; /* for messages */
     const char *at, *end;
     struct ac_err *err;
-    size_t row;    /* of the current row, from 1 */
-    char **fields; /* of the current row, owned by the reader; valid until the next */
+    char separator; /* ',' unless set after init; ' ' means any run of blanks */
+    size_t row;     /* of the current row, from 1 */
+    char **fields;  /* of the current row, owned by the reader; valid until the next */
     size_t n, max_fields;
     char *line;
     size_t line_cap, fields_cap;

@@ -41,9 +41,10 @@ double ac_stats_effective_n(const double *a, const double *b, size_t n, size_t m
 /* ---- distributions ---- */
 
 double ac_stats_normal_cdf(double x);
-double ac_stats_normal_quantile(double p);    /* -inf at 0, inf at 1 */
-double ac_stats_chi2_sf(double x, double df); /* P(X > x) */
-double ac_stats_t_sf(double x, double df);    /* P(T > x) */
+double ac_stats_normal_quantile(double p);              /* -inf at 0, inf at 1 */
+double ac_stats_chi2_sf(double x, double df);           /* P(X > x) */
+double ac_stats_t_sf(double x, double df);              /* P(T > x) */
+double ac_stats_f_sf(double x, double df1, double df2); /* P(F > x) */
 
 /* ---- least squares ---- */
 

@@ -224,6 +224,14 @@ static void distributions(void **state)
     };
     for (size_t i = 0; i < AC_ARRAY_LEN(t); i++)
         near(ac_stats_t_sf(t[i][0], t[i][1]), t[i][2], 1e-11);
+    /* F with one degree is t squared; with two on both sides it is 1 / (1 + x). */
+    for (double x = 0.25; x < 20; x *= 2) {
+        near(ac_stats_f_sf(x, 1, 7), 2 * ac_stats_t_sf(sqrt(x), 7), 1e-12);
+        near(ac_stats_f_sf(x, 2, 2), 1 / (1 + x), 1e-12);
+    }
+    near(ac_stats_f_sf(0, 3, 5), 1, 0);
+    near(ac_stats_f_sf(INFINITY, 3, 5), 0, 0);
+    assert_true(isnan(ac_stats_f_sf(1, 0, 5)));
 }
 
 static void least_squares(void **state)

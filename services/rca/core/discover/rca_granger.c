@@ -1,0 +1,159 @@
+/* Granger causality: do the earlier values of one variable say more on another than its own earlier
+ * values and those of all others do? One inversion serves all pairs. */
+#include <math.h>
+#include <string.h>
+
+#include <cblas.h>
+#include <lapacke.h>
+
+#include <aceso/base.h>
+#include <aceso/stats.h>
+
+#include "discover/rca_discover.h"
+#include "discover/rca_regress.h"
+
+struct granger {
+    const struct ac_rca_clean *c;
+    const struct ac_rca_discover_params *params;
+    struct ac_rca_discovery *d;
+    size_t n, p, lags, q; /* q: columns of the lagged matrix */
+    double *cov;
+};
+
+/* F of the coefficients of one source, all its lags together: b' V^-1 b / (lags s2), where V is its
+ * block of the inverse. */
+static double f_of(const double *coef, const double *inverse, size_t width, const int *at, size_t l,
+                   double s2, size_t n)
+{
+    double v[64 * 64] = {0}, b[64] = {0};
+    for (size_t i = 0; i < l; i++) {
+        b[i] = coef[at[i]];
+        for (size_t j = 0; j < l; j++)
+            v[i * l + j] = inverse[(size_t)at[i] * width + (size_t)at[j]];
+    }
+    double x[64] = {0};
+    memcpy(x, b, l * sizeof(double));
+    if (LAPACKE_dposv(LAPACK_COL_MAJOR, 'L', (int)l, 1, v, (int)l, x, (int)l) != 0)
+        return 0.0;
+    double f = cblas_ddot((int)l, b, 1, x, 1) * (double)n / ((double)l * s2);
+    return f > 0.0 && f < 1e300 ? f : 0.0;
+}
+
+static void add_link(struct granger *k, size_t from, size_t to, const double *coef, const int *at,
+                     double f, double p)
+{
+    size_t best = 0;
+    for (size_t l = 1; l < k->lags; l++)
+        if (fabs(coef[at[l]]) > fabs(coef[at[best]]))
+            best = l;
+    (void)f;
+    ac_rca_link_add(k->d, &(struct ac_rca_link){.from = k->c->column[from],
+                                                .to = k->c->column[to],
+                                                .at_from = AC_RCA_TAIL,
+                                                .at_to = AC_RCA_ARROW,
+                                                .lag = (int)best + 1,
+                                                .strength = coef[at[best]],
+                                                .p = p});
+}
+
+/* Sources s[0..ns) on a target: regress it on all their lags, test each source but the target. */
+static bool target(struct granger *k, const double *inverse, const int *columns, size_t width,
+                   const int *sources, size_t ns, size_t to, double alpha)
+{
+    double *coef = ac_xcalloc(width, sizeof(double)), *b = ac_xcalloc(width, sizeof(double));
+    double s2 = k->cov[to * k->q + to];
+    for (size_t i = 0; i < width; i++)
+        b[i] = k->cov[(size_t)columns[i] * k->q + to];
+    cblas_dgemv(CblasColMajor, CblasNoTrans, (int)width, (int)width, 1.0, inverse, (int)width, b, 1,
+                0.0, coef, 1);
+    s2 -= cblas_ddot((int)width, coef, 1, b, 1);
+    double df = (double)k->n - (double)width - 1.0;
+    bool ok = df > 0.0 && s2 > 0.0;
+    s2 *= (double)k->n / df;
+    for (size_t i = 0; ok && i < ns; i++) {
+        int at[64];
+        if ((size_t)sources[i] == to)
+            continue;
+        for (size_t l = 0; l < k->lags; l++)
+            at[l] = (int)(l * ns + i);
+        double f = f_of(coef, inverse, width, at, k->lags, s2, k->n);
+        double p = ac_stats_f_sf(f, (double)k->lags, df);
+        k->d->tests++;
+        if (p <= alpha)
+            add_link(k, (size_t)sources[i], to, coef, at, f, p);
+    }
+    free(coef);
+    free(b);
+    return ok;
+}
+
+/* The inverse of the covariance of all lags of the sources; false when it is singular. */
+static bool invert(const struct granger *k, const int *sources, size_t ns, int *columns,
+                   double *inverse)
+{
+    size_t width = ns * k->lags;
+    for (size_t l = 0; l < k->lags; l++)
+        for (size_t i = 0; i < ns; i++)
+            columns[l * ns + i] = (int)((l + 1) * k->p) + sources[i];
+    for (size_t i = 0; i < width; i++)
+        for (size_t j = 0; j < width; j++)
+            inverse[i * width + j] = k->cov[(size_t)columns[i] * k->q + (size_t)columns[j]] *
+                                     (i == j ? 1.0 + 1e-10 : 1.0);
+    if (LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', (int)width, inverse, (int)width) != 0 ||
+        LAPACKE_dpotri(LAPACK_COL_MAJOR, 'L', (int)width, inverse, (int)width) != 0)
+        return false;
+    for (size_t i = 0; i < width; i++)
+        for (size_t j = 0; j < i; j++)
+            inverse[i * width + j] = inverse[j * width + i];
+    return true;
+}
+
+/* With too few rows for all at once, each pair is looked at by itself. */
+static void pairwise(struct granger *k, double alpha)
+{
+    size_t width = 2 * k->lags;
+    double *inverse = ac_xcalloc(width * width, sizeof(double));
+    int *columns = ac_xcalloc(width, sizeof(int));
+    for (int i = 0; i < (int)k->p; i++)
+        for (int j = 0; j < (int)k->p; j++) {
+            int s[2] = {i, j};
+            if (i != j && invert(k, s, 2, columns, inverse))
+                (void)target(k, inverse, columns, width, s, 2, (size_t)j, alpha);
+        }
+    free(inverse);
+    free(columns);
+}
+
+int ac_rca_granger(const struct ac_rca_clean *c, const struct ac_rca_discover_params *params,
+                   struct ac_rca_discovery *d, struct ac_err *err)
+{
+    struct granger k = {.c = c, .params = params, .d = d, .p = c->m.p};
+    struct ac_rca_matrix m;
+    k.lags = (size_t)AC_MIN(AC_MAX(params->max_lag, 1), 64);
+    int rc = ac_rca_lagged(&c->m, k.lags, &m, err);
+    if (rc)
+        return rc;
+    k.n = m.n;
+    k.q = m.p;
+    rc = ac_rca_covariances(&m, &k.cov, err);
+    ac_rca_matrix_fini(&m);
+    if (rc)
+        return rc;
+    size_t width = k.p * k.lags;
+    bool whole = k.n > 3 * width;
+    double *inverse = whole ? ac_try_malloc(ac_mul_size(width * width, sizeof(double))) : NULL;
+    int *columns = ac_xcalloc(width, sizeof(int)), *all = ac_xcalloc(k.p, sizeof(int));
+    for (size_t i = 0; i < k.p; i++)
+        all[i] = (int)i;
+    if (whole && inverse && invert(&k, all, k.p, columns, inverse)) {
+        for (size_t j = 0; j < k.p; j++)
+            (void)target(&k, inverse, columns, width, all, k.p, j, params->alpha);
+    } else {
+        pairwise(&k, params->alpha);
+    }
+    free(inverse);
+    free(columns);
+    free(all);
+    free(k.cov);
+    return 0;
+}

@@ -1,0 +1,144 @@
+/* PCMCI (Runge et al. 2019): first a set of likely causes of each variable among the earlier values
+ * of all, then each link tested given the causes of both its ends. Links within one sample are not
+ * looked at. */
+#include <math.h>
+#include <string.h>
+
+#include <aceso/base.h>
+
+#include "discover/rca_discover.h"
+#include "discover/rca_regress.h"
+
+#define ALPHA_SELECT 0.2 /* of the first stage: it may keep too much, not too little */
+#define MAX_CAUSES   12  /* of each end, strongest first, in the second stage */
+
+struct cause {
+    int v; /* column of the lagged matrix */
+    double r;
+};
+
+struct causes {
+    struct cause *c; /* strongest first */
+    size_t n;
+};
+
+struct pcmci {
+    const double *r; /* correlations of the lagged matrix */
+    size_t p, q, lags;
+    struct ac_rca_ci *select, *test;
+    struct causes *of;
+};
+
+static int stronger(const void *a, const void *b)
+{
+    const struct cause *x = a, *y = b;
+    if (fabs(x->r) != fabs(y->r))
+        return fabs(x->r) > fabs(y->r) ? -1 : 1;
+    return (x->v > y->v) - (x->v < y->v);
+}
+
+/* Each level tests what is left given the k strongest others; a cause keeps the smallest
+ * correlation that it ever had. */
+static void select_causes(struct pcmci *k, int target)
+{
+    struct causes *c = &k->of[target];
+    c->c = ac_xcalloc(k->lags * k->p, sizeof(c->c[0]));
+    for (size_t v = k->p; v < (k->lags + 1) * k->p; v++)
+        c->c[c->n++] = (struct cause){(int)v, k->r[v * k->q + (size_t)target]};
+    for (size_t level = 0; level < c->n && level < AC_RCA_MAX_GIVEN; level++) {
+        size_t left = 0;
+        bool *gone = ac_xcalloc(c->n + 1, sizeof(*gone));
+        qsort(c->c, c->n, sizeof(c->c[0]), stronger);
+        for (size_t i = 0; i < c->n; i++) {
+            int set[AC_RCA_MAX_GIVEN];
+            size_t n = 0;
+            for (size_t j = 0; j < c->n && n < level; j++)
+                if (j != i)
+                    set[n++] = c->c[j].v;
+            k->select->given(k->select, set, n);
+            gone[i] = k->select->independent(k->select, c->c[i].v, target);
+            double r = ac_rca_ci_partial(k->select, c->c[i].v, target);
+            if (fabs(r) < fabs(c->c[i].r))
+                c->c[i].r = r;
+        }
+        for (size_t i = 0; i < c->n; i++)
+            if (!gone[i])
+                c->c[left++] = c->c[i];
+        free(gone);
+        c->n = left;
+    }
+    qsort(c->c, c->n, sizeof(c->c[0]), stronger);
+}
+
+/* Causes of the variable at a lag, themselves that much earlier; without `not`. */
+static size_t put_causes(const struct pcmci *k, size_t variable, size_t lag, int not, int *set,
+                         size_t n)
+{
+    const struct causes *c = &k->of[variable];
+    for (size_t i = 0; i < c->n && i < MAX_CAUSES; i++) {
+        int v = c->c[i].v + (int)(lag * k->p);
+        bool in = v == not ;
+        for (size_t j = 0; j < n && !in; j++)
+            in = set[j] == v;
+        if (!in)
+            set[n++] = v;
+    }
+    return n;
+}
+
+static void test_links(struct pcmci *k, const struct ac_rca_clean *c, double alpha,
+                       struct ac_rca_discovery *d)
+{
+    for (size_t to = 0; to < k->p; to++)
+        for (size_t from = 0; from < k->p; from++)
+            for (size_t lag = 1; lag <= k->lags; lag++) {
+                int set[AC_RCA_MAX_GIVEN], v = (int)(lag * k->p + from);
+                size_t n = put_causes(k, to, 0, v, set, 0);
+                n = put_causes(k, from, lag, v, set, n);
+                k->test->given(k->test, set, n);
+                double p = k->test->p_value(k->test, v, (int)to);
+                if (!(p <= alpha) || from == to)
+                    continue; /* a variable's own past is no link between variables */
+                double r = ac_rca_ci_partial(k->test, v, (int)to);
+                if (isnan(r))
+                    continue; /* the test could not be made */
+                ac_rca_link_add(d, &(struct ac_rca_link){.from = c->column[from],
+                                                         .to = c->column[to],
+                                                         .at_from = AC_RCA_TAIL,
+                                                         .at_to = AC_RCA_ARROW,
+                                                         .lag = (int)lag,
+                                                         .strength = r,
+                                                         .p = p});
+            }
+}
+
+int ac_rca_pcmci(const struct ac_rca_clean *c, const struct ac_rca_discover_params *params,
+                 struct ac_rca_discovery *d, struct ac_err *err)
+{
+    struct pcmci k = {.p = c->m.p, .lags = (size_t)AC_MIN(AC_MAX(params->max_lag, 1), 64)};
+    struct ac_rca_matrix m;
+    double *r = NULL;
+    int rc = ac_rca_lagged(&c->m, 2 * k.lags, &m, err);
+    if (rc)
+        return rc;
+    k.q = m.p;
+    rc = ac_rca_correlations(&m, &r, err);
+    if (!rc) {
+        k.r = r;
+        k.select = ac_rca_ci_fisher(r, m.p, m.n, ALPHA_SELECT);
+        k.test = ac_rca_ci_fisher(r, m.p, m.n, params->alpha);
+        k.of = ac_xcalloc(k.p, sizeof(k.of[0]));
+        for (size_t j = 0; j < k.p; j++)
+            select_causes(&k, (int)j);
+        test_links(&k, c, params->alpha, d);
+        d->tests = k.select->tests + k.test->tests;
+        for (size_t j = 0; j < k.p; j++)
+            free(k.of[j].c);
+        free(k.of);
+        ac_rca_ci_destroy(k.select);
+        ac_rca_ci_destroy(k.test);
+    }
+    free(r);
+    ac_rca_matrix_fini(&m);
+    return rc;
+}

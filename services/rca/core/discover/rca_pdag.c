@@ -1,0 +1,239 @@
+#include "discover/rca_pdag.h"
+
+#include <string.h>
+
+#include <aceso/base.h>
+
+void ac_rca_pdag_init(struct ac_rca_pdag *g, size_t p)
+{
+    g->p = p;
+    g->m = ac_xcalloc(p ? p : 1, p ? p : 1);
+}
+
+void ac_rca_pdag_fini(struct ac_rca_pdag *g)
+{
+    free(g->m);
+    g->m = NULL;
+    g->p = 0;
+}
+
+void ac_rca_pdag_copy(struct ac_rca_pdag *to, const struct ac_rca_pdag *from)
+{
+    AC_ASSERT(to->p == from->p);
+    memcpy(to->m, from->m, from->p * from->p);
+}
+
+bool ac_rca_pdag_equal(const struct ac_rca_pdag *a, const struct ac_rca_pdag *b)
+{
+    return a->p == b->p && memcmp(a->m, b->m, a->p * a->p) == 0;
+}
+
+size_t ac_rca_pdag_distance(const struct ac_rca_pdag *a, const struct ac_rca_pdag *b)
+{
+    size_t n = 0;
+    AC_ASSERT(a->p == b->p);
+    for (size_t i = 0; i < a->p; i++)
+        for (size_t j = 0; j < i; j++)
+            n += a->m[i * a->p + j] != b->m[i * a->p + j] ||
+                 a->m[j * a->p + i] != b->m[j * a->p + i];
+    return n;
+}
+
+size_t ac_rca_neighbours(const struct ac_rca_pdag *g, int a, int *out)
+{
+    const int8_t *row = g->m + (size_t)a * g->p;
+    size_t n = 0;
+    for (size_t i = 0; i < g->p; i++)
+        if (row[i] != AC_RCA_NONE)
+            out[n++] = (int)i;
+    return n;
+}
+
+bool ac_rca_ancestor(const struct ac_rca_pdag *g, int a, int b)
+{
+    int p = (int)g->p;
+    bool *seen = ac_xcalloc(g->p, sizeof(*seen));
+    int *queue = ac_xcalloc(g->p, sizeof(*queue));
+    size_t head = 0, tail = 0;
+    seen[a] = true;
+    queue[tail++] = a;
+    while (head < tail && !seen[b]) {
+        int i = queue[head++];
+        for (int j = 0; j < p; j++) {
+            if (!seen[j] && ac_rca_directed(g, i, j)) {
+                seen[j] = true;
+                queue[tail++] = j;
+            }
+        }
+    }
+    bool found = seen[b];
+    free(seen);
+    free(queue);
+    return found;
+}
+
+/* A node without effects among those left, all of whose undirected neighbours are adjacent to all
+ * its other neighbours, can be last in the order. */
+static bool can_be_last(const struct ac_rca_pdag *g, const bool *gone, int x, int *adj, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!gone[adj[i]] && ac_rca_directed(g, x, adj[i]))
+            return false;
+    for (size_t i = 0; i < n; i++) {
+        if (gone[adj[i]] || !ac_rca_undirected(g, x, adj[i]))
+            continue;
+        for (size_t j = 0; j < n; j++)
+            if (j != i && !gone[adj[j]] && !ac_rca_adjacent(g, adj[i], adj[j]))
+                return false;
+    }
+    return true;
+}
+
+bool ac_rca_pdag_extend(struct ac_rca_pdag *g)
+{
+    struct ac_rca_pdag dag;
+    bool *gone = ac_xcalloc(g->p, sizeof(*gone));
+    int *adj = ac_xcalloc(g->p, sizeof(*adj));
+    size_t left = g->p;
+    ac_rca_pdag_init(&dag, g->p);
+    ac_rca_pdag_copy(&dag, g);
+    for (bool moved = true; left > 0 && moved;) {
+        moved = false;
+        for (int x = 0; x < (int)g->p; x++) {
+            if (gone[x])
+                continue;
+            size_t n = ac_rca_neighbours(g, x, adj);
+            if (!can_be_last(g, gone, x, adj, n))
+                continue;
+            for (size_t i = 0; i < n; i++)
+                if (!gone[adj[i]] && ac_rca_undirected(g, x, adj[i]))
+                    ac_rca_put(&dag, adj[i], x, AC_RCA_TAIL, AC_RCA_ARROW);
+            gone[x] = moved = true;
+            left--;
+        }
+    }
+    ac_rca_pdag_copy(g, &dag);
+    ac_rca_pdag_fini(&dag);
+    free(gone);
+    free(adj);
+    return left == 0;
+}
+
+/* In a DAG the edges of unshielded colliders are fixed; Meek's rules give the rest. */
+void ac_rca_dag_to_cpdag(struct ac_rca_pdag *g)
+{
+    struct ac_rca_pdag out;
+    int *adj = ac_xcalloc(g->p, sizeof(*adj));
+    ac_rca_pdag_init(&out, g->p);
+    for (size_t i = 0; i < g->p * g->p; i++)
+        out.m[i] = g->m[i] == AC_RCA_NONE ? AC_RCA_NONE : AC_RCA_TAIL;
+    for (int y = 0; y < (int)g->p; y++) {
+        size_t n = ac_rca_neighbours(g, y, adj);
+        for (size_t i = 0; i < n; i++) {
+            if (!ac_rca_directed(g, adj[i], y))
+                continue;
+            for (size_t j = 0; j < i; j++) {
+                if (!ac_rca_directed(g, adj[j], y) || ac_rca_adjacent(g, adj[i], adj[j]))
+                    continue;
+                ac_rca_put(&out, adj[i], y, AC_RCA_TAIL, AC_RCA_ARROW);
+                ac_rca_put(&out, adj[j], y, AC_RCA_TAIL, AC_RCA_ARROW);
+            }
+        }
+    }
+    ac_rca_meek(&out);
+    ac_rca_pdag_copy(g, &out);
+    ac_rca_pdag_fini(&out);
+    free(adj);
+}
+
+/* a - b becomes a -> b unless that would close a cycle. */
+static bool direct(struct ac_rca_pdag *g, int a, int b)
+{
+    if (ac_rca_ancestor(g, b, a))
+        return false;
+    ac_rca_put(g, a, b, AC_RCA_TAIL, AC_RCA_ARROW);
+    return true;
+}
+
+struct lists { /* neighbours of all nodes, which Meek's rules do not change */
+    int **adj;
+    size_t *n;
+};
+
+/* i -> j - k, i and k apart: j -> k, or there would be a new collider. */
+static bool meek_1(struct ac_rca_pdag *g, const struct lists *l)
+{
+    bool changed = false;
+    for (int j = 0; j < (int)g->p; j++)
+        for (size_t a = 0; a < l->n[j]; a++) {
+            int i = l->adj[j][a];
+            for (size_t b = 0; b < l->n[j] && ac_rca_directed(g, i, j); b++) {
+                int k = l->adj[j][b];
+                if (k != i && ac_rca_undirected(g, j, k) && !ac_rca_adjacent(g, i, k) &&
+                    direct(g, j, k))
+                    changed = true;
+            }
+        }
+    return changed;
+}
+
+/* i -> j -> k and i - k: i -> k, or there would be a cycle. */
+static bool meek_2(struct ac_rca_pdag *g, const struct lists *l)
+{
+    bool changed = false;
+    for (int j = 0; j < (int)g->p; j++)
+        for (size_t a = 0; a < l->n[j]; a++) {
+            int i = l->adj[j][a];
+            for (size_t b = 0; b < l->n[j] && ac_rca_directed(g, i, j); b++) {
+                int k = l->adj[j][b];
+                if (k != i && ac_rca_directed(g, j, k) && ac_rca_undirected(g, i, k) &&
+                    direct(g, i, k))
+                    changed = true;
+            }
+        }
+    return changed;
+}
+
+/* i - j -> m, i - k -> m, j and k apart, i - m: i -> m. */
+static bool meek_3(struct ac_rca_pdag *g, const struct lists *l)
+{
+    bool changed = false;
+    for (int j = 0; j < (int)g->p; j++)
+        for (size_t a = 0; a < l->n[j]; a++) {
+            int i = l->adj[j][a];
+            for (size_t b = 0; b < l->n[j] && ac_rca_undirected(g, i, j); b++) {
+                int m = l->adj[j][b];
+                if (m == i || !ac_rca_directed(g, j, m))
+                    continue;
+                for (size_t c = 0; c < l->n[i] && ac_rca_undirected(g, i, m); c++) {
+                    int k = l->adj[i][c];
+                    if (k > j && ac_rca_undirected(g, i, k) && ac_rca_directed(g, k, m) &&
+                        !ac_rca_adjacent(g, j, k) && direct(g, i, m))
+                        changed = true;
+                }
+            }
+        }
+    return changed;
+}
+
+void ac_rca_meek(struct ac_rca_pdag *g)
+{
+    struct lists l = {.adj = ac_xcalloc(g->p, sizeof(l.adj[0])),
+                      .n = ac_xcalloc(g->p, sizeof(l.n[0]))};
+    int *row = ac_xcalloc(g->p, sizeof(*row));
+    for (size_t i = 0; i < g->p; i++) {
+        l.n[i] = ac_rca_neighbours(g, (int)i, row);
+        l.adj[i] = ac_xcalloc(l.n[i] + 1, sizeof(int));
+        memcpy(l.adj[i], row, l.n[i] * sizeof(int));
+    }
+    for (bool changed = true; changed;) {
+        changed = meek_1(g, &l);
+        changed |= meek_2(g, &l);
+        changed |= meek_3(g, &l);
+    }
+    for (size_t i = 0; i < g->p; i++)
+        free(l.adj[i]);
+    free(l.adj);
+    free(l.n);
+    free(row);
+}
