@@ -108,6 +108,28 @@ def test_rollouts_are_told_restarted_and_undone(cluster):
         assert "Name:" in k("describe", *what.split())
 
 
+def test_top_shows_what_pods_use(cluster):
+    cluster.kubectl("apply", "-f", "-", text="""
+apiVersion: v1
+kind: Pod
+metadata: {name: busy, namespace: default, labels: {app: busy}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: busybox, command: [sh, -c, "while :; do :; done"]}]
+""")
+
+    def millicores():
+        r = cluster.kubectl("top", "pods", "-l", "app=busy", "--no-headers", check=False)
+        return int(r.stdout.split()[1].removesuffix("m")) if r.returncode == 0 else 0
+
+    eventually(lambda: millicores() > 20)  # of 1,000, on a machine that has others to serve
+    assert "busy   c " in cluster.kubectl("top", "pods", "--containers", "--no-headers")
+    node = cluster.kubectl("top", "nodes", "--no-headers").split()
+    assert node[0] == "aceso-node" and node[4].endswith("%")
+    r = cluster.kubectl("top", "pod", "none", check=False)
+    assert r.returncode != 0 and "not found" in r.stderr
+
+
 BOX = """
 apiVersion: v1
 kind: Pod

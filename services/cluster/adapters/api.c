@@ -142,7 +142,7 @@ static void route(struct areq *q)
         api_fail(q, &err);
         return;
     }
-    if (api_discovery(q))
+    if (api_discovery(q) || api_metrics(q))
         return;
     if (!parse_path(q)) {
         not_found(q);

@@ -11,6 +11,7 @@
 
 struct api;
 struct runtime;
+struct telemetry;
 
 struct api_deps {
     struct ac_loop *loop;
@@ -18,7 +19,8 @@ struct api_deps {
     struct cl_store *store;
     struct cl_ctl *ctl;
     const struct pki *pki;
-    struct runtime *runtime; /* logs and exec */
+    struct runtime *runtime;           /* logs and exec */
+    const struct telemetry *telemetry; /* usage */
 };
 
 /** listen "127.0.0.1:6443". AC_EEXISTS when the port is taken. */

@@ -44,6 +44,8 @@ bool api_flag(struct areq *q, const char *key); /* ?key=true or 1 */
 
 /* api_discovery.c: true when the path was one of those. */
 bool api_discovery(struct areq *q);
+/* api_metrics.c: the same */
+bool api_metrics(struct areq *q);
 /* api_objects.c */
 void api_objects(struct areq *q);
 /* api_patch.c */

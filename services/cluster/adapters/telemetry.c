@@ -23,6 +23,10 @@ struct before {
     int64_t at_ns;
 };
 
+struct machine { /* CPU time that was used, memory that is */
+    double cpu_s, memory;
+};
+
 struct telemetry {
     struct ac_svc *s;
     struct runtime *rt;
@@ -31,6 +35,12 @@ struct telemetry {
     struct ac_worker *worker;
     struct before *before; /* the worker's, one round at a time */
     size_t n_before;
+    struct machine machine_before; /* also the worker's */
+    int64_t measured_ns;
+    struct telemetry_row *rows; /* of the last round, as all below */
+    size_t n_rows;
+    double node_cpu, node_memory;
+    int64_t wall_ns, period_ns;
     bool busy, sending;
     uint64_t failed;
 };
@@ -39,6 +49,9 @@ struct round {
     struct telemetry *t;
     struct runtime_proc *procs;
     size_t n;
+    struct telemetry_row *rows;
+    double node_cpu, node_memory;
+    int64_t wall_ns;
     struct ac_buf msg;
 };
 
@@ -121,11 +134,49 @@ static double utilization(struct telemetry *t, const char *key, double cpu_s, in
     return 0;
 }
 
+/* The first line of /proc/stat (user nice system idle iowait irq softirq ...) and /proc/meminfo. */
+static struct machine look_at_machine(void)
+{
+    struct machine m = {0};
+    char line[256];
+    double user, nice, sys, idle, iowait, irq, soft, steal, total = 0, available = 0;
+    FILE *f = fopen("/proc/stat", "re");
+    if (f != NULL && fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &sys, &idle,
+                            &iowait, &irq, &soft, &steal) == 8)
+        m.cpu_s = (user + nice + sys + irq + soft) / (double)sysconf(_SC_CLK_TCK);
+    if (f != NULL)
+        (void)fclose(f);
+    f = fopen("/proc/meminfo", "re");
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        (void)sscanf(line, "MemTotal: %lf", &total);
+        (void)sscanf(line, "MemAvailable: %lf", &available);
+    }
+    if (f != NULL)
+        (void)fclose(f);
+    m.memory = (total - available) * 1024;
+    return m;
+}
+
+static void measure_machine(struct round *r, int64_t now)
+{
+    struct telemetry *t = r->t;
+    struct machine m = look_at_machine();
+    double seconds = (double)(now - t->measured_ns) / 1e9;
+    r->node_memory = m.memory;
+    if (t->measured_ns != 0 && m.cpu_s >= t->machine_before.cpu_s && seconds > 0)
+        r->node_cpu = (m.cpu_s - t->machine_before.cpu_s) / seconds;
+    t->machine_before = m;
+    t->measured_ns = now;
+}
+
 static void work(void *arg)
 {
     struct round *r = arg;
     struct telemetry *t = r->t;
     int64_t now = ac_now_ns(), wall = ac_wall_ns();
+    measure_machine(r, now);
+    r->wall_ns = wall;
+    r->rows = ac_xcalloc(r->n + 1, sizeof(*r->rows));
     struct usage *u = ac_xcalloc(r->n + 1, sizeof(*u));
     struct before *next = ac_xcalloc(r->n + 1, sizeof(*next));
     struct cl_otlp_row *rows = ac_xcalloc(r->n + 1, sizeof(*rows));
@@ -142,11 +193,13 @@ static void work(void *arg)
                                        .memory = u[i].memory,
                                        .restarts = p->restarts,
                                        .ready = p->ready};
+        r->rows[i] = (struct telemetry_row){*p, rows[i].cpu, rows[i].memory};
     }
     free(t->before);
     t->before = next;
     t->n_before = r->n;
-    cl_otlp_encode(rows, r->n, wall, &r->msg);
+    if (t->ch != NULL && r->n > 0)
+        cl_otlp_encode(rows, r->n, wall, &r->msg);
     free(rows);
     free(u);
 }
@@ -172,9 +225,23 @@ static void done(void *arg)
         t->sending = true;
         (void)ac_rpc_unary_raw(t->ch, METHOD, r->msg.data, r->msg.len, &o, sent, t);
     }
+    if (r->rows != NULL) { /* not dropped unmeasured */
+        free(t->rows);
+        t->rows = r->rows;
+        t->n_rows = r->n;
+        t->node_cpu = r->node_cpu;
+        t->node_memory = r->node_memory;
+        t->wall_ns = r->wall_ns;
+    }
     ac_buf_fini(&r->msg);
     free(r->procs);
     free(r);
+}
+
+void telemetry_last(const struct telemetry *t, struct telemetry_usage *ret)
+{
+    *ret = (struct telemetry_usage){t->rows,        t->n_rows,  t->node_cpu,
+                                    t->node_memory, t->wall_ns, t->period_ns};
 }
 
 static void on_tick(void *arg)
@@ -187,7 +254,7 @@ static void on_tick(void *arg)
     r->n = runtime_procs(t->rt, &r->procs);
     ac_buf_init(&r->msg, 4u << 20);
     t->busy = true;
-    if (r->n == 0 || ac_worker_submit(t->worker, work, done, r) != 0)
+    if (ac_worker_submit(t->worker, work, done, r) != 0)
         done(r);
 }
 
@@ -195,13 +262,11 @@ int telemetry_open(struct ac_svc *s, struct runtime *rt, const char *collector, 
                    struct telemetry **ret, struct ac_err *err)
 {
     (void)err;
-    *ret = NULL;
-    if (ac_str_empty(collector))
-        return 0;
     struct telemetry *t = ac_xcalloc(1, sizeof(*t));
     t->s = s;
     t->rt = rt;
-    t->ch = ac_svc_channel(s, collector);
+    t->ch = ac_str_empty(collector) ? NULL : ac_svc_channel(s, collector);
+    t->period_ns = period_ns;
     t->worker = ac_worker_create(s->loop, "telemetry", 1, 4);
     t->timer = ac_timer_create(s->loop, on_tick, t);
     ac_timer_start(t->timer, period_ns, period_ns);
@@ -217,7 +282,9 @@ void telemetry_close(struct telemetry *t)
     ac_worker_destroy(t->worker);
     struct ac_rpc_channel *ch = t->ch;
     t->ch = NULL;
-    ac_rpc_channel_destroy(ch);
+    if (ch != NULL)
+        ac_rpc_channel_destroy(ch);
     free(t->before);
+    free(t->rows);
     free(t);
 }

@@ -201,7 +201,8 @@ static void make_namespaces(struct wiring *w)
 /* The port of the first start is kept, so that a kubeconfig stays good. */
 static int listen_api(struct wiring *w, struct ac_err *err)
 {
-    struct api_deps d = {w->svc->loop, w->svc->metrics, w->store, &w->ctl, &w->pki, w->runtime};
+    struct api_deps d = {w->svc->loop, w->svc->metrics, w->store,    &w->ctl,
+                         &w->pki,      w->runtime,      w->telemetry};
     ac_cleanup(ac_free_p) char *path = ac_xasprintf("%s/api-address", w->state_dir);
     ac_cleanup(ac_free_p) char *saved = NULL;
     size_t n;

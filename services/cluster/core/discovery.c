@@ -102,6 +102,13 @@ static void add_kind(json_t *list, const struct cl_kind *k)
         add_sub(list, k, "token", "TokenRequest", "authentication.k8s.io", "create");
 }
 
+static void add_usage(json_t *list, const char *plural, bool namespaced, const char *kind)
+{
+    json_array_append_new(list, json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", plural, "singularName",
+                                          "", "namespaced", namespaced, "kind", kind, "verbs",
+                                          words("get,list")));
+}
+
 static bool group_known(const char *group, const char *version)
 {
     if (group[0] == '\0')
@@ -126,6 +133,10 @@ json_t *cl_discovery_resources(const char *group, const char *version)
                                               "selfsubjectaccessreviews", "singularName",
                                               "selfsubjectaccessreview", "namespaced", 0, "kind",
                                               "SelfSubjectAccessReview", "verbs", "create"));
+    if (ac_streq(group, "metrics.k8s.io")) {
+        add_usage(list, "nodes", false, "NodeMetrics");
+        add_usage(list, "pods", true, "PodMetrics");
+    }
     (void)snprintf(gv, sizeof(gv), "%s%s%s", group, group[0] != '\0' ? "/" : "", version);
     return json_pack("{s:s,s:s,s:s,s:o}", "kind", "APIResourceList", "apiVersion", "v1",
                      "groupVersion", gv, "resources", list);

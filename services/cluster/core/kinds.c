@@ -39,6 +39,7 @@ const char *const cl_groups[][2] = {{"apps", "v1"},
                                     {"discovery.k8s.io", "v1"},
                                     {"authorization.k8s.io", "v1"},
                                     {CHAOS, "v1alpha1"},
+                                    {"metrics.k8s.io", "v1beta1"},
                                     {NULL, NULL}};
 
 const struct cl_kind *cl_kind_find(const char *group, const char *version, const char *plural)
