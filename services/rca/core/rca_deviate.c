@@ -157,11 +157,18 @@ void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w
     }
     ret->mean_in = ac_stats_mean(in, ret->n_in);
     ret->peak = ac_rca_sustained_peak(in, ret->n_in, work);
+    size_t tail = AC_MAX(ret->n_in / 3, (size_t)2);
+    double end = INFINITY; /* too few to tell */
+    if (2 * tail <= ret->n_in) {
+        memcpy(work, in + ret->n_in - tail, tail * sizeof(in[0]));
+        end = ac_stats_median(work, tail);
+    }
     for (size_t i = 0; i < ret->n_in; i++)
         in[i] = -in[i];
     ret->trough = -ac_rca_sustained_peak(in, ret->n_in, work);
     ret->z = bound_z((ret->peak - ret->level) / ret->scale);
     ret->z_down = bound_z((ret->level - ret->trough) / ret->scale);
+    ret->over = ret->z >= AC_RCA_Z_DEVIATES && (end - ret->level) / ret->scale < AC_RCA_Z_DEVIATES;
     ret->ok = true;
     if (ret->z >= AC_RCA_Z_DEVIATES || ret->z_down >= AC_RCA_Z_DEVIATES)
         ret->onset_ns = series_onset(m, w, ret);

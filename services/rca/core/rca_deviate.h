@@ -20,6 +20,7 @@ struct ac_rca_deviation {
     double peak, trough; /* sustained */
     double z, z_down;    /* >= 0 where positive: above, below normal; at most AC_RCA_Z_MAX */
     double mean_in;
+    bool over;        /* rose, and is back to normal in the last third of the incident */
     int64_t onset_ns; /* when the change is clearest; t0 when unknown */
 };
 

@@ -104,6 +104,7 @@ static void keep_best(struct rca_best *b, const struct ac_rca_deviation *d, int 
     if (!b->has || d->z > b->z) {
         b->z = d->z;
         b->onset_ns = d->onset_ns;
+        b->over = d->over;
         b->metric = metric;
         b->peer = peer;
     }
@@ -172,12 +173,14 @@ static void measure_edge(struct rca_work *k, size_t e)
             f->has_lat = true;
             f->gap_z = d.ok ? d.z : 0.0;
             f->gap_onset_ns = d.onset_ns;
+            f->gap_over = d.over;
             f->gap_metric = m;
         } else {
             f->err = excess;
             f->has_err = true;
             f->egap_z = d.ok ? d.z : 0.0;
             f->egap_onset_ns = d.onset_ns;
+            f->egap_over = d.over;
             f->egap_metric = m;
         }
         f->measured_gap = true;
@@ -190,13 +193,26 @@ static bool gapped(const struct rca_edge_flow *f)
     return f->gap_z >= AC_RCA_Z_DEVIATES || f->egap_z >= AC_RCA_Z_DEVIATES;
 }
 
+/* The callee's refusal came back to the caller: the network between them works. */
+static bool refused(const struct rca_work *k, size_t edge)
+{
+    const struct ac_rca_case *c = k->c;
+    for (size_t i = 0; i < c->nevents; i++) {
+        const struct ac_rca_event *e = &c->events[i];
+        if (e->cls == AC_RCA_EVENT_DENIED && e->component == c->edges[edge].from &&
+            e->about == c->edges[edge].to && e->t_ns >= k->w.t0_ns && e->t_ns < k->w.end_ns)
+            return true;
+    }
+    return false;
+}
+
 /* A slow or broken network of one pod shows on all its edges, in and out. An edge's gap belongs to
  * the callee, unless the caller itself is a gapped callee and every one of its calls has a gap. */
 static void blame_callers(struct rca_work *k)
 {
     const struct ac_rca_case *c = k->c;
     for (size_t e = 0; e < c->nedges; e++) {
-        if (!gapped(&k->flow[e]))
+        if (!gapped(&k->flow[e]) || refused(k, e))
             continue;
         int caller = c->edges[e].from;
         bool called_late = false, all_out = true;
@@ -215,6 +231,7 @@ static void put_gap(struct rca_best *b, double z, int64_t onset_ns, int metric, 
     if (b->has && z <= b->z)
         return;
     b->has = true;
+    b->over = false;
     b->z = z;
     b->onset_ns = onset_ns;
     b->metric = metric;
@@ -311,10 +328,15 @@ void rca_work_measure(struct rca_work *k)
         const struct rca_edge_flow *f = &k->flow[e];
         int to = f->moved ? c->edges[e].from : c->edges[e].to;
         int peer = f->moved ? c->edges[e].to : c->edges[e].from;
+        struct rca_best *gap = &k->best[to][AC_RCA_GAP], *egap = &k->best[to][AC_RCA_EGAP];
         if (f->has_lat)
-            put_gap(&k->best[to][AC_RCA_GAP], f->gap_z, f->gap_onset_ns, f->gap_metric, peer);
+            put_gap(gap, f->gap_z, f->gap_onset_ns, f->gap_metric, peer);
+        if (f->has_lat && gap->metric == f->gap_metric)
+            gap->over = f->gap_over;
         if (f->has_err)
-            put_gap(&k->best[to][AC_RCA_EGAP], f->egap_z, f->egap_onset_ns, f->egap_metric, peer);
+            put_gap(egap, f->egap_z, f->egap_onset_ns, f->egap_metric, peer);
+        if (f->has_err && egap->metric == f->egap_metric)
+            egap->over = f->egap_over;
     }
     for (size_t i = 0; i < c->ncomponents; i++) {
         own_excess(k, (int)i, AC_RCA_LAT);

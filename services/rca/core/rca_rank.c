@@ -7,6 +7,8 @@
 #include <aceso/base.h>
 #include <aceso/stats.h>
 
+#define OVER_WEIGHT 0.3
+
 /* Excess that the callees of a component account for. An edge measured by the caller says it
  * exactly; else the callee's own excess stands in. A callee that is new in the incident explains
  * nothing: whoever starts to call something new is itself the cause. */
@@ -212,6 +214,13 @@ static double kind_factor(struct rca_work *k, int component, enum ac_rca_kind ki
     return 1.0;
 }
 
+/* While the alert is open the incident goes on: calls that failed for a moment only, as when a pod
+ * is replaced, do not explain it. */
+static bool passes(int kind)
+{
+    return kind == AC_RCA_GAP || kind == AC_RCA_EGAP || kind == AC_RCA_UNREADY;
+}
+
 static void parts_of(struct rca_work *k, struct ac_rca_cause *cause)
 {
     int comp = cause->component;
@@ -225,6 +234,8 @@ static void parts_of(struct rca_work *k, struct ac_rca_cause *cause)
             double z = down ? b->z_down : b->z;
             double phi = explained(k, comp, (enum ac_rca_kind)kind, down != 0);
             double f = all * kind_factor(k, comp, (enum ac_rca_kind)kind, phi);
+            if (b->over && k->p->alerted && passes(kind))
+                f *= OVER_WEIGHT;
             add_part(cause, (struct ac_rca_part){
                                 .kind = (enum ac_rca_kind)kind,
                                 .metric = b->metric,

@@ -8,14 +8,14 @@ struct rca_best { /* the largest deviation of one component and kind */
     int metric, peer;
     int64_t onset_ns, onset_down_ns;
     double excess; /* lat, err: seconds or errors an interval above normal */
-    bool has, has_excess;
+    bool has, has_excess, over;
 };
 
 struct rca_edge_flow { /* what an edge carries in excess of normal, seen by the caller */
     double lat, err;   /* excess in seconds and errors an interval */
     bool has_lat, has_err;
     double gap_z, egap_z; /* deviation of what caller sees beyond what the callee reports */
-    bool measured_gap;
+    bool measured_gap, gap_over, egap_over;
     int64_t gap_onset_ns, egap_onset_ns;
     int gap_metric, egap_metric;
     double cload_down; /* how far the caller's own calls fell */

@@ -75,6 +75,10 @@ static struct state server_state(enum hotel_fault f, const char *s)
         r = (struct state){.err = 100, .extra_s = 1}; /* gives its store up after 1 s */
     if ((f == HOTEL_NETWORK_DELAY || f == HOTEL_NETWORK_INBOUND) && ac_streq(s, "frontend"))
         r = (struct state){.err = 2, .extra_s = 0.04};
+    if (f == HOTEL_REVOKED_COLD && ac_streq(s, "geo"))
+        r.gone = true;
+    if (f == HOTEL_REVOKED_COLD && (ac_streq(s, "search") || ac_streq(s, "frontend")))
+        r.err = ac_streq(s, "search") ? 100 : 60;
     if (f == HOTEL_REVOKED && (ac_streq(s, "geo") || ac_streq(s, "search")))
         r.err = 100;
     if (f == HOTEL_REVOKED && ac_streq(s, "frontend"))
@@ -101,6 +105,10 @@ static struct state edge_state(enum hotel_fault f, const char *from, const char 
         r = (struct state){.err = 100, .extra_s = 1};
     if (f == HOTEL_NETWORK_INBOUND && ac_streq(from, "user"))
         r.gone = true;
+    if (f == HOTEL_REVOKED_COLD && ac_streq(from, "geo"))
+        r.gone = true;
+    if (f == HOTEL_REVOKED_COLD && (ac_streq(to, "geo") || ac_streq(to, "search")))
+        r.err = 100;
     if (f == HOTEL_REVOKED &&
         (ac_streq(to, "mongodb-geo") || ac_streq(to, "geo") || ac_streq(to, "search")))
         r.err = 100;
@@ -154,6 +162,14 @@ static void event(struct ac_rca_case *c, const char *who, const char *about, con
     AC_ASSERT(ac_rca_event_add(c, &e) == 0);
 }
 
+/* What one second of the faulty part shows. */
+static enum hotel_fault shown(const struct hotel_opts *o, int second_of_fault)
+{
+    if (second_of_fault < 0)
+        return HOTEL_HEALTHY;
+    return o->fault == HOTEL_REVOKED_COLD && second_of_fault >= 2 ? HOTEL_REVOKED : o->fault;
+}
+
 struct ac_rca_case *hotel_case(const struct hotel_opts *o)
 {
     struct ac_rca_case *c = ac_rca_case_create();
@@ -164,12 +180,11 @@ struct ac_rca_case *hotel_case(const struct hotel_opts *o)
         AC_ASSERT(ac_rca_edge_add(c, from, to, "spans") == 0);
     }
     for (int i = 0; i < o->healthy_s + o->faulty_s; i++)
-        second(c, i < o->healthy_s ? HOTEL_HEALTHY : o->fault, (HOTEL_T0_S + i) * AC_NS_PER_S,
-               &rng);
+        second(c, shown(o, i - o->healthy_s), (HOTEL_T0_S + i) * AC_NS_PER_S, &rng);
     int64_t t = hotel_fault_ns(o) + 2 * AC_NS_PER_S;
     if (o->no_events)
         return c;
-    if (o->fault == HOTEL_REVOKED)
+    if (o->fault == HOTEL_REVOKED || o->fault == HOTEL_REVOKED_COLD)
         event(c, "geo", "mongodb-geo", "ERROR: permission denied for table geo", t);
     if (o->fault == HOTEL_POD_FAILURE)
         event(c, "user", "user", "Unhealthy: readiness probe failed", t);

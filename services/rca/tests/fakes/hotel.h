@@ -10,6 +10,7 @@ enum hotel_fault {
     HOTEL_NETWORK_INBOUND, /* 10 s towards the user pod: it sees no live request any more */
     HOTEL_NETWORK_DELAY,   /* 10 s on all traffic of the user pod, callers give up after 2 s */
     HOTEL_REVOKED,         /* geo's queries of mongodb-geo are refused */
+    HOTEL_REVOKED_COLD,    /* the same, and the geo pod is replaced in its first seconds */
     HOTEL_CPU,             /* rate burns processor and is slow */
 };
 

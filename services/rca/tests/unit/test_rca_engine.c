@@ -87,6 +87,7 @@ static void revoked_grant_is_found_at_the_store(void **state)
 {
     (void)state;
     check_fault(HOTEL_REVOKED, "mongodb-geo", AC_RCA_FAULT_STORE_AUTH, true);
+    check_fault(HOTEL_REVOKED_COLD, "mongodb-geo", AC_RCA_FAULT_STORE_AUTH, true);
 }
 
 static void burning_processor_is_found(void **state)
