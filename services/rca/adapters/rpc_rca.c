@@ -94,6 +94,7 @@ static int diagnose(struct job *j, struct ac_rca_case *c, struct ac_err *err)
     struct ac_rca_params p =
         ac_rca_params_default(j->req->time_ns, AC_MAX(j->to_ns - j->req->time_ns, AC_NS_PER_S));
     p.alerted = !j->req->may_abstain;
+    p.ongoing = p.alerted && j->req->window_ns == 0;
     p.threshold =
         AC_MAX(j->s->conf->min_score, ac_rca_calibrate(c, &p, j->req->time_ns - 10 * AC_NS_PER_S));
     int rc = ac_rca_localise(c, &p, &r, err);

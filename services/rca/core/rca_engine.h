@@ -12,6 +12,7 @@ struct ac_rca_params {
     int target;                   /* component whose symptom is to be explained; -1 none */
     enum ac_rca_kind target_kind; /* AC_RCA_LAT or AC_RCA_ERR, with a target */
     double threshold;             /* abstain when the best score is not above it; 0 never */
+    bool ongoing;                 /* the window ends now, and the incident does not */
     bool alerted;                 /* an alert has fired: rank even below the threshold, marked */
 };
 

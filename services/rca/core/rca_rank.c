@@ -214,7 +214,7 @@ static double kind_factor(struct rca_work *k, int component, enum ac_rca_kind ki
     return 1.0;
 }
 
-/* While the alert is open the incident goes on: calls that failed for a moment only, as when a pod
+/* While the incident goes on: calls that failed for a moment only, as when a pod
  * is replaced, do not explain it. */
 static bool passes(int kind)
 {
@@ -234,7 +234,7 @@ static void parts_of(struct rca_work *k, struct ac_rca_cause *cause)
             double z = down ? b->z_down : b->z;
             double phi = explained(k, comp, (enum ac_rca_kind)kind, down != 0);
             double f = all * kind_factor(k, comp, (enum ac_rca_kind)kind, phi);
-            if (b->over && k->p->alerted && passes(kind))
+            if (b->over && k->p->ongoing && passes(kind))
                 f *= OVER_WEIGHT;
             add_part(cause, (struct ac_rca_part){
                                 .kind = (enum ac_rca_kind)kind,

@@ -39,7 +39,7 @@ static void check_fault(enum hotel_fault f, const char *truth, enum ac_rca_fault
             struct ac_rca_params p =
                 ac_rca_params_default(hotel_fault_ns(&o) + late * AC_NS_PER_S, 20 * AC_NS_PER_S);
             struct ac_rca_result r;
-            p.alerted = true;
+            p.alerted = p.ongoing = true;
             assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
             assert_finite(&r);
             if (strcmp(first(c, &r), truth) != 0) {
