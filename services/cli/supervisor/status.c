@@ -35,7 +35,7 @@ static void correct(const struct cli_layout *l, json_t *status)
         else if (pid != 0 && cli_proc_start(pid) != (uint64_t)ac_json_i64(s, "start", 0))
             set_state(s, "failed");
     }
-    if (running && cli_disk_full(l->dir)) {
+    if (holder != 0 && cli_disk_full(l->dir)) {
         ac_cleanup(ac_free_p) char *text =
             ac_xasprintf("the disk of %s is full: make room", l->dir);
         json_object_set_new(status, "error", json_string(text));
