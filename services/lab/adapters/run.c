@@ -18,7 +18,8 @@
 #define LAG_NS         (2500 * AC_NS_PER_MS) /* until a second of the load can be asked for */
 #define WARM_UP_NS     (2 * AC_NS_PER_S)     /* connections and caches are cold */
 #define SYMPTOMS       2                     /* bad seconds of one class that count as visible */
-#define UNHEALTHY      0.05 /* share of failed requests that no baseline may have */
+#define UNHEALTHY      0.05               /* share of failed requests that no baseline may have */
+#define AWAY_NS        (30 * AC_NS_PER_S) /* what is being restarted is waited for so long */
 #define REVERT_HOLD_NS (5 * AC_NS_PER_S)
 
 /* ---- what the phases share ---- */
@@ -362,6 +363,19 @@ static int (*const PHASES[])(struct lab_run *r, struct ac_err *err) = {
     [LAB_PHASE_GATE] = gate,           [LAB_PHASE_AGENT] = agent,
     [LAB_PHASE_REVERTING] = reverting, [LAB_PHASE_TEARDOWN] = teardown};
 
+/* A service or the cluster that is being restarted is waited for: a phase can be begun again. */
+static int run_phase(struct lab_run *r, struct ac_err *err)
+{
+    int64_t until = ac_now_ns() + AWAY_NS;
+    for (;;) {
+        struct ac_err ignored = AC_ERR_INIT;
+        *err = (struct ac_err)AC_ERR_INIT;
+        int rc = PHASES[r->s.phase](r, err);
+        if (rc != AC_ENET || ac_now_ns() > until || lab_pause(r, TICK_NS, &ignored) != 0)
+            return rc;
+    }
+}
+
 static enum lab_phase after(const struct lab_run *r, int rc)
 {
     if (r->s.phase == LAB_PHASE_TEARDOWN)
@@ -400,7 +414,7 @@ void *lab_run_thread(void *arg)
     while (r->s.phase < LAB_PHASE_DONE) {
         struct ac_err err = AC_ERR_INIT;
         lab_note(r, "phase", "%s", lab_phase_name(r->s.phase));
-        int rc = PHASES[r->s.phase](r, &err);
+        int rc = run_phase(r, &err);
         if (leaving(r))
             break;
         if (rc != 0 && !r->s.error[0])
