@@ -53,17 +53,6 @@ struct engine *engine_create(const struct engine_opts *o, engine_emit emit, void
     return e;
 }
 
-static void rules_free(struct rule *r, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        free(r[i].ns);
-        free(r[i].name);
-        free(r[i].text);
-        ac_ruleset_destroy(r[i].set);
-    }
-    free(r);
-}
-
 void engine_destroy(struct engine *e)
 {
     const char *key;
@@ -73,7 +62,7 @@ void engine_destroy(struct engine *e)
     for (size_t it = 0; ac_map_next(e->series, &it, &key, &v);)
         series_free(e, v);
     ac_map_destroy(e->series);
-    rules_free(e->rules, e->n_rules);
+    engine_books_destroy_(e->books);
     free(e);
 }
 
@@ -131,8 +120,6 @@ static void close_all(struct engine *e, struct series *s)
 static bool matches(const struct rule *r, const struct engine_series *k)
 {
     struct ac_label l[ENGINE_LABELS_MAX + 2];
-    if (strcmp(r->ns, k->ns) != 0)
-        return false;
     if (k->n_labels)
         memcpy(l, k->labels, k->n_labels * sizeof *l);
     l[k->n_labels] = (struct ac_label){"component", k->component};
@@ -152,11 +139,12 @@ static struct watch choose(struct engine *e, const struct engine_series *k)
     const struct ac_rule *r[ENGINE_RULES_MAX];
     struct rule *found[ENGINE_RULES_MAX];
     struct watch w = {0};
-    for (size_t i = 0; i < e->n_rules && w.n < ENGINE_RULES_MAX; i++) {
-        if (!matches(&e->rules[i], k))
+    const struct book *b = e->books ? ac_map_get(e->books, k->ns) : NULL;
+    for (size_t i = 0; b && i < b->n && w.n < ENGINE_RULES_MAX; i++) {
+        if (!matches(b->r[i], k))
             continue;
-        r[w.n] = ac_ruleset_get(e->rules[i].set, 0);
-        found[w.n++] = &e->rules[i];
+        r[w.n] = ac_ruleset_get(b->r[i]->set, 0);
+        found[w.n++] = b->r[i];
     }
     for (; w.n; w.n--, w.unwatched++) {
         if (ac_plan_create(r, w.n, 0, &w.plan, NULL) == 0 && fits(e, w.plan))
@@ -322,23 +310,6 @@ void engine_forget(struct engine *e, int64_t before_ns, void (*fn)(const char *k
 
 /* ---- rules ---- */
 
-static size_t parse_rules(const struct engine_rule_in *in, size_t n, struct rule *r)
-{
-    size_t k = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct ac_ruleset *set = NULL;
-        if (ac_ruleset_parse(in[i].text, strlen(in[i].text), &set, NULL) < 0)
-            continue;
-        if (ac_ruleset_len(set) != 1) {
-            ac_ruleset_destroy(set);
-            continue;
-        }
-        r[k++] = (struct rule){ac_xstrdup(in[i].ns), ac_xstrdup(in[i].name), ac_xstrdup(in[i].text),
-                               in[i].version, set};
-    }
-    return k;
-}
-
 /* Alerts end with their rule: none of that name watches the series from now on. */
 static void close_orphans(struct engine *e, struct series *s, const struct watch *next)
 {
@@ -351,40 +322,47 @@ static void close_orphans(struct engine *e, struct series *s, const struct watch
     }
 }
 
+/* A plan points into its rules: the state is saved, the plan exchanged, and what both know of the
+ * state taken over. */
+static void rebuild(struct engine *e, struct series *s, struct ac_buf *b)
+{
+    e->counts.state_bytes -= s->w.bytes; /* makes room for its own successor */
+    s->w.bytes = 0;
+    struct watch next = choose(e, &s->key);
+    close_orphans(e, s, &next);
+    for (size_t i = 0; i < s->w.n; i++)
+        e->counts.open -= s->w.alerts[i].open != 0;
+    ac_buf_reset(b);
+    engine_save_(s, b);
+    watch_fini(e, &s->w);
+    s->w = next;
+    (void)engine_load_(e, s, b->data, b->len);
+    s->dirty = true;
+}
+
 size_t engine_set_rules(struct engine *e, const struct engine_rule_in *in, size_t n)
 {
-    struct rule *r = ac_xcalloc(n + 1, sizeof *r), *old = e->rules;
-    size_t k = parse_rules(in, n, r), n_old = e->n_rules;
+    struct ac_map *old = e->books;
     const char *key;
     void *v;
     struct ac_buf b;
     ac_buf_init(&b, STATE_MAX + (1u << 20));
-    e->rules = r;
-    e->n_rules = k;
+    e->books = engine_books_create_(in, n, old, &e->counts.rules);
     for (size_t it = 0; ac_map_next(e->series, &it, &key, &v);) {
         struct series *s = v;
-        e->counts.state_bytes -= s->w.bytes; /* makes room for its own successor */
-        s->w.bytes = 0;
-        struct watch next = choose(e, &s->key);
-        close_orphans(e, s, &next);
-        for (size_t i = 0; i < s->w.n; i++)
-            e->counts.open -= s->w.alerts[i].open != 0;
-        ac_buf_reset(&b);
-        engine_save_(s, &b);
-        watch_fini(e, &s->w);
-        s->w = next;
-        (void)engine_load_(e, s, b.data, b.len);
-        s->dirty = true;
+        const char *ns = s->key.ns;
+        if (s->w.unwatched || !old ||
+            !engine_book_same_(ac_map_get(old, ns), ac_map_get(e->books, ns)))
+            rebuild(e, s, &b);
     }
     ac_buf_fini(&b);
-    rules_free(old, n_old);
-    return n - k;
+    engine_books_destroy_(old);
+    return n - e->counts.rules;
 }
 
 struct engine_counts engine_counts(const struct engine *e)
 {
     struct engine_counts c = e->counts;
     c.series = ac_map_len(e->series);
-    c.rules = e->n_rules;
     return c;
 }

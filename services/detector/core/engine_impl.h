@@ -1,4 +1,5 @@
-/* Inside of the engine: engine.c takes points and rules, engine_state.c keys and snapshots. */
+/* Inside of the engine: engine.c takes points and rules, engine_rules.c keeps the rules by
+ * namespace, engine_state.c makes keys and snapshots. */
 #pragma once
 
 #include "engine.h"
@@ -6,9 +7,16 @@
 #include <aceso/map.h>
 
 struct rule {
-    char *ns, *name, *text;
+    char *name, *text;
     uint64_t version;
-    struct ac_ruleset *set;
+    struct ac_ruleset *set; /* of this one rule */
+    unsigned books;         /* that hold it */
+};
+
+/* The rules of a namespace. */
+struct book {
+    struct rule **r;
+    size_t n, cap;
 };
 
 struct alert {
@@ -41,8 +49,7 @@ struct engine {
     struct engine_opts opts;
     engine_emit emit;
     void *arg;
-    struct rule *rules;
-    size_t n_rules;
+    struct ac_map *books; /* by namespace */
     struct ac_map *series;
     struct engine_counts counts;
 };
@@ -51,6 +58,15 @@ struct engine {
 /** The series of a key; made when it is new. NULL when it may not be. */
 struct series *engine_series_(struct engine *e, const struct engine_series *k);
 void engine_reset_(struct series *s); /* as if it had just been seen for the first time */
+
+/* engine_rules.c */
+/** Rules by namespace. Those that are in the old books just so are shared with them; those that do
+ * not compile are left out. */
+struct ac_map *engine_books_create_(const struct engine_rule_in *in, size_t n,
+                                    const struct ac_map *old, size_t *ret_n_rules);
+void engine_books_destroy_(struct ac_map *books);
+/** Both namespaces have the very same rules. NULL is none. */
+bool engine_book_same_(const struct book *a, const struct book *b);
 
 /* engine_state.c */
 /** Unambiguous text of a series; NULL when it is over the limits. Caller frees. */

@@ -21,10 +21,16 @@ struct entry {
     struct alert a;
 };
 
+/* "LENGTH:TEXT": lengths make the joined key unambiguous. */
 static void put_part(struct ac_buf *b, const char *s)
 {
-    ac_buf_printf(b, "%zu:", strlen(s)); /* lengths make the joined key unambiguous */
-    ac_buf_puts(b, s);
+    char digits[24];
+    size_t len = strlen(s), at = sizeof digits;
+    digits[--at] = ':';
+    for (size_t n = len; n || at == sizeof digits - 1; n /= 10)
+        digits[--at] = (char)('0' + n % 10);
+    ac_buf_append(b, digits + at, sizeof digits - at);
+    ac_buf_append(b, s, len);
 }
 
 char *engine_key_(const struct engine_series *s)

@@ -318,6 +318,54 @@ static void alerts_end_when_their_rule_turns_away(void **st)
     engine_destroy(e);
 }
 
+static void count_state(const char *key, const void *p, size_t len, void *arg)
+{
+    (void)key;
+    (void)p;
+    assert_true(len > 0);
+    ++*(size_t *)arg;
+}
+
+/* Other namespaces are not touched: neither their state nor their snapshots. */
+static void an_exchange_costs_what_changed(void **st)
+{
+    (void)st;
+    struct seen s = {.n = 0};
+    char changed[256];
+    const struct engine_series other = {"other", "a", "latency", NULL, 0};
+    struct engine_rule_in now[] = {rules[0], rules[1], rules[0]};
+    now[2].name = "second";
+    struct engine *e = engine_create(&opts, emit, &s);
+    (void)engine_set_rules(e, now, 2);
+    for (int64_t t = 0; t < 25; t++) {
+        double v = at((int)t);
+        assert_int_equal(engine_points(e, &other, t, &t, &v, 1), 1);
+        (void)point(e, t, v);
+    }
+    assert_int_equal(engine_counts(e).open, 2);
+    size_t n = 0;
+    engine_snapshot(e, count_state, &n);
+    assert_int_equal(n, 2);
+    n = 0;
+    (void)engine_set_rules(e, now, 2);
+    engine_snapshot(e, count_state, &n);
+    assert_int_equal(n, 0); /* the same rules */
+    (void)snprintf(changed, sizeof changed, "%s", text);
+    memcpy(strstr(changed, "mean {m}"), "now! {m}", 8);
+    now[0].text = changed;
+    now[0].version = 2;
+    assert_int_equal(engine_set_rules(e, now, 3), 0);
+    engine_snapshot(e, count_state, &n);
+    assert_int_equal(n, 1);
+    assert_int_equal(engine_counts(e).rules, 3);
+    (void)point(e, 25, 1);
+    (void)point(e, 26, 1);
+    (void)point(e, 27, 1);
+    (void)engine_set_rules(e, now + 1, 1);
+    assert_int_equal(engine_counts(e).open, 1); /* the other's, which lost nothing */
+    engine_destroy(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +379,7 @@ int main(void)
         cmocka_unit_test(state_has_a_limit_over_all_series),
         cmocka_unit_test(names_over_the_limits_are_refused),
         cmocka_unit_test(alerts_end_when_their_rule_turns_away),
+        cmocka_unit_test(an_exchange_costs_what_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
