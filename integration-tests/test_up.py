@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import tempfile
@@ -101,6 +102,49 @@ def test_interrupted_up_leaves_no_process(state):
     p.wait(timeout=60)
     mine = subprocess.run(["pgrep", "-f", state], capture_output=True, text=True).stdout.split()
     assert mine == []
+
+
+def traces(state):
+    """What speaks of the state directory: processes (command line, environment, working directory) and mounts."""
+    found = [line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines() if state in line]
+    for p in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            text = b"\0".join([(p / "cmdline").read_bytes(), (p / "environ").read_bytes(),
+                               os.fsencode(os.readlink(p / "cwd"))])
+        except OSError:  # gone, or not ours
+            continue
+        if state.encode() in text and int(p.name) != os.getpid():
+            found.append(f"{p.name}: {text[:300]!r}")
+    return found
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_ctrl_c_at_any_moment_leaves_nothing(state, seed):
+    """As a terminal sends it: to the whole group, sometimes twice. Afterwards the state comes up as ever."""
+    chance = random.Random(seed)
+    after, twice = chance.uniform(0, 4), chance.random() < 0.3
+    if seed == 0:
+        after = 0  # before it has done anything
+    env = {k: v for k, v in os.environ.items() if k != "ACESO_SERVICES"}
+    p = subprocess.Popen([ACESO, "up", "--state", state], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                         text=True, start_new_session=True)
+    try:
+        p.wait(after)
+    except subprocess.TimeoutExpired:
+        pass
+    early = p.poll() is None
+    for _ in range(1 + twice):
+        if p.poll() is None:
+            os.killpg(p.pid, signal.SIGINT)
+    err = p.communicate(timeout=60)[1]
+    what = f"seed {seed}: Ctrl-C after {after:.3f} s, {'twice' if twice else 'once'}: exit {p.returncode}: {err[-400:]}"
+    if not early or p.returncode == 0:  # it was up before the signal came
+        assert p.returncode == 0, what
+        aceso("down", "--state", state)
+    assert traces(state) == [], what
+    if seed % 4 == 0:
+        r = aceso("up", "--state", state)
+        assert r.returncode == 0, what + r.stderr
 
 
 def test_a_missing_program_is_named(state):

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <fcntl.h>
@@ -115,17 +116,46 @@ int cli_spawn(const struct cli_spawn *s, pid_t *ret_pid, struct ac_err *err)
     return 0;
 }
 
+/* SIGKILL to the whole group, and until none of it is left: what it began must not outlive us. */
+static void end_group(pid_t pid)
+{
+    struct timespec moment = {.tv_nsec = 5000000};
+    kill(-pid, SIGKILL);
+    for (int i = 0; i < 400 && kill(-pid, 0) == 0; i++) {
+        waitpid(pid, NULL, WNOHANG);
+        nanosleep(&moment, NULL);
+    }
+}
+
+/* False when we are told to end meanwhile; the signals of sigs are blocked. */
+static bool wait_end(pid_t pid, const sigset_t *sigs, int *ret_status)
+{
+    while (waitpid(pid, ret_status, WNOHANG) == 0) {
+        int sig = sigwaitinfo(sigs, NULL);
+        if (sig == SIGTERM || sig == SIGINT) {
+            end_group(pid);
+            return false;
+        }
+    }
+    return true;
+}
+
 int cli_spawn_wait(const struct cli_spawn *s, struct ac_err *err)
 {
     pid_t pid;
+    sigset_t sigs, before;
     off_t from = cli_log_end(s->log_path);
+    sigemptyset(&sigs);
+    sigaddset(&sigs, SIGTERM);
+    sigaddset(&sigs, SIGINT);
+    sigaddset(&sigs, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &sigs, &before);
     int rc = cli_spawn(s, &pid, err), status = 0;
+    if (rc == 0 && !wait_end(pid, &sigs, &status))
+        rc = ac_err_set(err, AC_ECANCELED, "interrupted");
+    sigprocmask(SIG_SETMASK, &before, NULL);
     if (rc != 0)
         return rc;
-    while (waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR)
-            return ac_err_errno(err, errno, "waiting for %s", s->argv[0]);
-    }
     if (status == 0)
         return 0;
     char why[120];

@@ -20,7 +20,8 @@ struct cli_spawn {
 
 /** AC_ENOTFOUND / AC_EPERM with the program's name when exec fails (reported by the child). */
 int cli_spawn(const struct cli_spawn *s, pid_t *ret_pid, struct ac_err *err) AC_MUST_USE;
-/** Runs to its end (initdb). AC_EIO with the exit code and the log's path when it fails. */
+/** Runs to its end (initdb). AC_EIO with the exit code and the log's path when it fails; on SIGTERM
+ * or SIGINT it is ended with all that it began: AC_ECANCELED. Not beside other threads. */
 int cli_spawn_wait(const struct cli_spawn *s, struct ac_err *err) AC_MUST_USE;
 /** Start time of a process in clock ticks since boot, from /proc; 0 when there is none. With the
  * pid it names a process for good. */

@@ -7,8 +7,9 @@
 #include <jansson.h>
 
 /** New reference: {"supervisor": pid, "error": text or absent, "services": [{name, state, pid,
- * start, address, restarts}]}. AC_ENOTFOUND when nothing ran here yet. States are "stopped" when no
- * supervisor holds the lock, "failed" where the process has gone since. */
+ * start, address, restarts}]}. AC_ENOTFOUND when nothing ran here yet. States are "stopped" when
+ * the supervisor that wrote it holds the lock no more, "failed" where the process has gone since.
+ */
 int cli_status_read(const struct cli_layout *l, json_t **ret, struct ac_err *err) AC_MUST_USE;
 int cli_status_write(const struct cli_layout *l, const json_t *status,
                      struct ac_err *err) AC_MUST_USE;

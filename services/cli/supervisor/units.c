@@ -73,15 +73,20 @@ static struct cli_unit_def *new_unit(const struct cli_layout *l, struct cli_unit
     return d;
 }
 
-static int init_postgres(const struct cli_layout *l, const char *postgres, const char *data,
+/* Made beside its place and renamed: an interrupted initdb leaves files that look like a database.
+ */
+static int init_postgres(const struct cli_layout *l, const char *postgres, const char *ready,
                          struct ac_err *err)
 {
     if (ac_path_exists(cli_layout_path(l, "pg/PG_VERSION")))
         return 0;
+    const char *data = cli_layout_path(l, "pg.new");
     char initdb[1100];
     snprintf(initdb, sizeof(initdb), "%.*s/initdb", (int)(strrchr(postgres, '/') - postgres),
              postgres);
-    int rc = ac_dir_create(data, 0700, err);
+    int rc = ac_dir_remove(data, err);
+    if (rc == 0)
+        rc = ac_dir_create(data, 0700, err);
     if (rc == 0 && chown(data, l->pg_uid, l->pg_gid) != 0)
         rc = ac_err_errno(err, errno, "%s", data);
     const char *argv[] = {initdb,  "-D", data,   "-U",         "aceso",     "-A",
@@ -93,7 +98,11 @@ static int init_postgres(const struct cli_layout *l, const char *postgres, const
                           .gid = l->pg_gid,
                           .cwd = "/",
                           .death_signal = SIGKILL};
-    return rc == 0 ? cli_spawn_wait(&s, err) : rc;
+    if (rc == 0)
+        rc = cli_spawn_wait(&s, err);
+    if (rc == 0 && rename(data, ready) != 0)
+        rc = ac_err_errno(err, errno, "%s", ready);
+    return rc;
 }
 
 static int add_postgres(struct cli_layout *l, struct cli_units *u, struct ac_err *err)
