@@ -14,12 +14,12 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ACESO = str(pathlib.Path(os.environ.get("ACESO_BUILD", ROOT / "build")) / "bin/aceso")
 SEED = int(os.environ.get("ACESO_TEST_SEED", random.SystemRandom().randrange(1, 1 << 31)))
-# What holds the application up is killed before the fault: its death is a fault of its own, and one that all see.
+# The death of the cluster while health is learnt is left out: it takes the application along, and that is not health.
 BEFORE = ["gathering healthy telemetry"]
 DURING = ["learning rules from it", "waiting until users feel it", "healing"]
 SERVICES = {
     "postgres": DURING, "nats": DURING, "collector": DURING, "trainer": BEFORE + DURING, "detector": DURING,
-    "rca": DURING, "responder": DURING, "lab": BEFORE + DURING, "cluster": ["deploying the application"],
+    "rca": DURING, "responder": DURING, "lab": BEFORE + DURING, "cluster": ["deploying the application", "healing"],
     "controller": BEFORE + DURING, "worker": BEFORE + DURING, "console": BEFORE + DURING,
 }
 
