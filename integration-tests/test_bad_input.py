@@ -145,6 +145,12 @@ def test_yaml_of_applications_problems_and_images(tmp_path):
     refused(run(BIN / "aceso-cluster", "--images", "images.yaml", "--state-dir", "st", cwd=tmp_path), "images.yaml:3:1: ")
 
 
+def test_unknown_problems_and_agents_start_nothing():
+    refused(run(ACESO, "demo", "--problem", "make_it_rain"), "there is no problem 'make_it_rain'")
+    refused(run(ACESO, "lab", "run", "make_it_rain", "--agent", "none"), "there is no problem 'make_it_rain'")
+    refused(run(ACESO, "lab", "run", "pod_kill_hotel_res", "--agent", "bond"), "agent 'bond' is not known: responder, none or remote")
+
+
 # ---- the world ----
 
 @pytest.fixture

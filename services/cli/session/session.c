@@ -19,6 +19,8 @@
 #include <aceso/str.h>
 #include <aceso/v1/lab.pb-c.h>
 
+#include "../../lab/adapters/problem_yaml.h"
+
 #define UP_NS      (90 * AC_NS_PER_S)
 #define CALL_NS    (10 * AC_NS_PER_S)
 #define SLICE_NS   (2 * AC_NS_PER_S) /* a watch is asked anew so often: SIGINT is seen in between */
@@ -35,6 +37,22 @@ static int temporary_state(char *path, size_t size, struct ac_err *err)
     if (!mkdtemp(path))
         return ac_err_errno(err, errno, "%s", path);
     return 0;
+}
+
+int cli_session_check(const char *problem, const char *agent, struct ac_err *err)
+{
+    struct lab_problem *all = NULL;
+    const struct lab_problem *found;
+    unsigned task;
+    size_t n = 0;
+    ac_cleanup(ac_free_p) char *dir = ac_xasprintf("%s/../share/aceso/problems", ac_exe_dir());
+    int rc = lab_problems_load(dir, &all, &n, err);
+    if (rc != 0)
+        return rc;
+    if (lab_problem_wanted(all, n, problem, agent, &found, &task, err) != 0)
+        rc = err->code = AC_EINVAL;
+    lab_problems_free(all, n);
+    return rc;
 }
 
 int cli_stage_open(const char *state_option, struct cli_stage *ret, struct ac_err *err)

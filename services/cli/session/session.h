@@ -15,6 +15,9 @@ struct cli_stage {
     bool started, temporary;
     double up_s;
 };
+/** Whether there is such a problem and agent, before anything is started for them. AC_EINVAL. Only
+ * for a stage that is ours: another instance may have other problems. */
+int cli_session_check(const char *problem, const char *agent, struct ac_err *err) AC_MUST_USE;
 int cli_stage_open(const char *state_option, struct cli_stage *ret, struct ac_err *err) AC_MUST_USE;
 /** Stops and removes what open made. */
 void cli_stage_close(struct cli_stage *s);

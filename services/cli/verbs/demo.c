@@ -136,6 +136,8 @@ static int cmd_demo(int argc, char **argv, const struct cli_ctx *ctx)
         return cli_usage("demo", "--seed: a whole number from 0 on");
     struct ac_err err = AC_ERR_INIT;
     struct cli_stage stage;
+    if (problem && !state && cli_session_check(problem, "responder", &err) != 0)
+        return cli_fail("demo", &err);
     if (cli_stage_open(state, &stage, &err) != 0)
         return cli_fail("demo", &err);
     ac_cleanup_json score = NULL;

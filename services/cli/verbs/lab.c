@@ -131,6 +131,8 @@ static int run(const char *id, const struct args *a, const struct cli_ctx *ctx)
         return cli_usage("lab", "the analysis task is not scored yet; run %s for the others", stem);
     struct ac_err err = AC_ERR_INIT;
     struct cli_stage stage;
+    if (!a->state && cli_session_check(id, a->agent, &err) != 0)
+        return cli_fail("lab", &err);
     if (cli_stage_open(a->state, &stage, &err) != 0)
         return cli_fail("lab", &err);
     const struct cli_session_ask ask = {.problem = id, .agent = a->agent, .seed = (uint64_t)seed};

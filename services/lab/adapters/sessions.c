@@ -192,22 +192,13 @@ static void stored_first(int code, const struct ac_err *err, void *arg)
     free(st);
 }
 
-static const char *const AGENTS[] = {"responder", "none", "remote"};
-
 static int check_wanted(struct lab *l, const struct lab_state *wanted, struct starting *st,
                         struct ac_err *err)
 {
-    bool known = false;
-    for (size_t i = 0; i < AC_ARRAY_LEN(AGENTS); i++)
-        known |= ac_streq(AGENTS[i], wanted->agent);
-    if (!known)
-        return ac_err_set(err, AC_EINVAL, "agent '%.30s' is not known: responder, none or remote",
-                          wanted->agent);
-    st->problem = lab_problem_find(l->problems, l->n_problems, wanted->problem, &st->task);
-    if (!st->problem)
-        return ac_err_set(err, AC_ENOTFOUND,
-                          "there is no problem '%.60s'; ListProblems (aceso lab problems) has all",
-                          wanted->problem);
+    int rc = lab_problem_wanted(l->problems, l->n_problems, wanted->problem, wanted->agent,
+                                &st->problem, &st->task, err);
+    if (rc != 0)
+        return rc;
     if (l->running >= (int)l->conf->max_sessions)
         return ac_err_set(err, AC_EAGAIN, "%d sessions run already (--max-sessions)", l->running);
     return l->stopping ? ac_err_set(err, AC_ENET, "the service is ending") : 0;

@@ -67,6 +67,25 @@ const struct lab_problem *lab_problem_find(const struct lab_problem *all, size_t
     return best;
 }
 
+static const char *const AGENTS[] = {"responder", "none", "remote"};
+
+int lab_problem_wanted(const struct lab_problem *all, size_t n, const char *id, const char *agent,
+                       const struct lab_problem **ret, unsigned *ret_task, struct ac_err *err)
+{
+    bool known = false;
+    for (size_t i = 0; i < AC_ARRAY_LEN(AGENTS); i++)
+        known |= ac_streq(AGENTS[i], agent);
+    if (!known)
+        return ac_err_set(err, AC_EINVAL, "agent '%.30s' is not known: responder, none or remote",
+                          agent);
+    *ret = lab_problem_find(all, n, id, ret_task);
+    if (!*ret)
+        return ac_err_set(err, AC_ENOTFOUND,
+                          "there is no problem '%.60s'; ListProblems (aceso lab problems) has all",
+                          id);
+    return 0;
+}
+
 bool lab_problem_answer_right(const struct lab_problem *p, const char *component)
 {
     for (int i = 0; i < p->n_answers; i++) {

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <aceso/err.h>
+
 #define LAB_FAULTS_MAX  4
 #define LAB_ANSWERS_MAX 4
 #define LAB_NAME_MAX    64
@@ -63,4 +65,9 @@ void lab_problem_split_id(const char *id, char *stem, unsigned *ret_task, int *r
  * there is none. */
 const struct lab_problem *lab_problem_find(const struct lab_problem *all, size_t n, const char *id,
                                            unsigned *ret_task);
+/** The same for what somebody asks for: an unknown agent is AC_EINVAL, an unknown problem
+ * AC_ENOTFOUND. */
+int lab_problem_wanted(const struct lab_problem *all, size_t n, const char *id, const char *agent,
+                       const struct lab_problem **ret, unsigned *ret_task,
+                       struct ac_err *err) AC_MUST_USE;
 bool lab_problem_answer_right(const struct lab_problem *p, const char *component);
