@@ -22,7 +22,7 @@ struct ac_pg_conn {
 
 struct ac_pg_result {
     PGresult *res;
-    struct pg_bytes *decoded; /* bytea values handed out */
+    struct pg_bytes **decoded; /* bytea values handed out, by row and column; NULL: none yet */
 };
 
 void pg_conn_init(struct ac_pg_conn *c, const struct ac_pg_opts *o);

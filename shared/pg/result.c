@@ -10,8 +10,6 @@
 
 /* Header of a decoded value; the bytes follow it. */
 struct pg_bytes {
-    struct pg_bytes *next;
-    int row, col;
     size_t len;
     unsigned char data[];
 };
@@ -97,49 +95,45 @@ static int nibble(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* bytea_output is hex on our connections: \x0a1b...; any other column gives its text. */
+static struct pg_bytes *decode(const char *s, size_t n)
+{
+    bool hex = n >= 2 && s[0] == '\\' && s[1] == 'x';
+    size_t len = hex ? (n - 2) / 2 : n;
+    struct pg_bytes *b = ac_xmalloc(sizeof *b + len + 1);
+    b->len = len;
+    for (size_t i = 0; hex && i < len; i++)
+        b->data[i] = (unsigned char)(nibble(s[2 + 2 * i]) << 4 | nibble(s[3 + 2 * i]));
+    if (!hex)
+        memcpy(b->data, s, len);
+    b->data[len] = 0;
+    return b;
+}
+
 const void *ac_pg_bytes(const struct ac_pg_result *r, int row, int col, size_t *ret_len)
 {
-    /* The list of what was handed out is a cache: the result stays the same to its user. */
-    struct pg_bytes **head = &((struct ac_pg_result *)(uintptr_t)r)->decoded;
+    /* What was handed out is a cache: the result stays the same to its user. */
+    struct ac_pg_result *own = (struct ac_pg_result *)(uintptr_t)r;
     const char *s = ac_pg_str(r, row, col);
-    size_t n = (size_t)PQgetlength(r->res, row, col);
-    struct pg_bytes *b;
+    size_t n = (size_t)PQgetlength(r->res, row, col), columns = (size_t)PQnfields(r->res);
 
-    for (b = *head; b; b = b->next) {
-        if (b->row == row && b->col == col)
-            goto out;
-    }
-    /* bytea_output is hex on our connections: \x0a1b...; any other column gives its text. */
-    if (n >= 2 && s[0] == '\\' && s[1] == 'x') {
-        size_t len = (n - 2) / 2;
-        b = ac_xmalloc(sizeof *b + len + 1);
-        b->len = len;
-        for (size_t i = 0; i < len; i++)
-            b->data[i] = (unsigned char)(nibble(s[2 + 2 * i]) << 4 | nibble(s[3 + 2 * i]));
-    } else {
-        b = ac_xmalloc(sizeof *b + n + 1);
-        b->len = n;
-        memcpy(b->data, s, n);
-    }
-    b->data[b->len] = 0;
-    b->row = row;
-    b->col = col;
-    b->next = *head;
-    *head = b;
-out:
-    *ret_len = b->len;
-    return b->data;
+    if (!own->decoded)
+        own->decoded = ac_xcalloc((size_t)PQntuples(r->res) * columns, sizeof(struct pg_bytes *));
+    struct pg_bytes **at = &own->decoded[(size_t)row * columns + (size_t)col];
+    if (!*at)
+        *at = decode(s, n);
+    *ret_len = (*at)->len;
+    return (*at)->data;
 }
 
 void ac_pg_result_free(struct ac_pg_result *r)
 {
     if (!r)
         return;
-    while (r->decoded) {
-        struct pg_bytes *b = r->decoded;
-        r->decoded = b->next;
-        free(b);
-    }
+    size_t cells = (size_t)PQntuples(r->res) * (size_t)PQnfields(r->res);
+    for (size_t i = 0; r->decoded && i < cells; i++)
+        free(r->decoded[i]);
+    free(r->decoded);
     PQclear(r->res);
     free(r);
 }
