@@ -17,7 +17,7 @@
 #include <aceso/map.h>
 #include <aceso/svc.h>
 
-#define LAB_EVIDENCE_MAX 6
+#define LAB_EVIDENCE_MAX 8
 #define LAB_LONG_TEXT    512
 #define LAB_CLASS_NAME   32
 #define LAB_EVENTS_MAX   4096 /* a session; more are dropped, with a word in the log */

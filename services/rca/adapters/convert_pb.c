@@ -160,8 +160,12 @@ static Aceso__V1__RootCause *convert_cause(const struct ac_rca_case *c,
     m->confidence = ac_rca_confidence(r, at);
     m->kind = dup(a, ac_rca_fault_name(ac_rca_fault_of(c, r, cause)));
     m->evidence = ac_arena_calloc(a, MAX_EVIDENCE, sizeof(*m->evidence));
-    for (size_t i = 0; m->evidence && i < cause->nparts && i < MAX_EVIDENCE; i++) {
+    const struct ac_rca_event *words = ac_rca_words(c, r, cause->component);
+    size_t room = words ? MAX_EVIDENCE - 1 : MAX_EVIDENCE;
+    for (size_t i = 0; m->evidence && i < cause->nparts && m->n_evidence < room; i++) {
         const struct ac_rca_part *p = &cause->parts[i];
+        if (i > 0 && p->z < AC_RCA_Z_DEVIATES)
+            continue;
         Aceso__V1__Evidence *e = ac_arena_alloc(a, sizeof(*e));
         if (!e)
             return NULL;
@@ -173,6 +177,18 @@ static Aceso__V1__RootCause *convert_cause(const struct ac_rca_case *c,
         e->score = p->part;
         e->onset_ns = p->onset_ns;
         ac_rca_part_text(c, r, cause, p, b);
+        e->text = keep(a, b);
+        m->evidence[m->n_evidence++] = e;
+    }
+    if (words && m->evidence) {
+        Aceso__V1__Evidence *e = ac_arena_alloc(a, sizeof(*e));
+        if (!e)
+            return NULL;
+        aceso__v1__evidence__init(e);
+        e->component = m->component;
+        e->metric = dup(a, ac_rca_event_class_name(words->cls));
+        e->onset_ns = words->t_ns;
+        ac_rca_words_text(c, words, b);
         e->text = keep(a, b);
         m->evidence[m->n_evidence++] = e;
     }

@@ -1,5 +1,7 @@
 #include "rca_answer.h"
 
+#include "rca_work.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -31,13 +33,41 @@ static uint64_t events_about(const struct ac_rca_case *c, const struct ac_rca_re
                              int component, enum ac_rca_event_class cls)
 {
     uint64_t n = 0;
-    int64_t from = r->t0_ns - 60 * AC_NS_PER_S;
+    int64_t from = r->t0_ns - RCA_EVENTS_BEFORE_NS;
     for (size_t i = 0; i < c->nevents; i++) {
         const struct ac_rca_event *e = &c->events[i];
         if (e->about == component && e->cls == cls && e->t_ns >= from && e->t_ns < r->end_ns)
             n += e->count;
     }
     return n;
+}
+
+const struct ac_rca_event *ac_rca_words(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                                        int component)
+{
+    const struct ac_rca_event *best = NULL;
+    for (size_t i = 0; i < c->nevents; i++) {
+        const struct ac_rca_event *e = &c->events[i];
+        if (e->about != component || e->t_ns < r->t0_ns - RCA_EVENTS_BEFORE_NS ||
+            e->t_ns >= r->end_ns ||
+            (e->cls != AC_RCA_EVENT_DENIED && e->cls != AC_RCA_EVENT_UNREADY &&
+             e->cls != AC_RCA_EVENT_CHANGE))
+            continue;
+        if (!best || e->count > best->count)
+            best = e;
+    }
+    return best;
+}
+
+void ac_rca_words_text(const struct ac_rca_case *c, const struct ac_rca_event *e,
+                       struct ac_buf *out)
+{
+    ac_buf_printf(out, "%s says", c->components[e->component]);
+    if (e->about != e->component)
+        ac_buf_printf(out, " of %s", c->components[e->about]);
+    ac_buf_printf(out, ": %.200s", e->text);
+    if (e->count > 1)
+        ac_buf_printf(out, " (%llu times)", (unsigned long long)e->count);
 }
 
 /* The resource that ran short without more load to explain it, NULL when none did. */

@@ -25,6 +25,13 @@ enum ac_rca_fault ac_rca_fault_of(const struct ac_rca_case *c, const struct ac_r
 /** Share of the cause in all scores, 0..1: how far it stands out. */
 double ac_rca_confidence(const struct ac_rca_result *r, size_t cause);
 
+/** What is said most about a component in the incident and names a state of it: a refusal, a pod
+ * that is not ready, a change. NULL: nothing. */
+const struct ac_rca_event *ac_rca_words(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                                        int component);
+void ac_rca_words_text(const struct ac_rca_case *c, const struct ac_rca_event *e,
+                       struct ac_buf *out);
+
 /** One sentence for a part of a cause, e.g. "processor use of carts rose from 0.76 to 99.9". */
 void ac_rca_part_text(const struct ac_rca_case *c, const struct ac_rca_result *r,
                       const struct ac_rca_cause *cause, const struct ac_rca_part *part,

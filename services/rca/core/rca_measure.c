@@ -200,7 +200,8 @@ static bool refused(const struct rca_work *k, size_t edge)
     for (size_t i = 0; i < c->nevents; i++) {
         const struct ac_rca_event *e = &c->events[i];
         if (e->cls == AC_RCA_EVENT_DENIED && e->component == c->edges[edge].from &&
-            e->about == c->edges[edge].to && e->t_ns >= k->w.t0_ns && e->t_ns < k->w.end_ns)
+            e->about == c->edges[edge].to && e->t_ns >= k->w.t0_ns - RCA_EVENTS_BEFORE_NS &&
+            e->t_ns < k->w.end_ns)
             return true;
     }
     return false;
@@ -270,7 +271,7 @@ static void measure_silence(struct rca_work *k)
 static void measure_events(struct rca_work *k)
 {
     const struct ac_rca_case *c = k->c;
-    int64_t from = k->w.t0_ns - 60 * (int64_t)1000000000;
+    int64_t from = k->w.t0_ns - RCA_EVENTS_BEFORE_NS;
     for (size_t i = 0; i < c->nevents; i++) {
         const struct ac_rca_event *e = &c->events[i];
         if (e->t_ns < from || e->t_ns >= k->w.end_ns)

@@ -3,6 +3,11 @@
 
 #include "rca_engine.h"
 
+#include <aceso/clock.h>
+
+/* Words come before the first second that counts as the incident's. */
+#define RCA_EVENTS_BEFORE_NS (60 * AC_NS_PER_S)
+
 struct rca_best { /* the largest deviation of one component and kind */
     double z, z_down;
     int metric, peer;
