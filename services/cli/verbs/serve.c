@@ -29,7 +29,7 @@ const struct cli_verb cli_verb_serve = {
     "                   started again; the address is printed as one line of JSON\n"
     "  --worker X       executors of the workers (default: one cpu)\n"
     "  --models CSV     cost table: model,input_kb,output_kb,weights_mb,load_ms,b1_ms..b16_ms\n"
-    "  --workload NAME  fig5 (default), poisson, burst\n"
+    "  --workload NAME  fig5 (default), fig6, fig7, fig8, azure, scale, poisson, burst\n"
     "  --policy NAME    aceso (default), clockwork, clockwork-10ms, clockwork-fixed, fifo\n"
     "  --jitter-ms X    mean of the random delay each way (default 0); margins are then learnt\n"
     "  --batch B        compiled batch size to time: 1 (default), 2, 4, 8, 16\n"
@@ -114,7 +114,7 @@ static int serve_sim(const struct sim_args *a, const struct cli_ctx *ctx)
         return cli_fail("serve", &err);
     }
     rc = serving_workload_named(a->workload ? a->workload : "fig5", &costs, (int64_t)(slo * 1e6),
-                                &w, &err);
+                                c.gpus, c.seed, &w, &err);
     if (rc == 0) {
         if (c.gpus == 0)
             c.gpus = w.gpus;

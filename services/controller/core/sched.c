@@ -250,6 +250,7 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
     sched_decayed_add(&c->arrivals, now, 0.5e9, 1);
     m->last_arrival = now;
     s->arrivals_since_tick++;
+    c->since_look++;
     if (s->tick_at == POLICY_NEVER)
         s->tick_at = now + SCHED_TICK_NS;
     uint32_t req = s->free_request;
@@ -538,10 +539,14 @@ void sched_wake(struct sched *s, int64_t now)
         /* A device whose work overruns gets no result that would call pick: look again. */
         for (uint64_t k = c->n_records ? c->up : 0; k; k &= k - 1)
             sched_pick(s, now, c->devices[__builtin_ctzll(k)]);
-        if (c->n_cold)
+        if (c->n_cold) {
             sched_loads_run(s, now, i);
-        else
+        } else if (c->since_look >= SCHED_LOOK_EVERY || now >= c->look_at) {
+            /* Bounds what looking costs a request where many cells get few of them. */
+            c->since_look = 0;
+            c->look_at = now + SCHED_LOOK_NS;
             sched_loads_tick(s, now, i);
+        }
     }
 }
 

@@ -12,10 +12,13 @@
 #define SCHED_ACTION_BITS 24 /* low bits of an action id: its place in the pool */
 #define SCHED_TICK_NS     (5 * 1000000LL)
 #define SCHED_TICK_LOOKS  64
-#define SCHED_PIPE_AHEAD  400000LL /* a pipe free within this may get a load */
-#define SCHED_SHED_SCAN   32
-#define SCHED_LOAD_TRIES  3
-#define TIMER_DEVICE      (1u << 31)
+#define SCHED_LOOK_EVERY  8 /* arrivals in a cell after which idle load engines look for work ...  \
+                             */
+#define SCHED_LOOK_NS    (50 * 1000000LL) /* ... at the latest after this */
+#define SCHED_PIPE_AHEAD 400000LL         /* a pipe free within this may get a load */
+#define SCHED_SHED_SCAN  32
+#define SCHED_LOAD_TRIES 3
+#define TIMER_DEVICE     (1u << 31)
 
 struct request {
     uint64_t cookie;
@@ -109,6 +112,8 @@ struct cell {
     uint32_t *cold, n_cold; /* models that want a load; room for every model of the cell */
     struct decayed arrivals, drops;
     uint32_t hand; /* of the tick's clock */
+    uint32_t since_look;
+    int64_t look_at;
 };
 
 struct sched {

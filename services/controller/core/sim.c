@@ -13,6 +13,7 @@
 enum event_kind {
     EV_CLIENT,
     EV_OPEN,
+    EV_FUNCTION,
     EV_AT_DEVICE,
     EV_RESULT,
     EV_WAKE,
@@ -60,6 +61,7 @@ struct sim {
     size_t n_actions, cap_actions;
     uint32_t free_action;
     struct sim_device *devices;
+    struct workload_function *functions; /* a copy: they have a state */
     struct ac_rng rng_arrivals, rng_noise;
     int64_t wake_at;
     uint32_t latency[LATENCY_MAX + 1];
@@ -167,7 +169,7 @@ static void ask(struct sim *s, uint32_t model, uint32_t client)
     } else {
         s->free_request = s->requests[at].next_free;
     }
-    int64_t due = s->now + class_of(s, model)->objective_ns;
+    int64_t due = s->now + serving_workload_objective_ns(class_of(s, model), s->now);
     s->requests[at] =
         (struct sim_request){.came = s->now, .due = due, .model = model, .client = client};
     struct policy_request r = {.cookie = at, .model = model, .rows = 1, .deadline_ns = due};
@@ -217,9 +219,18 @@ static void on_client(struct sim *s, uint32_t client)
 static void on_open(struct sim *s, uint32_t class)
 {
     const struct workload_class *c = &s->cfg->workload->classes[class];
-    uint32_t model = c->first_model + (uint32_t)ac_rng_below(&s->rng_arrivals, c->n_models);
+    uint32_t model = serving_workload_model(c, s->now, &s->rng_arrivals);
     schedule(s, s->now + serving_workload_gap_ns(c, &s->rng_arrivals), EV_OPEN, class);
     ask(s, model, NIL);
+}
+
+static void on_function(struct sim *s, uint32_t function)
+{
+    struct workload_function *f = &s->functions[function];
+    if (s->now > 0)
+        ask(s, f->model, NIL);
+    schedule(s, serving_workload_next_ns(s->cfg->workload, f, s->now, &s->rng_arrivals),
+             EV_FUNCTION, function);
 }
 
 /* ---- devices ---- */
@@ -382,6 +393,12 @@ static void start(struct sim *s)
         if (c->rate > 0)
             schedule(s, serving_workload_gap_ns(c, &s->rng_arrivals), EV_OPEN, i);
     }
+    if (w->n_functions) {
+        s->functions = ac_xcalloc(w->n_functions, sizeof(*s->functions));
+        memcpy(s->functions, w->functions, w->n_functions * sizeof(*s->functions));
+    }
+    for (uint32_t i = 0; i < w->n_functions; i++)
+        on_function(s, i);
     if (s->cfg->crash_at_ns)
         schedule(s, s->cfg->crash_at_ns, EV_CRASH, 0);
 }
@@ -422,6 +439,9 @@ static void handle(struct sim *s, const struct event *e)
         break;
     case EV_OPEN:
         on_open(s, e->what);
+        break;
+    case EV_FUNCTION:
+        on_function(s, e->what);
         break;
     case EV_AT_DEVICE:
         on_at_device(s, e->what);
@@ -475,6 +495,7 @@ int serving_sim_run(const struct sim_config *cfg, struct sim_stats *ret_s, struc
     for (uint32_t d = 0; d < cfg->gpus; d++)
         free(s->devices[d].ready);
     free(s->devices);
+    free(s->functions);
     free(s->requests);
     free(s->actions);
     free(s->heap);

@@ -7,6 +7,10 @@
 #include <aceso/clock.h>
 #include <aceso/str.h>
 
+#define MINUTE   (60 * AC_NS_PER_S)
+#define DAY      (24 * 60 * MINUTE)
+#define WORKHORS "resnet50_v2"
+
 static int same_model(const char *model, uint32_t n, const struct costs *c, struct workload *w,
                       struct ac_err *err)
 {
@@ -21,35 +25,209 @@ static int same_model(const char *model, uint32_t n, const struct costs *c, stru
     return 0;
 }
 
-int serving_workload_named(const char *name, const struct costs *c, int64_t objective_ns,
-                           struct workload *ret_w, struct ac_err *err)
+static struct workload_class *class_add(struct workload *w, uint32_t first, uint32_t n,
+                                        int64_t objective)
 {
-    struct workload w = {.duration_ns = 60 * AC_NS_PER_S, .warmup_ns = 2 * AC_NS_PER_S};
-    int64_t objective = objective_ns > 0 ? objective_ns : 100 * AC_NS_PER_MS;
-    int rc = 0;
-    if (ac_streq(name, "fig5")) {
-        rc = same_model("resnet50_v2", 15, c, &w, err);
-        w.gpus = 1;
-        w.classes[w.n_classes++] =
-            (struct workload_class){.n_models = 15, .closed = 16, .objective_ns = objective};
-    } else if (ac_streq(name, "poisson")) {
-        rc = same_model("resnet50_v2", 12, c, &w, err);
-        w.gpus = 6;
-        w.classes[w.n_classes++] = (struct workload_class){
-            .n_models = 12, .rate = 1200, .cv = 1, .objective_ns = objective};
-    } else if (ac_streq(name, "burst")) {
-        rc = same_model("resnet50_v2", 72, c, &w, err);
-        w.gpus = 6;
-        for (uint32_t i = 0; i < w.n_models; i++)
-            w.row[i] = i % (uint32_t)c->n;
-        w.classes[w.n_classes++] = (struct workload_class){
-            .n_models = 72, .rate = 970, .cv = 4, .objective_ns = objective};
-    } else {
-        rc = ac_err_set(err, AC_EINVAL, "no workload \"%.40s\"; there are fig5, poisson, burst",
-                        name);
+    struct workload_class *k = &w->classes[w->n_classes++];
+    *k = (struct workload_class){
+        .first_model = first, .n_models = n, .cv = 1, .objective_ns = objective};
+    return k;
+}
+
+/* From one execution time on by half each half minute, to a hundred of them; or as asked for. */
+static void ramp(struct workload *w, struct workload_class *k, const struct costs *c,
+                 int64_t objective)
+{
+    if (objective > 0)
+        return;
+    k->objective_ns = c->rows[w->row[k->first_model]].cost.exec_ns[0];
+    k->objective_grows = 1.5;
+    k->objective_every_ns = MINUTE / 2;
+    w->duration_ns = 6 * MINUTE;
+}
+
+/* ---- one function for each experiment ---- */
+
+static int fig5(struct workload *w, const struct costs *c, int64_t objective, struct ac_err *err)
+{
+    int rc = same_model(WORKHORS, 15, c, w, err);
+    w->gpus = 1;
+    class_add(w, 0, 15, objective ? objective : 100 * AC_NS_PER_MS)->closed = 16;
+    return rc;
+}
+
+/* One model at 200 a second beside ever more that share 1,000 a second: soon they do not fit. */
+static int fig6(struct workload *w, const struct costs *c, int64_t objective, struct ac_err *err)
+{
+    int rc = same_model(WORKHORS, 3601, c, w, err);
+    objective = objective ? objective : 100 * AC_NS_PER_MS;
+    w->gpus = 1;
+    w->duration_ns = 600 * AC_NS_PER_S;
+    class_add(w, 0, 1, objective)->rate = 200;
+    struct workload_class *major = class_add(w, 1, 3600, objective);
+    major->rate = 1000;
+    major->awake_per_s = 1;
+    return rc;
+}
+
+static int fig7(struct workload *w, const struct costs *c, int64_t objective, struct ac_err *err)
+{
+    int rc = same_model(WORKHORS, 12, c, w, err);
+    w->gpus = 6;
+    struct workload_class *k = class_add(w, 0, 12, objective);
+    k->rate = 1200;
+    if (rc == 0)
+        ramp(w, k, c, objective);
+    return rc;
+}
+
+/* Six models with an objective beside twelve whose callers have all day but never pause. */
+static int fig8(struct workload *w, const struct costs *c, int64_t objective, struct ac_err *err)
+{
+    int rc = same_model(WORKHORS, 18, c, w, err);
+    w->gpus = 6;
+    struct workload_class *k = class_add(w, 0, 6, objective);
+    k->rate = 1200;
+    if (rc == 0)
+        ramp(w, k, c, objective);
+    class_add(w, 6, 12, DAY)->closed = 16;
+    return rc;
+}
+
+static int poisson(struct workload *w, const struct costs *c, int64_t objective, struct ac_err *err)
+{
+    int rc = same_model(WORKHORS, 12, c, w, err);
+    w->gpus = 6;
+    class_add(w, 0, 12, objective ? objective : 100 * AC_NS_PER_MS)->rate = 1200;
+    return rc;
+}
+
+static int burst(struct workload *w, const struct costs *c, int64_t objective, struct ac_err *err)
+{
+    (void)err;
+    w->gpus = 6;
+    w->n_models = 72;
+    w->row = ac_xcalloc(w->n_models, sizeof(*w->row));
+    for (uint32_t i = 0; i < w->n_models; i++)
+        w->row[i] = i % (uint32_t)c->n;
+    struct workload_class *k = class_add(w, 0, 72, objective ? objective : 100 * AC_NS_PER_MS);
+    k->rate = 970;
+    k->cv = 4;
+    return 0;
+}
+
+/* ---- functions as skewed as those of a public trace ---- */
+
+#define VARIETIES     61
+#define COPIES        66
+#define FUNCTIONS     18117
+#define RATE_MU       (-7.676) /* of the logarithm: 45 % ask once an hour at most, 81 % once a minute */
+#define RATE_SIGMA    4.08
+#define RATE_MIN      1e-6
+#define RATE_MAX      30.0
+#define ON_S          2.0 /* mean length of a burst, at ten times the mean rate ... */
+#define OFF_S         18.0
+#define BURST         10.0
+#define TIMER_JITTER  (5 * AC_NS_PER_MS)
+#define TIMER_SLOWEST (1 / 50.0)
+
+static int by_rate(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+static int64_t nearest_period(double rate)
+{
+    static const int minutes[] = {1, 5, 10, 15, 30, 60};
+    double want = 1 / rate / 60;
+    int best = 0;
+    for (int i = 1; i < (int)AC_ARRAY_LEN(minutes); i++)
+        if (fabs(minutes[i] - want) < fabs(minutes[best] - want))
+            best = i;
+    return minutes[best] * MINUTE;
+}
+
+static void draw_functions(struct workload *w, double load, uint64_t seed)
+{
+    struct ac_rng rng;
+    ac_rng_seed(&rng, seed);
+    double *rates = ac_xcalloc(FUNCTIONS, sizeof(*rates));
+    uint32_t *order = ac_xcalloc(w->n_models, sizeof(*order));
+    for (uint32_t i = 0; i < FUNCTIONS; i++) {
+        double r = exp(RATE_MU + RATE_SIGMA * ac_rng_normal(&rng));
+        rates[i] = AC_MIN(AC_MAX(r, RATE_MIN), RATE_MAX);
     }
-    if (rc)
+    qsort(rates, FUNCTIONS, sizeof(*rates), by_rate);
+    for (uint32_t i = 0; i < w->n_models; i++)
+        order[i] = i;
+    ac_rng_shuffle(&rng, order, w->n_models, sizeof(*order));
+    w->n_functions = FUNCTIONS;
+    w->functions = ac_xcalloc(FUNCTIONS, sizeof(*w->functions));
+    for (uint32_t i = 0; i < FUNCTIONS; i++) {
+        struct workload_function *f = &w->functions[i];
+        double u = ac_rng_uniform(&rng);
+        f->model = order[i % w->n_models];
+        f->rate = rates[i] * load;
+        f->kind = u < 0.3 && rates[i] <= TIMER_SLOWEST ? WORKLOAD_TIMER
+                  : u < 0.75                           ? WORKLOAD_POISSON
+                                                       : WORKLOAD_ON_OFF;
+        f->period_ns = nearest_period(rates[i]);
+        f->phase_ns =
+            f->kind == WORKLOAD_TIMER ? (int64_t)(ac_rng_uniform(&rng) * (double)f->period_ns) : 0;
+    }
+    free(rates);
+    free(order);
+}
+
+static int azure(struct workload *w, const struct costs *c, int64_t objective, uint32_t copies,
+                 double load, uint64_t seed)
+{
+    uint32_t varieties = AC_MIN((uint32_t)c->n, (uint32_t)VARIETIES);
+    w->n_models = varieties * copies;
+    w->row = ac_xcalloc(w->n_models, sizeof(*w->row));
+    for (uint32_t i = 0; i < w->n_models; i++)
+        w->row[i] = i % varieties;
+    class_add(w, 0, w->n_models, objective ? objective : 100 * AC_NS_PER_MS);
+    draw_functions(w, load, seed);
+    return 0;
+}
+
+int serving_workload_named(const char *name, const struct costs *c, int64_t objective_ns,
+                           uint32_t gpus, uint64_t seed, struct workload *ret_w, struct ac_err *err)
+{
+    static const struct {
+        const char *name;
+        int (*make)(struct workload *w, const struct costs *c, int64_t objective,
+                    struct ac_err *err);
+    } simple[] = {{"fig5", fig5}, {"fig6", fig6},       {"fig7", fig7},
+                  {"fig8", fig8}, {"poisson", poisson}, {"burst", burst}};
+    struct workload w = {.duration_ns = 60 * AC_NS_PER_S, .warmup_ns = 2 * AC_NS_PER_S};
+    int64_t objective = AC_MAX(objective_ns, 0);
+    int rc = AC_ENOTFOUND;
+    for (size_t i = 0; i < AC_ARRAY_LEN(simple); i++)
+        if (ac_streq(simple[i].name, name))
+            rc = simple[i].make(&w, c, objective, err);
+    if (ac_streq(name, "azure")) {
+        w.gpus = 6;
+        w.duration_ns = 200 * AC_NS_PER_S;
+        rc = azure(&w, c, objective, COPIES, 0.25, seed);
+    } else if (ac_streq(name, "scale")) {
+        /* The same a device as azure at a load of .25, and from a tenth of a sixth of it up. */
+        w.gpus = gpus ? gpus : 10;
+        w.duration_ns = 400 * AC_NS_PER_S;
+        w.load_grows = 1.5;
+        w.load_every_ns = MINUTE / 2;
+        rc = azure(&w, c, objective, COPIES, 0.01 * w.gpus, seed);
+    } else if (rc == AC_ENOTFOUND && w.n_models == 0) {
+        rc = ac_err_set(err, AC_EINVAL, "no workload \"%.40s\"; there are " WORKLOAD_NAMES, name);
+    }
+    if (rc) {
+        serving_workload_free(&w);
         return rc;
+    }
+    if (gpus)
+        w.gpus = gpus;
     *ret_w = w;
     return 0;
 }
@@ -57,6 +235,7 @@ int serving_workload_named(const char *name, const struct costs *c, int64_t obje
 void serving_workload_free(struct workload *w)
 {
     free(w->row);
+    free(w->functions);
     *w = (struct workload){0};
 }
 
@@ -66,4 +245,51 @@ int64_t serving_workload_gap_ns(const struct workload_class *c, struct ac_rng *r
     double gap =
         c->cv == 1 ? ac_rng_exponential(rng) * mean : ac_rng_gamma(rng, shape) / shape * mean;
     return (int64_t)AC_MIN(gap, 1e15) + 1;
+}
+
+uint32_t serving_workload_model(const struct workload_class *c, int64_t now, struct ac_rng *rng)
+{
+    uint32_t n = c->n_models;
+    if (c->awake_per_s > 0)
+        n = (uint32_t)AC_MIN((double)n, 1 + c->awake_per_s * (double)now * 1e-9);
+    return c->first_model + (uint32_t)ac_rng_below(rng, n);
+}
+
+int64_t serving_workload_objective_ns(const struct workload_class *c, int64_t now)
+{
+    if (c->objective_grows == 0)
+        return c->objective_ns;
+    double steps = (double)(now / c->objective_every_ns);
+    return (int64_t)((double)c->objective_ns * pow(c->objective_grows, steps));
+}
+
+static int64_t later(int64_t now, double seconds)
+{
+    return now + (int64_t)AC_MIN(seconds * 1e9, 1e17) + 1;
+}
+
+int64_t serving_workload_next_ns(const struct workload *w, struct workload_function *f, int64_t now,
+                                 struct ac_rng *rng)
+{
+    double rate = f->rate;
+    if (w->load_grows > 0)
+        rate *= pow(w->load_grows, (double)(now / w->load_every_ns));
+    if (f->kind == WORKLOAD_TIMER) {
+        int64_t turn = now < f->phase_ns ? 0 : (now - f->phase_ns) / f->period_ns + 1;
+        return AC_MAX(f->phase_ns + turn * f->period_ns +
+                          (int64_t)(ac_rng_uniform(rng) * (double)TIMER_JITTER),
+                      now + 1);
+    }
+    if (f->kind == WORKLOAD_POISSON)
+        return later(now, ac_rng_exponential(rng) / rate);
+    /* Rare callers have many bursts without a request: none is looked for behind the end. */
+    for (;;) {
+        if (now > w->duration_ns)
+            return now;
+        int64_t at = later(now, ac_rng_exponential(rng) / (rate * BURST));
+        if (at <= f->phase_ns)
+            return at;
+        now = later(AC_MAX(f->phase_ns, now), ac_rng_exponential(rng) * OFF_S);
+        f->phase_ns = later(now, ac_rng_exponential(rng) * ON_S);
+    }
 }

@@ -1,5 +1,6 @@
-/* Who asks for which model when: closed loops (a client asks again when it is answered) and open
- * arrivals (times that do not depend on answers), all from one seed. */
+/* Who asks for which model when: closed loops (a client asks again when it is answered), open
+ * arrivals (times that do not depend on answers) and functions with a rhythm of their own, all from
+ * one seed. */
 #pragma once
 
 #include "costs.h"
@@ -13,23 +14,53 @@ struct workload_class {
     uint32_t closed;                /* clients that wait for their answer, per model */
     double rate;                    /* open: requests a second in all */
     double cv;                      /* of the gaps: 1 is Poisson, more is bursty (Gamma) */
+    double awake_per_s;             /* models that join in each second; 0: all from the start */
     int64_t objective_ns;
+    double objective_grows; /* factor each objective_every_ns; 0: it stays */
+    int64_t objective_every_ns;
 };
 
 #define WORKLOAD_CLASSES 4
+
+/* One caller of one model, as in traces of serverless functions. */
+struct workload_function {
+    uint32_t model;
+    enum {
+        WORKLOAD_TIMER,
+        WORKLOAD_POISSON,
+        WORKLOAD_ON_OFF
+    } kind;
+    double rate;       /* requests a second; ON_OFF: on average */
+    int64_t period_ns; /* TIMER */
+    int64_t phase_ns;  /* TIMER; ON_OFF: when the present burst ends */
+};
 
 struct workload {
     uint32_t n_models;
     uint32_t *row; /* of the cost table, per model */
     struct workload_class classes[WORKLOAD_CLASSES];
     uint32_t n_classes;
+    struct workload_function *functions; /* their models are in classes[0], without a rate there */
+    uint32_t n_functions;
+    double load_grows; /* factor on the functions' rates each load_every_ns; 0: they stay */
+    int64_t load_every_ns;
     uint32_t gpus; /* that the experiment is made for */
     int64_t duration_ns, warmup_ns;
 };
 
-/** Experiments by name: fig5, poisson, burst. objective_ns replaces theirs when above 0. */
+#define WORKLOAD_NAMES "fig5, fig6, fig7, fig8, azure, scale, poisson, burst"
+
+/** Experiments by name, WORKLOAD_NAMES. objective_ns replaces theirs when above 0; so does gpus.
+ * seed: of what an experiment draws for itself (azure, scale). */
 int serving_workload_named(const char *name, const struct costs *c, int64_t objective_ns,
-                           struct workload *ret_w, struct ac_err *err) AC_MUST_USE;
+                           uint32_t gpus, uint64_t seed, struct workload *ret_w,
+                           struct ac_err *err) AC_MUST_USE;
 void serving_workload_free(struct workload *w);
 /** Gap to the next open arrival of a class, in ns. */
 int64_t serving_workload_gap_ns(const struct workload_class *c, struct ac_rng *rng);
+/** The model that an open arrival of the class asks for. */
+uint32_t serving_workload_model(const struct workload_class *c, int64_t now, struct ac_rng *rng);
+int64_t serving_workload_objective_ns(const struct workload_class *c, int64_t now);
+/** When the function asks next, after now; its first time with now 0. */
+int64_t serving_workload_next_ns(const struct workload *w, struct workload_function *f, int64_t now,
+                                 struct ac_rng *rng);

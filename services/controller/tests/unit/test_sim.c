@@ -37,8 +37,8 @@ static struct sim_stats run(const char *name, int64_t objective_ms, struct sim_c
 {
     struct workload w;
     struct sim_stats st;
-    assert_int_equal(serving_workload_named(name, &costs, objective_ms * AC_NS_PER_MS, &w, NULL),
-                     0);
+    assert_int_equal(
+        serving_workload_named(name, &costs, objective_ms * AC_NS_PER_MS, 0, 1, &w, NULL), 0);
     w.duration_ns = 20 * AC_NS_PER_S;
     cfg.costs = &costs;
     cfg.workload = &w;
@@ -89,7 +89,7 @@ static void test_open_arrivals_are_met(void **state)
     /* 1.54 execution times was the least objective for 99 % in the study that this policy comes
      * from. */
     struct workload w;
-    assert_int_equal(serving_workload_named("poisson", &costs, 4204200, &w, NULL), 0);
+    assert_int_equal(serving_workload_named("poisson", &costs, 4204200, 0, 1, &w, NULL), 0);
     w.duration_ns = 20 * AC_NS_PER_S;
     c.costs = &costs;
     c.workload = &w;
