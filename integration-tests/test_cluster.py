@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from cluster_kit import BINARY, Cluster, eventually, marked
+from cluster_kit import BINARY, BUILD, Cluster, eventually, marked
 
 
 @pytest.fixture
@@ -543,3 +543,34 @@ def test_nothing_stays_outside_of_the_state_directory(make_cluster, tmp_path):
     shutil.rmtree(c.state)
     make_cluster("b")
     assert [d.joinpath("state").readlink().name for d in elsewhere()] == ["b"]
+
+
+def test_the_command_line_starts_and_stops_a_cluster(tmp_path):
+    def aceso(*args):
+        return subprocess.run([BUILD / "bin" / "aceso", "cluster", *args, "--state", tmp_path / "s",
+                               "--json"], capture_output=True, text=True, timeout=60)
+
+    assert aceso("status").returncode == 1
+    up = aceso("up")
+    assert up.returncode == 0, up.stderr
+    ready = json.loads(up.stdout)
+    try:
+        again = json.loads(aceso("up").stdout)
+        assert again == ready == json.loads(aceso("status").stdout)
+        env = dict(os.environ, KUBECONFIG=ready["kubeconfig"], HOME=str(tmp_path))
+        r = subprocess.run(["kubectl", "create", "namespace", "kept"], env=env, capture_output=True)
+        assert r.returncode == 0, r.stderr
+        os.kill(ready["pid"], signal.SIGKILL)
+        eventually(lambda: aceso("status").returncode == 1)
+        after = json.loads(aceso("up").stdout)
+        assert after["server"] == ready["server"] and after["pid"] != ready["pid"]
+        r = subprocess.run(["kubectl", "get", "namespace", "kept"], env=env, capture_output=True)
+        assert r.returncode == 0, r.stderr
+    finally:
+        assert aceso("down").returncode == 0
+    assert aceso("status").returncode == 1 and aceso("down").returncode == 0
+    assert not marked(tmp_path / "s/data/cluster")
+    (tmp_path / "s/data/cluster/objects.jsonl").write_text("not JSON\n")
+    r = aceso("up")
+    assert r.returncode == 1 and "objects.jsonl" in r.stderr and len(r.stderr.splitlines()) == 1
+    assert aceso("sideways").returncode == 2

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include <aceso/base.h>
+#include <aceso/clock.h>
 #include <aceso/file.h>
 #include <aceso/log.h>
 #include <aceso/str.h>
@@ -22,11 +23,12 @@ struct persist {
     char *snapshot, *journal;
     int fd;
     size_t written;
-    bool failed; /* said once */
+    int64_t retry_ns;
+    bool failed; /* what is on the disk is behind; said once */
 };
 
 /* A line is {"op":"put","object":{...}} or {"op":"del","kind":..,"namespace":..,"name":..,"rv":..}.
- * A torn last line (the machine died) is left out. */
+ * A torn last line (the machine died) is left out: it has no end, or ends in zeros. */
 static void apply_line(struct cl_store *s, const json_t *line)
 {
     const char *op = js_str(line, "op", "");
@@ -55,12 +57,15 @@ static int load_file(struct cl_store *s, const char *path, struct ac_err *err)
     int r = ac_file_read(path, FILE_MAX, &text, &len, err);
     if (r != 0)
         return r;
-    for (char *p = text, *nl; (nl = strchr(p, '\n')) != NULL; p = nl + 1) {
+    int number = 1;
+    for (char *p = text, *nl; (nl = strchr(p, '\n')) != NULL; p = nl + 1, number++) {
         js_auto line = json_loadb(p, (size_t)(nl - p), JSON_ALLOW_NUL, NULL);
-        if (line == NULL)
-            AC_LOGW("cluster", "state_line_unreadable", AC_KS("file", path));
-        else
-            apply_line(s, line);
+        if (line == NULL) /* to go on would write the rest away */
+            return ac_err_set(err, AC_EIO,
+                              "%s:%d: not a line of the cluster's state: repair it, or move the "
+                              "file away to begin without what it holds",
+                              path, number);
+        apply_line(s, line);
     }
     return 0;
 }
@@ -88,8 +93,11 @@ static int write_snapshot(struct persist *p, struct ac_err *err)
     }
     bool ok = fflush(f) == 0;
     ok = fclose(f) == 0 && ok;
-    if (!ok || rename(tmp, p->snapshot) != 0)
-        return ac_err_errno(err, errno, "%s: the disk may be full", p->snapshot);
+    if (!ok || rename(tmp, p->snapshot) != 0) {
+        int e = errno;
+        (void)unlink(tmp); /* or it would keep the room that is missing */
+        return ac_err_errno(err, e, "%s: the disk may be full", p->snapshot);
+    }
     if (p->fd >= 0)
         close(p->fd);
     p->fd = open(p->journal, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
@@ -111,15 +119,27 @@ static void on_change(const struct cl_event *ev, void *arg)
         return;
     size_t n = strlen(text);
     text[n] = '\n'; /* over the NUL: written by length */
-    ssize_t w = write(p->fd, text, n + 1);
-    if (w != (ssize_t)(n + 1) && !p->failed) {
+    /* After a change that was lost the whole is written anew, as soon as it can be. */
+    ssize_t w = p->failed ? -1 : write(p->fd, text, n + 1);
+    if (w == (ssize_t)(n + 1)) {
+        p->written += n + 1;
+    } else if (!p->failed) {
         p->failed = true;
         AC_LOGE("cluster", "state_not_written", AC_KS("file", p->journal),
                 AC_KS("msg", w < 0 ? strerror(errno) : "short write; the disk may be full"));
+        if (w > 0 && ftruncate(p->fd, (off_t)p->written) != 0) /* half a line */
+            AC_LOGE("cluster", "journal_torn", AC_KS("msg", strerror(errno)));
     }
-    p->written += n + 1;
-    if (p->written > JOURNAL_MAX && write_snapshot(p, &err) != 0)
+    int64_t now = ac_now_ns();
+    if (p->failed ? now < p->retry_ns : p->written <= JOURNAL_MAX)
+        return;
+    p->retry_ns = now + AC_NS_PER_S;
+    int r = write_snapshot(p, &err);
+    if (r != 0 && !p->failed)
         AC_LOGE("cluster", "snapshot_not_written", AC_KERR(&err));
+    else if (r == 0 && p->failed)
+        AC_LOGI("cluster", "state_written_again");
+    p->failed = r != 0;
 }
 
 int persist_open(struct cl_store *s, const char *dir, struct persist **ret, struct ac_err *err)
