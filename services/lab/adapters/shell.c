@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,13 @@
 
 #define LIMIT_NS (30 * AC_NS_PER_S)
 
+/* "NAME=value" of our own environment; NULL when it is not there. */
+static char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value ? ac_xasprintf("%s=%s", name, value) : NULL;
+}
+
 /* kubectl and its environment are ours; only the words after the verb are the agent's. */
 static int start(const struct lab_command *c, const char *kubeconfig, const char *ns, int out_fd,
                  pid_t *ret, struct ac_err *err)
@@ -24,18 +32,23 @@ static int start(const struct lab_command *c, const char *kubeconfig, const char
     ac_cleanup(ac_free_p) char *program = ac_find_program("kubectl", NULL);
     if (!program)
         return ac_err_set(err, AC_ENOTFOUND, "kubectl is not installed where the lab runs");
-    ac_cleanup(ac_free_p) char *config = ac_xasprintf("--kubeconfig=%s", kubeconfig);
+    /* Without one kubectl finds the pod's service account, by these two variables. */
+    ac_cleanup(ac_free_p) char *config =
+        ac_str_empty(kubeconfig) ? NULL : ac_xasprintf("--kubeconfig=%s", kubeconfig);
+    ac_cleanup(ac_free_p) char *host = variable("KUBERNETES_SERVICE_HOST");
+    ac_cleanup(ac_free_p) char *port = variable("KUBERNETES_SERVICE_PORT");
     ac_cleanup(ac_free_p) char *space = ac_xasprintf("--namespace=%s", ns);
     char *argv[LAB_ARGS_MAX + 4];
     int n = 0;
     argv[n++] = program;
-    argv[n++] = config;
+    if (config)
+        argv[n++] = config;
     argv[n++] = space;
     for (int i = 1; i < c->n; i++)
         argv[n++] = c->argv[i];
     argv[n] = NULL;
     char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin",
-                   (char *)(uintptr_t) "HOME=/nonexistent", NULL};
+                   (char *)(uintptr_t) "HOME=/nonexistent", host, port, NULL};
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
     posix_spawn_file_actions_init(&fa);
