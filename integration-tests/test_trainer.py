@@ -139,3 +139,31 @@ def test_many_requests_of_one_id_make_one_job(world):
     assert len(ids) == 8 and len(set(ids)) == 1
     assert world.over(ids[0]).state == "done"
     assert world.b.sql("select count(*) from trainer.jobs") == "1"
+
+
+def test_put_refuses_what_is_wrong_or_costs_too_much(world):
+    def refused(text, part, **more):
+        with pytest.raises(grpc.RpcError) as e:
+            world.trainer("Rules/Put", **{"namespace": "shop", "text": text, **more})
+        assert part in e.value.details(), e.value.details()
+
+    refused('language 1\nrule "a" { when valu > 1 }', "2:17: the name valu is not known; did you mean value?")
+    refused('language 1 rule "a" { when value > 1 } rule "b" { when value > 1 }', "one rule")
+    refused('language 1 rule "a" { when value > 1 }', "namespace", namespace="")
+    numbers = ", ".join(["1"] * 500)
+    refused('language 1 rule "a" {' + "".join(f" let x{i} = ar(value + {i}, [{numbers}])" for i in range(200)) +
+            " when " + " + ".join(f"x{i}" for i in range(90)) + " + " +
+            " + ".join(f"x{i}" for i in range(90, 180)) + " > 1 }", "steps a point, the limit is 50000")
+    refused('language 1 rule "a" { when median(value, 1000000) > 1 }', "bytes of state a series, the limit is")
+    assert not world.trainer("Rules/List").rules
+    # The canonical form is kept, and a new text is a new version.
+    one = world.trainer("Rules/Put", namespace="shop", text='language 1 rule "a"{when value>1}')
+    assert one.text == 'language 1\n\nrule "a" {\n    on "*"\n    when value > 1\n    severity warning\n}\n'
+    assert (one.version, one.origin) == (1, "user")
+    two = world.trainer("Rules/Put", namespace="shop", text='language 1 rule "a"{when value>2}')
+    assert two.version == 2 and two.state_bytes > 0
+    assert world.trainer("Rules/Get", namespace="shop", name="a") == two
+    assert world.trainer("Rules/Delete", namespace="shop", name="a").deleted == 1
+    with pytest.raises(grpc.RpcError) as e:
+        world.trainer("Rules/Get", namespace="shop", name="a")
+    assert e.value.code() == grpc.StatusCode.NOT_FOUND

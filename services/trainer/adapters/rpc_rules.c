@@ -40,6 +40,22 @@ static void ask(struct trainer *t, struct ac_rpc_call *c, enum store_op op, cons
     store_submit(q);
 }
 
+/* A rule is evaluated at every point of every series that it matches. */
+#define OPS_MAX   50000.0
+#define STATE_MAX (8u << 20)
+
+static int check_cost(struct ac_cost c, struct ac_err *err)
+{
+    if (c.ops_per_point > OPS_MAX)
+        return ac_err_set(err, AC_ERANGE, "the rule takes %.0f steps a point, the limit is %.0f",
+                          c.ops_per_point, OPS_MAX);
+    if (c.state_bytes > STATE_MAX)
+        return ac_err_set(err, AC_ERANGE,
+                          "the rule needs %zu bytes of state a series, the limit is %u",
+                          c.state_bytes, STATE_MAX);
+    return 0;
+}
+
 static bool fail_if_empty(struct ac_rpc_call *c, const char *v, const char *what)
 {
     struct ac_err err = AC_ERR_INIT;
@@ -66,9 +82,10 @@ static void put(struct ac_rpc_call *c, const void *req, void *self)
     }
     struct ac_plan *p = NULL;
     const struct ac_rule *rule = ac_ruleset_len(set) == 1 ? ac_ruleset_get(set, 0) : NULL;
-    if (!rule || ac_plan_create(&rule, 1, 0, &p, &err) < 0) {
-        if (!rule)
-            (void)ac_err_set(&err, AC_EINVAL, "one call puts one rule");
+    if (!rule)
+        (void)ac_err_set(&err, AC_EINVAL, "one call puts one rule");
+    if (!rule || ac_plan_create(&rule, 1, 0, &p, &err) < 0 ||
+        check_cost(ac_plan_cost(p), &err) < 0) {
         ac_rpc_fail(c, &err);
     } else {
         struct ac_buf b;

@@ -9,7 +9,9 @@
 
 char trainer_source[] = "trainer";
 
-#define ARENA_BYTES (64u << 20)
+#define ARENA_BYTES            (64u << 20)
+#define RULES_MAX              100000
+#define RULES_OF_NAMESPACE_MAX 10000
 
 const struct ac_pg_migration trainer_migrations[] = {
     {1, "CREATE TABLE rules (namespace text NOT NULL, name text NOT NULL, id text NOT NULL,"
@@ -83,6 +85,24 @@ static int put_one(struct ac_pg_conn *c, struct store_req *q, const struct store
         p, (int)AC_ARRAY_LEN(p), NULL, err);
 }
 
+static int check_room(struct ac_pg_conn *c, struct store_req *q, struct ac_err *err)
+{
+    const struct ac_pg_param p[] = {AC_PG_TEXT(q->ns)};
+    struct ac_pg_result *r = NULL;
+    int rc = ac_pg_exec(c, "SELECT count(*), count(*) FILTER (WHERE namespace = $1) FROM rules", p,
+                        1, &r, err);
+    if (rc < 0)
+        return rc;
+    if (ac_pg_int(r, 0, 0) > RULES_MAX || ac_pg_int(r, 0, 1) > RULES_OF_NAMESPACE_MAX)
+        rc =
+            ac_err_set(err, AC_ERANGE,
+                       "there would be %lld rules, %lld of them in %.60s: the limits are %d and %d",
+                       (long long)ac_pg_int(r, 0, 0), (long long)ac_pg_int(r, 0, 1), q->ns,
+                       RULES_MAX, RULES_OF_NAMESPACE_MAX);
+    ac_pg_result_free(r);
+    return rc;
+}
+
 static int change(struct ac_pg_conn *c, struct store_req *q, struct ac_err *err)
 {
     const struct ac_pg_param p[] = {AC_PG_TEXT(q->ns), AC_PG_TEXT(q->name)};
@@ -109,6 +129,8 @@ static int change(struct ac_pg_conn *c, struct store_req *q, struct ac_err *err)
             ac_pg_result_free(r);
         }
     }
+    if (rc == 0 && q->n_put)
+        rc = check_room(c, q, err);
     if (rc == 0 && q->job)
         rc = jobs_write(c, q->job, q->t->svc->conf.tenant, err);
     if (rc == 0)
@@ -158,7 +180,7 @@ static int list(struct ac_pg_conn *c, struct store_req *q, struct ac_err *err)
         c,
         "SELECT namespace, name, id, tenant, source, created_at_ns, version, text, enabled,"
         " origin, job_id, state_bytes, ops FROM rules WHERE ($1 = '' OR namespace = $1)"
-        " AND ($2 = '' OR name = $2) ORDER BY namespace, name LIMIT 100000",
+        " AND ($2 = '' OR name = $2) ORDER BY namespace, name",
         p, 2, &r, err);
     if (rc < 0)
         return rc;
