@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <aceso/base.h>
 #include <aceso/buf.h>
@@ -14,6 +13,7 @@
 #include "rca/bench.h"
 #include "rca/bench_learn.h"
 #include "rca/discover.h"
+#include "rca/graph.h"
 
 static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx);
 
@@ -21,6 +21,10 @@ const struct cli_verb cli_verb_rca = {
     "rca", "find root causes in recorded metrics; score the method on a data set", cmd_rca,
     "usage: aceso rca discover --method pc|fci|ges|lingam|pcmci|granger --data FILE [--alpha A]\n"
     "                          [--test fisherz|chisq|gsq] [--max-given K] [--lag L]\n"
+    "       aceso rca synthesise [--docs DIR] [--traces FILE] [--metrics FILE|DIR]\n"
+    "                            [--knowledge FILE] [--out FILE]\n"
+    "       aceso rca diff OLD NEW\n"
+    "       aceso rca plot GRAPH [--format svg|dot|graphml|matrix] [--out FILE]\n"
     "       aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
     "       aceso rca bench --dataset sockshop|petshop|nezha|causal-learn DIR [--late-s S] "
     "[--no-graph]\n"
@@ -30,11 +34,14 @@ const struct cli_verb cli_verb_rca = {
     "  --test NAME     fisherz for numbers, chisq or gsq for classes (ges: BIC or BDeu)\n"
     "  --max-given K   largest set to condition on, or number of parents\n"
     "  --lag L         samples that pcmci and granger look back (default 3)\n"
+    "  --docs DIR      Kubernetes manifests, compose files, descriptions in Markdown\n"
+    "  --traces FILE   CSV: caller,callee[,evidence]\n"
+    "  --knowledge FILE  YAML: root, leaf (lists of nodes), require, forbid (lists of pairs)\n"
     "  --metrics FILE  CSV: time,<component>_<metric>,... (Unix seconds), or a folder with\n"
     "                  normal.csv and anomalous.csv\n"
     "  --time T        when the incident began: Unix seconds or RFC 3339; found when absent\n"
     "  --window-s S    length of the incident in seconds (default 300)\n"
-    "  --graph FILE    CSV: caller,callee[,evidence]\n"
+    "  --graph FILE    CSV: caller,callee[,evidence], or an adjacency matrix\n"
     "  --dataset NAME  sockshop: DIR/<service>-<fault>/<repetition>/{normal,anomalous}.csv\n"
     "                  petshop: DIR/<scenario>/{graph.csv,noissue,train,test}\n"
     "                  nezha: DIR/rca_data/<day>/{metric,<day>-fault_list.json}\n"
@@ -65,17 +72,7 @@ static void print_text(const struct ac_rca_case *c, const struct ac_rca_result *
 static int load(const char *metrics, const char *graph, struct ac_rca_case **ret,
                 int64_t *ret_t0_ns, struct ac_err *err)
 {
-    struct stat st;
-    int rc;
-    *ret_t0_ns = INT64_MIN;
-    if (stat(metrics, &st) == 0 && S_ISDIR(st.st_mode)) {
-        rc = ac_rca_sockshop_load(metrics, ret, ret_t0_ns, err);
-        if (rc)
-            return rc;
-    } else {
-        *ret = ac_rca_case_create();
-        rc = ac_rca_csv_load(metrics, *ret, err);
-    }
+    int rc = rca_load_case(metrics, ret, ret_t0_ns, err);
     if (!rc && graph)
         rc = ac_rca_edges_load(graph, *ret, err);
     return rc;
@@ -213,12 +210,20 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
     const char *metrics = NULL, *time = NULL, *graph = NULL, *dataset = NULL, *late = NULL,
                *window = NULL, *no_graph = NULL, *no_gaps = NULL;
     struct rca_discover_args discover = {0};
+    struct rca_synthesise_args synthesise = {0};
+    const char *format = NULL;
     const struct cli_opt opts[] = {
         {.name = "--method", .has_value = true, .value = &discover.method},
         {.name = "--data", .has_value = true, .value = &discover.data},
         {.name = "--alpha", .has_value = true, .value = &discover.alpha},
         {.name = "--max-given", .has_value = true, .value = &discover.max_given},
         {.name = "--lag", .has_value = true, .value = &discover.lag},
+        {.name = "--docs", .has_value = true, .value = &synthesise.docs},
+        {.name = "--traces", .has_value = true, .value = &synthesise.traces},
+        {.name = "--knowledge", .has_value = true, .value = &synthesise.knowledge},
+        {.name = "--proposer", .has_value = true, .value = &synthesise.proposer},
+        {.name = "--out", .has_value = true, .value = &synthesise.out},
+        {.name = "--format", .has_value = true, .value = &format},
         {.name = "--test", .has_value = true, .value = &discover.test},
         {.name = "--metrics", .has_value = true, .value = &metrics},
         {.name = "--time", .has_value = true, .value = &time},
@@ -243,6 +248,13 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         return localise(metrics, time, graph, window_s, ctx);
     if (ac_streq(action, "discover") && npos == 1)
         return rca_discover_verb(&discover, ctx);
+    synthesise.metrics = metrics;
+    if (ac_streq(action, "synthesise") && npos == 1)
+        return rca_synthesise_verb(&synthesise, ctx);
+    if (ac_streq(action, "diff") && npos == 3)
+        return rca_diff_verb(argv[2], argv[3], ctx);
+    if (ac_streq(action, "plot") && npos == 2)
+        return rca_plot_verb(argv[2], format, synthesise.out, ctx);
     if (ac_streq(action, "bench")) {
         if (!dataset || npos != 2)
             return cli_usage("rca", "bench needs --dataset NAME and one DIR");
@@ -250,5 +262,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
             .late_s = late_s, .no_graph = no_graph != NULL, .no_gaps = no_gaps != NULL};
         return bench(dataset, argv[2], &o, ctx);
     }
-    return cli_usage("rca", "expected discover, localise or bench (see aceso rca --help)");
+    return cli_usage(
+        "rca",
+        "expected discover, synthesise, localise, diff, plot or bench (see aceso rca --help)");
 }

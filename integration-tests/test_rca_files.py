@@ -1,0 +1,154 @@
+"""aceso rca on files of our own making: discovery, graphs from documents, data sets, bad input."""
+import json
+import os
+import random
+import subprocess
+
+import pytest
+
+BUILD = os.environ.get("ACESO_BUILD", os.path.join(os.path.dirname(__file__), "..", "build"))
+
+
+def rca(*args, code=0):
+    p = subprocess.run([os.path.join(BUILD, "bin", "aceso"), "rca", *map(str, args), "--json"],
+                       capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    assert p.returncode == code, p.stderr
+    return json.loads(p.stdout.splitlines()[-1]) if code == 0 else p.stderr
+
+
+MANIFEST = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  template:
+    spec:
+      containers:
+      - name: server
+        env:
+        - name: CART_ADDR
+          value: "cart:7070"
+        - {name: NOTE, value: "cartoon"}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: cart-db}
+"""
+
+
+@pytest.fixture
+def docs(tmp_path):
+    d = tmp_path / "docs"
+    d.mkdir()
+    (d / "manifest.yaml").write_text(MANIFEST)
+    (d / "broken.yaml").write_text("a: [1\n")
+    return d
+
+
+def write_metrics(path, seed=3, n=400):
+    """web waits for cart, two samples later."""
+    r = random.Random(seed)
+    cart, rows = [], ["time,cart_latency,web_latency,web_request_rate"]
+    for i in range(n):
+        cart.append(r.gauss(1, .2) + (.5 * (cart[-1] - 1) if cart else 0))
+        web = 2 + (cart[i - 2] if i > 1 else 1) + r.gauss(0, .05)
+        rows.append(f"{1700000000 + i},{cart[i]:.5f},{web:.5f},{r.gauss(50, 3):.3f}")
+    path.write_text("\n".join(rows) + "\n")
+
+
+def test_graph_from_documents_checked_on_data(docs, tmp_path):
+    g = rca("synthesise", "--docs", docs, "--out", tmp_path / "a.json")
+    calls = {(e["from"], e["to"]): e for e in g["edges"] if e["kind"] == "calls"}
+    assert set(calls) == {("web", "cart"), ("cart", "cart-db")}
+    assert calls["web", "cart"]["evidence"] == ["manifest.yaml:11: cart:7070"]
+    assert any(e["from"] == "cart.lat" and e["to"] == "web.lat" for e in g["edges"])
+    write_metrics(tmp_path / "m.csv")
+    g = rca("synthesise", "--docs", docs, "--metrics", tmp_path / "m.csv", "--out", tmp_path / "b.json")
+    e = [e for e in g["edges"] if (e["from"], e["to"]) == ("cart.lat", "web.lat")][0]
+    assert e["state"] == "supported" and e["lag_s"] == 2
+    changes = rca("diff", tmp_path / "a.json", tmp_path / "b.json")["changes"]
+    assert {"change": "node removed", "node": "web.mem"} in changes
+    for f, word in (("svg", "<svg"), ("dot", "digraph"), ("graphml", "<graphml"), ("matrix", "# ")):
+        rca("plot", tmp_path / "b.json", "--format", f, "--out", tmp_path / f"g.{f}")
+        assert (tmp_path / f"g.{f}").read_text().find(word) >= 0
+
+
+def test_knowledge_is_applied(docs, tmp_path):
+    k = tmp_path / "k.yaml"
+    k.write_text("forbid:\n- [web, cart]\nrequire:\n- [web, cart-db]\n")
+    g = rca("synthesise", "--docs", docs, "--knowledge", k)
+    calls = {(e["from"], e["to"]) for e in g["edges"] if e["kind"] == "calls"}
+    assert calls == {("cart", "cart-db"), ("web", "cart-db")}
+    k.write_text("require:\n- [web, nobody]\n")
+    assert "k.yaml:2:9: the graph has no node nobody" in rca(
+        "synthesise", "--docs", docs, "--knowledge", k, code=2)
+
+
+def test_discovery(tmp_path):
+    r = random.Random(1)
+    rows = ["a,b,c,same,flat"]
+    for _ in range(800):
+        a, b = r.gauss(0, 1), r.gauss(0, 1)
+        rows.append(f"{a},{b},{a + b + r.gauss(0, .5)},{2 * a + 1},7")
+    (tmp_path / "d.csv").write_text("\n".join(rows))
+    d = rca("discover", "--method", "pc", "--data", tmp_path / "d.csv")
+    assert {(e["from"], e["to"], e["kind"]) for e in d["edges"]} == {("a", "c", "-->"), ("b", "c", "-->")}
+    assert {(x["node"], x["why"]) for x in d["left_out"]} == {("same", "copy"), ("flat", "constant")}
+    for m in ("fci", "ges", "lingam", "pcmci", "granger"):
+        assert rca("discover", "--method", m, "--data", tmp_path / "d.csv")["nodes"] == ["a", "b", "c", "same", "flat"]
+
+
+def petshop(root, issues):
+    """Two services; web is slow because db is. Ten hours of normal time."""
+    r = random.Random(2)
+    s = root / "small"
+    head = ["microservice,web,web,web,db,db,db",
+            "metric,latency,requests,availability,latency,requests,availability",
+            "statistic,Average,Sum,Average,Average,Sum,Average", "unix_timestamp,,,,,,"]
+
+    def row(t, slow):
+        db = .02 + r.uniform(0, .002) + slow
+        return f"{t}.0,{db + .05 + r.uniform(0, .003):.5f},100,100,{db:.5f},100,100"
+
+    (s / "noissue").mkdir(parents=True)
+    (s / "graph.csv").write_text(",web,db\nweb,0,1\ndb,0,0\n")
+    (s / "noissue" / "metrics.csv").write_text(
+        "\n".join(head + [row(1600000200 + 300 * i, 0) for i in range(120)]) + "\n")
+    for k in range(issues):
+        d = s / "test" / f"issue_{k}"
+        d.mkdir(parents=True)
+        (d / "metrics.csv").write_text(
+            "\n".join(head + [row(1700000100 + 300 * i, .3 if i > 1 else 0) for i in range(5)]) + "\n")
+        (d / "target.json").write_text(json.dumps(
+            {"target": {"node": "web", "metric": "latency", "timestamp": 1700000700},
+             "root_cause": {"node": "db"}}))
+
+
+def test_petshop_form(tmp_path):
+    petshop(tmp_path, 3)
+    b = rca("bench", "--dataset", "petshop", tmp_path)
+    assert (b["cases"], b["ac1"], b["answered"]) == (3, 1, 3)
+    assert b["normal_windows"] == 48 and b["specificity"] > .8
+    (tmp_path / "small" / "test" / "issue_0" / "target.json").write_text('{"target": {"node": 7}}')
+    assert "target.json: target.node: expected a string" in rca(
+        "bench", "--dataset", "petshop", tmp_path, code=2)
+
+
+def test_bad_input_is_one_line(tmp_path):
+    bad = tmp_path / "x.json"
+    bad.write_text('{"nodes": ["a"], "edges": [{"from": "a", "to": "a"}]}')
+    for args, text in (
+            (("plot", bad), "edges[0]: a points at itself"),
+            (("diff", bad, tmp_path / "none.json"), "edges[0]"),
+            (("synthesise", "--docs", tmp_path / "none"), "not a folder of documents"),
+            (("synthesise",), "needs --docs"),
+            (("discover", "--method", "magic", "--data", bad), "--method must be"),
+            (("discover", "--method", "pc", "--data", tmp_path / "none"), "none"),
+            (("bench", "--dataset", "nezha", tmp_path), "rca_data"),
+            (("bench", "--dataset", "causal-learn", tmp_path), "cannot read the directory")):
+        err = rca(*args, code=2)
+        assert text in err and err.count("\n") == 1, err

@@ -1,0 +1,24 @@
+/* aceso rca synthesise, diff, plot; and what they share: graphs in files, documents. */
+#pragma once
+
+#include "verbs.h"
+
+#include "graph/rca_graph.h"
+
+struct rca_synthesise_args { /* as given; NULL: not */
+    const char *docs, *traces, *metrics, *knowledge, *proposer, *out;
+};
+int rca_synthesise_verb(const struct rca_synthesise_args *a, const struct cli_ctx *ctx);
+int rca_diff_verb(const char *old, const char *new, const struct cli_ctx *ctx);
+int rca_plot_verb(const char *graph, const char *format, const char *out,
+                  const struct cli_ctx *ctx);
+
+/** A graph in the JSON that synthesise writes. AC_EINVAL names file and place. */
+int rca_graph_load(const char *path, struct ac_rca_graph **ret, struct ac_err *err) AC_MUST_USE;
+/** Components and calls from all manifests, compose files and descriptions below dir. */
+int rca_docs_read(const char *dir, struct ac_rca_graph *g, struct ac_err *err) AC_MUST_USE;
+/** root, leaf, require, forbid over node ids (YAML). */
+int rca_knowledge_apply(const char *path, struct ac_rca_graph *g, struct ac_err *err) AC_MUST_USE;
+/** What `rca localise --metrics` takes: a file, or a folder of one of the known forms. */
+int rca_load_case(const char *metrics, struct ac_rca_case **ret, int64_t *ret_t0_ns,
+                  struct ac_err *err) AC_MUST_USE;

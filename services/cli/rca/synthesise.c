@@ -1,0 +1,290 @@
+/* aceso rca synthesise, diff, plot. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <aceso/base.h>
+#include <aceso/buf.h>
+#include <aceso/file.h>
+#include <aceso/str.h>
+
+#include "graph/rca_graph_write.h"
+#include "graph/rca_library.h"
+#include "graph/rca_validate.h"
+#include "rca/graph.h"
+#include "readers/rca_dataset.h"
+
+#define OUT_MAX ((size_t)256 << 20)
+
+int rca_load_case(const char *metrics, struct ac_rca_case **ret, int64_t *ret_t0_ns,
+                  struct ac_err *err)
+{
+    struct stat st;
+    *ret_t0_ns = INT64_MIN;
+    if (stat(metrics, &st) == 0 && S_ISDIR(st.st_mode)) {
+        ac_cleanup(ac_free_p) char *normal = ac_xasprintf("%s/normal.csv", metrics);
+        if (ac_path_exists(normal))
+            return ac_rca_sockshop_load(metrics, ret, ret_t0_ns, err);
+        return ac_rca_nezha_load(metrics, &(struct ac_rca_nezha_options){0}, ret, err);
+    }
+    struct ac_rca_case *c = ac_rca_case_create();
+    int rc = ac_rca_csv_load(metrics, c, err);
+    if (rc) {
+        ac_rca_case_destroy(c);
+        return rc;
+    }
+    *ret = c;
+    return 0;
+}
+
+/* Calls seen in traces are certain. */
+static int add_calls(struct ac_rca_graph *g, const struct ac_rca_case *c, const char *from_file,
+                     struct ac_err *err)
+{
+    for (size_t i = 0; i < c->nedges; i++) {
+        const struct ac_rca_edge *e = &c->edges[i];
+        char text[400];
+        int a = ac_rca_graph_node(g, c->components[e->from], AC_RCA_OTHER);
+        int b = a < 0 ? a : ac_rca_graph_node(g, c->components[e->to], AC_RCA_OTHER);
+        snprintf(text, sizeof(text), "%s: %.200s", from_file, *e->evidence ? e->evidence : "call");
+        if (b < 0 || ac_rca_graph_edge(g, a, b, AC_RCA_CALLS, 0.98, text) < 0)
+            return ac_err_set(err, AC_ERANGE, "too many components or calls");
+    }
+    return 0;
+}
+
+/* A node for each kind that a component of the graph is measured by. */
+static int add_measurements(struct ac_rca_graph *g, const struct ac_rca_case *c, struct ac_err *err)
+{
+    for (size_t i = 0; i < c->nmetrics; i++) {
+        const struct ac_rca_metric *m = &c->metrics[i];
+        const char *component = c->components[m->component];
+        if (m->kind == AC_RCA_OTHER || m->n == 0)
+            continue;
+        int own = ac_rca_graph_node(g, component, AC_RCA_OTHER);
+        if (own < 0 || ac_rca_graph_node(g, component, m->kind) < 0)
+            return ac_err_set(err, AC_ERANGE, "too many measurements");
+    }
+    return 0;
+}
+
+static void tell_removed(const struct ac_rca_graph *g, const struct ac_rca_gedge *e, void *arg)
+{
+    (void)arg;
+    cli_progress("cycle: %s causes %s left out (confidence %.2f)", g->nodes[e->from].id,
+                 g->nodes[e->to].id, e->confidence);
+}
+
+static int build(const struct rca_synthesise_args *a, struct ac_rca_graph *g, struct ac_rca_case *c,
+                 struct ac_err *err)
+{
+    struct ac_rca_case *traces = NULL;
+    int rc = a->docs ? rca_docs_read(a->docs, g, err) : 0;
+    if (!rc && a->traces) {
+        traces = ac_rca_case_create();
+        rc = ac_rca_edges_load(a->traces, traces, err);
+        if (!rc)
+            rc = add_calls(g, traces, a->traces, err);
+        ac_rca_case_destroy(traces);
+    }
+    if (!rc && c)
+        rc = add_calls(g, c, a->metrics, err);
+    if (!rc && c)
+        rc = add_measurements(g, c, err);
+    if (!rc)
+        rc = ac_rca_library_apply(g, err);
+    if (!rc && a->knowledge)
+        rc = rca_knowledge_apply(a->knowledge, g, err);
+    if (!rc)
+        (void)ac_rca_graph_break_cycles(g, tell_removed, NULL);
+    return rc;
+}
+
+static void print_edges(const struct ac_rca_graph *g, enum ac_rca_edge_kind kind)
+{
+    for (size_t i = 0; i < g->nedges; i++) {
+        const struct ac_rca_gedge *e = &g->edges[i];
+        if (e->kind != kind)
+            continue;
+        printf("%s %s %s  %.2f %s\n", g->nodes[e->from].id, ac_rca_edge_kind_name(kind),
+               g->nodes[e->to].id, e->confidence, ac_rca_edge_state_name(e->state));
+        for (size_t k = 0; k < e->nevidence; k++)
+            printf("    %s\n", e->evidence[k]);
+    }
+}
+
+static int report(const struct ac_rca_graph *g, const struct ac_rca_validation *v, const char *out,
+                  const struct cli_ctx *ctx, struct ac_err *err)
+{
+    struct ac_buf b;
+    int rc = 0;
+    ac_buf_init(&b, OUT_MAX);
+    ac_rca_graph_json(g, true, &b);
+    ac_buf_printf(&b,
+                  ",\"supported\":%zu,\"contradicted\":%zu,\"untested\":%zu,\"proposed\":%zu,"
+                  "\"tests\":%zu,\"refinements\":[",
+                  v->supported, v->contradicted, v->untested, v->proposed, v->tests);
+    double sum = 0;
+    for (size_t i = 0; i < v->nedits; i++) {
+        const struct ac_rca_gedge *e = &g->edges[v->edits[i].edge];
+        sum += v->edits[i].gain;
+        ac_buf_printf(&b, "%s{\"edits\":%zu,\"gain\":%.6g,\"%s\":[", i ? "," : "", i + 1, sum,
+                      e->state == AC_RCA_PROPOSED ? "add" : "remove");
+        ac_buf_put_json_str(&b, g->nodes[e->from].id);
+        ac_buf_putc(&b, ',');
+        ac_buf_put_json_str(&b, g->nodes[e->to].id);
+        ac_buf_puts(&b, "]}");
+    }
+    ac_buf_puts(&b, "]}");
+    if (b.failed)
+        rc = ac_err_set(err, AC_ERANGE, "the graph is too large to write");
+    else if (out)
+        rc = ac_file_write_atomic(out, b.data, b.len, 0644, err);
+    if (!rc && ctx->json) {
+        printf("%s\n", ac_buf_str(&b));
+    } else if (!rc) {
+        print_edges(g, AC_RCA_CALLS);
+        print_edges(g, AC_RCA_CAUSES);
+        printf(
+            "%zu nodes, %zu edges: %zu supported, %zu contradicted, %zu untested, %zu proposed\n",
+            g->nnodes, g->nedges, v->supported, v->contradicted, v->untested, v->proposed);
+    }
+    ac_buf_fini(&b);
+    return rc;
+}
+
+int rca_synthesise_verb(const struct rca_synthesise_args *a, const struct cli_ctx *ctx)
+{
+    struct ac_err err = AC_ERR_INIT;
+    struct ac_rca_case *c = NULL;
+    struct ac_rca_validation v = {0};
+    int64_t t0;
+    if (!a->docs && !a->traces && !a->metrics)
+        return cli_usage("rca", "synthesise needs --docs DIR, --traces FILE or --metrics FILE");
+    if (a->proposer && !ac_streq(a->proposer, "library"))
+        return cli_usage("rca", "--proposer %s is not here; known: library", a->proposer);
+    int rc = a->metrics ? rca_load_case(a->metrics, &c, &t0, &err) : 0;
+    struct ac_rca_graph *g = ac_rca_graph_create();
+    if (!rc)
+        rc = build(a, g, c, &err);
+    if (!rc && c)
+        rc = ac_rca_validate(g, c, &(struct ac_rca_validate_params){0}, &v, &err);
+    for (size_t i = 0; !rc && !c && i < g->nedges; i++)
+        v.untested += g->edges[i].kind == AC_RCA_CAUSES;
+    if (!rc)
+        rc = report(g, &v, a->out, ctx, &err);
+    ac_rca_validation_fini(&v);
+    ac_rca_case_destroy(c);
+    ac_rca_graph_destroy(g);
+    return rc ? cli_fail("rca", &err) : CLI_OK;
+}
+
+/* ---- diff ---- */
+
+struct diff {
+    struct ac_buf b;
+    bool json;
+    size_t n;
+};
+
+static const char *const change_names[] = {"node added", "node removed", "edge added",
+                                           "edge removed", "edge changed"};
+
+static void put_change(enum ac_rca_change c, const struct ac_rca_graph *old, int at_old,
+                       const struct ac_rca_graph *new, int at_new, void *arg)
+{
+    struct diff *d = arg;
+    const struct ac_rca_graph *g = at_new >= 0 ? new : old;
+    int at = at_new >= 0 ? at_new : at_old;
+    bool node = c == AC_RCA_NODE_ADDED || c == AC_RCA_NODE_REMOVED;
+    const struct ac_rca_gedge *e = node ? NULL : &g->edges[at];
+    const struct ac_rca_gedge *o = c == AC_RCA_EDGE_CHANGED ? &old->edges[at_old] : NULL;
+    if (!d->json) {
+        if (node)
+            ac_buf_printf(&d->b, "%s: %s\n", change_names[c], g->nodes[at].id);
+        else
+            ac_buf_printf(&d->b, "%s: %s %s %s", change_names[c], g->nodes[e->from].id,
+                          ac_rca_edge_kind_name(e->kind), g->nodes[e->to].id);
+        if (o)
+            ac_buf_printf(&d->b, ": %s %.2f, was %s %.2f", ac_rca_edge_state_name(e->state),
+                          e->confidence, ac_rca_edge_state_name(o->state), o->confidence);
+        if (!node)
+            ac_buf_putc(&d->b, '\n');
+        d->n++;
+        return;
+    }
+    ac_buf_printf(&d->b, "%s{\"change\":\"%s\"", d->n++ ? "," : "", change_names[c]);
+    ac_buf_puts(&d->b, node ? ",\"node\":" : ",\"from\":");
+    ac_buf_put_json_str(&d->b, node ? g->nodes[at].id : g->nodes[e->from].id);
+    if (!node) {
+        ac_buf_puts(&d->b, ",\"to\":");
+        ac_buf_put_json_str(&d->b, g->nodes[e->to].id);
+        ac_buf_printf(&d->b, ",\"kind\":\"%s\",\"state\":\"%s\",\"confidence\":%.4g",
+                      ac_rca_edge_kind_name(e->kind), ac_rca_edge_state_name(e->state),
+                      e->confidence);
+    }
+    if (o)
+        ac_buf_printf(&d->b, ",\"was\":{\"state\":\"%s\",\"confidence\":%.4g}",
+                      ac_rca_edge_state_name(o->state), o->confidence);
+    ac_buf_putc(&d->b, '}');
+}
+
+int rca_diff_verb(const char *old, const char *new, const struct cli_ctx *ctx)
+{
+    struct ac_rca_graph *a = NULL, *b = NULL;
+    struct ac_err err = AC_ERR_INIT;
+    struct diff d = {.json = ctx->json};
+    int rc = rca_graph_load(old, &a, &err);
+    if (!rc)
+        rc = rca_graph_load(new, &b, &err);
+    if (!rc) {
+        ac_buf_init(&d.b, OUT_MAX);
+        ac_rca_graph_diff(a, b, put_change, &d);
+        printf(ctx->json ? "{\"changes\":[%s]}\n" : "%s", ac_buf_str(&d.b));
+        if (!ctx->json)
+            printf("%zu changes\n", d.n);
+        ac_buf_fini(&d.b);
+    }
+    ac_rca_graph_destroy(a);
+    ac_rca_graph_destroy(b);
+    return rc ? cli_fail("rca", &err) : CLI_OK;
+}
+
+/* ---- plot ---- */
+
+int rca_plot_verb(const char *graph, const char *format, const char *out, const struct cli_ctx *ctx)
+{
+    static const struct {
+        const char *name;
+        void (*put)(const struct ac_rca_graph *g, struct ac_buf *out);
+    } formats[] = {{"svg", ac_rca_graph_svg},
+                   {"dot", ac_rca_graph_dot},
+                   {"graphml", ac_rca_graph_graphml},
+                   {"matrix", ac_rca_graph_matrix}};
+    struct ac_rca_graph *g = NULL;
+    struct ac_err err = AC_ERR_INIT;
+    size_t f = 0;
+    while (format && f < AC_ARRAY_LEN(formats) && !ac_streq(formats[f].name, format))
+        f++;
+    if (f == AC_ARRAY_LEN(formats))
+        return cli_usage("rca", "--format must be svg, dot, graphml or matrix, not %s", format);
+    int rc = rca_graph_load(graph, &g, &err);
+    if (!rc) {
+        struct ac_buf b;
+        ac_buf_init(&b, OUT_MAX);
+        formats[f].put(g, &b);
+        if (b.failed)
+            rc = ac_err_set(&err, AC_ERANGE, "%s: too large to draw", graph);
+        else if (out)
+            rc = ac_file_write_atomic(out, b.data, b.len, 0644, &err);
+        else if (!ctx->json)
+            printf("%s", ac_buf_str(&b));
+        if (!rc && ctx->json)
+            printf("{\"format\":\"%s\",\"bytes\":%zu,\"nodes\":%zu,\"edges\":%zu}\n",
+                   formats[f].name, b.len, g->nnodes, g->nedges);
+        ac_buf_fini(&b);
+    }
+    ac_rca_graph_destroy(g);
+    return rc ? cli_fail("rca", &err) : CLI_OK;
+}

@@ -1,0 +1,280 @@
+#include "graph/rca_graph_write.h"
+
+#include <string.h>
+
+#include <aceso/base.h>
+
+static void put_edge_json(const struct ac_rca_graph *g, const struct ac_rca_gedge *e,
+                          struct ac_buf *out)
+{
+    ac_buf_puts(out, "{\"from\":");
+    ac_buf_put_json_str(out, g->nodes[e->from].id);
+    ac_buf_puts(out, ",\"to\":");
+    ac_buf_put_json_str(out, g->nodes[e->to].id);
+    ac_buf_printf(out, ",\"kind\":\"%s\",\"state\":\"%s\",\"confidence\":%.4g",
+                  ac_rca_edge_kind_name(e->kind), ac_rca_edge_state_name(e->state), e->confidence);
+    if (e->sign)
+        ac_buf_printf(out, ",\"sign\":%d", e->sign);
+    if (e->lag_s > 0.0)
+        ac_buf_printf(out, ",\"lag_s\":%.6g", e->lag_s);
+    ac_buf_puts(out, ",\"evidence\":[");
+    for (size_t i = 0; i < e->nevidence; i++) {
+        if (i)
+            ac_buf_putc(out, ',');
+        ac_buf_put_json_str(out, e->evidence[i]);
+    }
+    ac_buf_puts(out, "]}");
+}
+
+void ac_rca_graph_json(const struct ac_rca_graph *g, bool open, struct ac_buf *out)
+{
+    size_t hidden = 0;
+    ac_buf_puts(out, "{\"nodes\":[");
+    for (size_t i = 0; i < g->nnodes; i++) {
+        if (i)
+            ac_buf_putc(out, ',');
+        ac_buf_put_json_str(out, g->nodes[i].id);
+    }
+    ac_buf_puts(out, "],\"hidden\":[");
+    for (size_t i = 0; i < g->nnodes; i++) {
+        if (!g->nodes[i].hidden)
+            continue;
+        if (hidden++)
+            ac_buf_putc(out, ',');
+        ac_buf_put_json_str(out, g->nodes[i].id);
+    }
+    ac_buf_puts(out, "],\"edges\":[");
+    for (size_t i = 0; i < g->nedges; i++) {
+        if (i)
+            ac_buf_putc(out, ',');
+        put_edge_json(g, &g->edges[i], out);
+    }
+    ac_buf_puts(out, open ? "]" : "]}");
+}
+
+static const char *style(const struct ac_rca_gedge *e)
+{
+    static const char *const styles[] = {"dashed", "solid", "solid", "dotted"};
+    return styles[e->state];
+}
+
+void ac_rca_graph_dot(const struct ac_rca_graph *g, struct ac_buf *out)
+{
+    ac_buf_puts(out, "digraph causes {\n  rankdir=LR;\n  node [shape=box];\n");
+    for (size_t i = 0; i < g->nnodes; i++) {
+        ac_buf_puts(out, "  ");
+        ac_buf_put_json_str(out, g->nodes[i].id);
+        ac_buf_printf(out, "%s;\n", g->nodes[i].hidden ? " [style=dashed]" : "");
+    }
+    for (size_t i = 0; i < g->nedges; i++) {
+        const struct ac_rca_gedge *e = &g->edges[i];
+        ac_buf_puts(out, "  ");
+        ac_buf_put_json_str(out, g->nodes[e->from].id);
+        ac_buf_puts(out, " -> ");
+        ac_buf_put_json_str(out, g->nodes[e->to].id);
+        ac_buf_printf(out, " [style=%s,label=\"%.2f\"%s%s];\n", style(e), e->confidence,
+                      e->state == AC_RCA_CONTRADICTED ? ",color=red" : "",
+                      e->kind == AC_RCA_CALLS        ? ",arrowhead=open"
+                      : e->kind == AC_RCA_CONFOUNDED ? ",dir=both"
+                                                     : "");
+    }
+    ac_buf_puts(out, "}\n");
+}
+
+static void put_xml(struct ac_buf *out, const char *s)
+{
+    for (; *s; s++) {
+        switch (*s) {
+        case '&':
+            ac_buf_puts(out, "&amp;");
+            break;
+        case '<':
+            ac_buf_puts(out, "&lt;");
+            break;
+        case '>':
+            ac_buf_puts(out, "&gt;");
+            break;
+        case '"':
+            ac_buf_puts(out, "&quot;");
+            break;
+        default:
+            if ((unsigned char)*s >= 0x20) /* others XML does not know */
+                ac_buf_putc(out, *s);
+        }
+    }
+}
+
+void ac_rca_graph_graphml(const struct ac_rca_graph *g, struct ac_buf *out)
+{
+    ac_buf_puts(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+                     "<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">\n"
+                     "<key id=\"kind\" for=\"edge\" attr.name=\"kind\" attr.type=\"string\"/>\n"
+                     "<key id=\"state\" for=\"edge\" attr.name=\"state\" attr.type=\"string\"/>\n"
+                     "<key id=\"confidence\" for=\"edge\" attr.name=\"confidence\" "
+                     "attr.type=\"double\"/>\n<graph edgedefault=\"directed\">\n");
+    for (size_t i = 0; i < g->nnodes; i++) {
+        ac_buf_puts(out, "<node id=\"");
+        put_xml(out, g->nodes[i].id);
+        ac_buf_puts(out, "\"/>\n");
+    }
+    for (size_t i = 0; i < g->nedges; i++) {
+        const struct ac_rca_gedge *e = &g->edges[i];
+        ac_buf_puts(out, "<edge source=\"");
+        put_xml(out, g->nodes[e->from].id);
+        ac_buf_puts(out, "\" target=\"");
+        put_xml(out, g->nodes[e->to].id);
+        ac_buf_printf(out,
+                      "\"><data key=\"kind\">%s</data><data key=\"state\">%s</data>"
+                      "<data key=\"confidence\">%.4g</data></edge>\n",
+                      ac_rca_edge_kind_name(e->kind), ac_rca_edge_state_name(e->state),
+                      e->confidence);
+    }
+    ac_buf_puts(out, "</graph>\n</graphml>\n");
+}
+
+void ac_rca_graph_matrix(const struct ac_rca_graph *g, struct ac_buf *out)
+{
+    size_t p = g->nnodes;
+    bool causes = false;
+    if (p > 4096) { /* p x p cells */
+        out->failed = true;
+        return;
+    }
+    int8_t *m = ac_xcalloc(p * p + 1, 1);
+    for (size_t i = 0; i < g->nedges; i++)
+        causes |= g->edges[i].kind != AC_RCA_CALLS;
+    for (size_t i = 0; i < g->nedges; i++) {
+        const struct ac_rca_gedge *e = &g->edges[i];
+        size_t a = (size_t)e->from, b = (size_t)e->to;
+        if (e->state == AC_RCA_CONTRADICTED || (causes && e->kind == AC_RCA_CALLS))
+            continue;
+        m[b * p + a] = 1;
+        if (e->kind == AC_RCA_CONFOUNDED)
+            m[a * p + b] = 1;
+        else if (m[a * p + b] == 0)
+            m[a * p + b] = -1;
+    }
+    ac_buf_putc(out, '#');
+    for (size_t i = 0; i < p; i++)
+        ac_buf_printf(out, " %s", g->nodes[i].id);
+    for (size_t i = 0; i < p; i++)
+        for (size_t j = 0; j < p; j++)
+            ac_buf_printf(out, "%s%d", j ? " " : "\n", m[i * p + j]);
+    ac_buf_putc(out, '\n');
+    free(m);
+}
+
+/* ---- SVG ---- */
+
+#define BOX_W    150
+#define BOX_H    26
+#define COLUMN_W 230
+#define GAP_H    14
+
+struct place {
+    int x, y;
+};
+
+/* Layer of each component: how many calls it is away from an entry, cycles cut. */
+static void layers(const struct ac_rca_graph *g, int *layer)
+{
+    for (size_t round = 0; round < g->nnodes; round++) {
+        bool moved = false;
+        for (size_t i = 0; i < g->nedges; i++) {
+            const struct ac_rca_gedge *e = &g->edges[i];
+            if (e->kind != AC_RCA_CALLS || layer[e->to] > layer[e->from] ||
+                layer[e->from] + 1 >= 12)
+                continue;
+            layer[e->to] = layer[e->from] + 1;
+            moved = true;
+        }
+        if (!moved)
+            return;
+    }
+}
+
+static void put_in_place(const struct ac_rca_graph *g, struct place *at, int *ret_w, int *ret_h)
+{
+    int *layer = ac_xcalloc(g->nnodes + 1, sizeof(int)), height[16] = {0};
+    layers(g, layer);
+    *ret_w = *ret_h = 0;
+    for (size_t i = 0; i < g->nnodes; i++) {
+        const struct ac_rca_gnode *n = &g->nodes[i];
+        int own = n->kind == AC_RCA_OTHER ? (int)i : ac_rca_graph_find(g, n->component);
+        if (n->kind != AC_RCA_OTHER && own >= 0)
+            continue; /* goes under its component */
+        int l = AC_MIN(layer[i], 15);
+        at[i] = (struct place){20 + l * COLUMN_W, 20 + height[l]};
+        height[l] += BOX_H + 4;
+        for (size_t k = 0; n->kind == AC_RCA_OTHER && k < g->nnodes; k++) {
+            if (g->nodes[k].kind == AC_RCA_OTHER || strcmp(g->nodes[k].component, n->component))
+                continue;
+            at[k] = (struct place){32 + l * COLUMN_W, 20 + height[l]};
+            height[l] += BOX_H + 4;
+        }
+        height[l] += GAP_H;
+        *ret_w = AC_MAX(*ret_w, 40 + l * COLUMN_W + BOX_W + 20);
+        *ret_h = AC_MAX(*ret_h, 40 + height[l]);
+    }
+    free(layer);
+}
+
+static void put_edge_svg(const struct ac_rca_graph *g, const struct ac_rca_gedge *e,
+                         const struct place *at, struct ac_buf *out)
+{
+    static const char *const dash[] = {"6 4", "none", "none", "2 3"};
+    struct place a = at[e->from], b = at[e->to];
+    int right = a.x < b.x, x1 = a.x + (right ? BOX_W : 0), x2 = b.x + (right ? 0 : BOX_W);
+    int bend = right ? 50 : -50;
+    if (a.x == b.x) {
+        x1 = x2 = a.x;
+        bend = -30;
+    }
+    ac_buf_printf(out,
+                  "<path d=\"M%d %dC%d %d %d %d %d %d\" fill=\"none\" stroke=\"%s\" "
+                  "stroke-dasharray=\"%s\" stroke-width=\"%.1f\" marker-end=\"url(#a)\"><title>",
+                  x1, a.y + BOX_H / 2, x1 + bend, a.y + BOX_H / 2,
+                  a.x == b.x ? x2 + bend : x2 - bend, b.y + BOX_H / 2, x2, b.y + BOX_H / 2,
+                  e->state == AC_RCA_CONTRADICTED ? "#c22"
+                  : e->kind == AC_RCA_CALLS       ? "#888"
+                                                  : "#247",
+                  dash[e->state], 0.6 + 1.6 * e->confidence);
+    put_xml(out, g->nodes[e->from].id);
+    ac_buf_printf(out, " %s ", ac_rca_edge_kind_name(e->kind));
+    put_xml(out, g->nodes[e->to].id);
+    ac_buf_printf(out, ": %s, %.2f", ac_rca_edge_state_name(e->state), e->confidence);
+    for (size_t i = 0; i < e->nevidence; i++) {
+        ac_buf_puts(out, "\n");
+        put_xml(out, e->evidence[i]);
+    }
+    ac_buf_puts(out, "</title></path>\n");
+}
+
+void ac_rca_graph_svg(const struct ac_rca_graph *g, struct ac_buf *out)
+{
+    struct place *at = ac_xcalloc(g->nnodes + 1, sizeof(*at));
+    int w, h;
+    put_in_place(g, at, &w, &h);
+    ac_buf_printf(out,
+                  "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+                  "font-family=\"sans-serif\" font-size=\"11\">\n<defs><marker id=\"a\" "
+                  "viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" "
+                  "orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#555\"/></marker></defs>\n"
+                  "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
+                  AC_MAX(w, 100), AC_MAX(h, 60));
+    for (size_t i = 0; i < g->nedges; i++)
+        put_edge_svg(g, &g->edges[i], at, out);
+    for (size_t i = 0; i < g->nnodes; i++) {
+        bool own = g->nodes[i].kind == AC_RCA_OTHER;
+        ac_buf_printf(out,
+                      "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\" fill=\"%s\" "
+                      "stroke=\"#446\"%s/><text x=\"%d\" y=\"%d\">",
+                      at[i].x, at[i].y, BOX_W, BOX_H, own ? "#dde8f6" : "#f7f7fb",
+                      g->nodes[i].hidden ? " stroke-dasharray=\"4 3\"" : "", at[i].x + 6,
+                      at[i].y + 17);
+        put_xml(out, own ? g->nodes[i].id : ac_rca_kind_name(g->nodes[i].kind));
+        ac_buf_puts(out, "</text>\n");
+    }
+    ac_buf_puts(out, "</svg>\n");
+    free(at);
+}

@@ -1,0 +1,34 @@
+/* A causal graph against data: each edge between measurements is supported, contradicted, or left
+ * untested where the data cannot tell; edges that the data want are proposed. Pure. */
+#pragma once
+
+#include "graph/rca_graph.h"
+
+struct ac_rca_validate_params {
+    double alpha;           /* support below it, all lags together; 0: 0.01 */
+    double alpha_weak;      /* above it nothing was seen; 0: 0.2 */
+    double detectable;      /* a partial correlation this large would have been seen; 0: 0.2 */
+    double fdr;             /* share of false ones among proposals; 0: 0.05 */
+    int max_lag;            /* samples; 0: 6 */
+    int64_t from_ns, to_ns; /* part of the data to use; 0, 0: all */
+};
+
+/* One edit that data suggest, and what it is worth. */
+struct ac_rca_refinement {
+    int edge;    /* of the graph: to be removed when contradicted, added when proposed */
+    double gain; /* of the score (BIC) of the effect, in nats; larger is better */
+};
+
+struct ac_rca_validation {
+    size_t supported, contradicted, untested, proposed, tests;
+    struct ac_rca_refinement *edits; /* best first: the first k are the best set of k edits */
+    size_t nedits, edits_cap;
+};
+
+/** Sets state, lag and confidence of edges of kind AC_RCA_CAUSES whose ends have a measurement in
+ * the case, and adds proposals (AC_RCA_PROPOSED, with their evidence). Nodes without measurement
+ * are marked hidden. AC_EINVAL when the case has too few samples. */
+int ac_rca_validate(struct ac_rca_graph *g, const struct ac_rca_case *c,
+                    const struct ac_rca_validate_params *p, struct ac_rca_validation *ret,
+                    struct ac_err *err) AC_MUST_USE;
+void ac_rca_validation_fini(struct ac_rca_validation *v);
