@@ -65,11 +65,11 @@ void engine_destroy(struct engine *e); /* NULL is fine */
 /** Takes a new set of rules. Operators that old and new rules share keep their state, others start
  * cold; an open alert goes on under a rule of the same name that still matches its series, others
  * are closed. A rule that does not compile is left out; returns how many were. */
-size_t engine_set_rules(struct engine *e, const struct engine_rule_in *r, size_t n);
+size_t engine_set_rules(struct engine *e, const struct engine_rule_in *in, size_t n);
 
 /** Points of one series in any order; NaN is a missing value. Points that are not newer than the
  * newest taken before are left out and counted. Returns how many were taken. */
-size_t engine_points(struct engine *e, const struct engine_series *s, int64_t at_ns,
+size_t engine_points(struct engine *e, const struct engine_series *k, int64_t at_ns,
                      const int64_t *time_ns, const double *value, size_t n);
 /** Closes alerts of series that have sent nothing since before_ns of the stream's time. The
  * messages are those that the series' next point would have brought. */
