@@ -491,3 +491,39 @@ def test_servers_that_go_away_come_back(backends):
     assert chunks(b, "samples") == 60
     proc.send_signal(signal.SIGTERM)
     assert proc.wait(15) == 0
+
+
+def test_small_chunks_are_merged(backends):
+    """An hour that came in pieces of ten samples: the same answers from few chunks, and corrections still win."""
+    b = backends
+    args = ("--memory=10s", "--flush-interval=100ms", "--flush-samples=20")
+    proc, at = b.service("collector", *args)
+    raw, now = Raw(at["grpc"]), time.time_ns()
+    times = [now - (4400 - 10 * i) * 10**9 for i in range(360)]
+    for i in range(0, 360, 10):
+        for k in range(i, i + 10):
+            raw.metrics(gauge_request([("x", times[k], k), ("z", times[k], 1 / (k + 1))]))
+        raw.metrics(gauge_request([("x", times[i], -i)]))  # a correction
+        wait("it to be stored", lambda: b.sql("select seq from telemetry.position") == str(1 + 11 * (i // 10 + 1)))
+
+    def check(tel):
+        r = tel("Telemetry/QueryMetrics", selector=dict(namespace="shop"))
+        got = {s.key.metric: list(zip(s.time_ns, s.value)) for s in r.series}
+        assert got == {"x": [(t, -k if k % 10 == 0 else k) for k, t in enumerate(times)],
+                       "z": [(t, 1 / (k + 1)) for k, t in enumerate(times)]}
+
+    rows = "select count(*) from telemetry.samples"
+    check(pb.Client(at["grpc"]))
+    assert int(b.sql(rows)) >= 2 * 36
+    # merging begins a second after a start, and then once a minute
+    proc.send_signal(signal.SIGTERM)
+    assert proc.wait(15) == 0
+    _, at = b.service("collector", *args)
+    tel = pb.Client(at["grpc"])
+    while int(b.sql(rows)) > 40:  # also while they are merged
+        check(tel)
+    check(tel)
+    raw = Raw(at["grpc"])
+    raw.metrics(gauge_request([("z", times[100], 5)]))
+    wait("the correction", lambda: 5 in [v for s in tel("Telemetry/QueryMetrics", selector=dict(
+        namespace="shop", metric="z")).series for v in s.value])

@@ -50,10 +50,12 @@ struct collector {
     struct col_waiting *waiting;
     size_t n_waiting, cap_waiting;
     int64_t next_clean_ns, retry_ns;
+    int64_t compact_ns, compact_series; /* chunks are merged up to this slice, and series in it */
+    bool compacting;
     struct ac_arena *arena; /* of the message being read */
     struct {
         struct ac_metric *accepted[COL_SIGNALS], *rejected[COL_SIGNALS], *stored[COL_SIGNALS];
-        struct ac_metric *poison, *lost, *flush_seconds, *series, *in_memory;
+        struct ac_metric *poison, *lost, *merged, *flush_seconds, *series, *in_memory;
     } m;
 };
 
@@ -76,6 +78,10 @@ void col_log_event(const Aceso__V1__LogRecord *r, const char *ns, struct col_eve
 void col_flush_start(struct collector *c);
 void col_flush_stop(struct collector *c); /* stores what there is, then ac_svc_stopped */
 void col_flush_check(struct collector *c);
+
+/* adapters/compact.c */
+/** Goes on with merging small chunks, if there is any to do. */
+void col_compact_go(struct collector *c);
 
 /* adapters/store_pg.c */
 extern const struct ac_pg_migration col_migrations[];

@@ -42,6 +42,9 @@ static void make_metrics(struct collector *c, struct ac_svc *s)
     c->m.lost =
         ac_metrics_get(s->metrics, AC_METRIC_COUNTER, "aceso_collector_lost_messages_total",
                        "Messages that the stream dropped before they were read.", NULL, NULL);
+    c->m.merged =
+        ac_metrics_get(s->metrics, AC_METRIC_COUNTER, "aceso_collector_merged_chunks_total",
+                       "Chunks of samples that became part of a larger one.", NULL, NULL);
     c->m.flush_seconds =
         ac_metrics_get(s->metrics, AC_METRIC_HISTOGRAM, "aceso_collector_flush_seconds",
                        "Time of one transaction that stores.", NULL, ac_metric_seconds_buckets);

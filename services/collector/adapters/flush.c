@@ -195,6 +195,7 @@ static void on_tick(void *arg)
         c->next_clean_ns = now + AC_MIN(CLEAN_NS, c->conf->retention_ns / 4);
         clean(c);
         trim(c);
+        col_compact_go(c);
     }
 }
 
