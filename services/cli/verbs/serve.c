@@ -30,7 +30,8 @@ const struct cli_verb cli_verb_serve = {
     "  --worker X       executors of the workers (default: one cpu)\n"
     "  --models CSV     cost table: model,input_kb,output_kb,weights_mb,load_ms,b1_ms..b16_ms\n"
     "  --workload NAME  fig5 (default), fig6, fig7, fig8, azure, scale, poisson, burst\n"
-    "  --policy NAME    aceso (default), clockwork, clockwork-10ms, clockwork-fixed, fifo\n"
+    "  --policy NAME    aceso (default), clockwork, clockwork-10ms, clockwork-fixed, fifo,\n"
+    "                   clipper, triton, nexus\n"
     "  --jitter-ms X    mean of the random delay each way (default 0); margins are then learnt\n"
     "  --batch B        compiled batch size to time: 1 (default), 2, 4, 8, 16\n"
     "  --check DIR      folder with input_N.pb and output_N.pb to compare with\n"};
@@ -62,7 +63,7 @@ static int sim_config(const struct sim_args *a, struct sim_config *c, double *sl
     if (a->policy && !(c->policy = policy_find(a->policy)))
         return cli_usage("serve",
                          "no policy \"%s\"; there are aceso, clockwork, "
-                         "clockwork-10ms, clockwork-fixed, fifo",
+                         "clockwork-10ms, clockwork-fixed, fifo, clipper, triton, nexus",
                          a->policy);
     c->gpus = (uint32_t)gpus;
     c->seed = (uint64_t)seed;

@@ -68,9 +68,9 @@ const struct policy_ops policy_aceso = {
 
 const struct policy_ops *policy_find(const char *name)
 {
-    static const struct policy_ops *const all[] = {&policy_aceso, &policy_clockwork,
-                                                   &policy_clockwork_10, &policy_clockwork_fixed,
-                                                   &policy_fifo};
+    static const struct policy_ops *const all[] = {
+        &policy_aceso, &policy_clockwork, &policy_clockwork_10, &policy_clockwork_fixed,
+        &policy_fifo,  &policy_clipper,   &policy_triton,       &policy_nexus};
     for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (ac_streq(all[i]->name, name))
             return all[i];

@@ -108,7 +108,7 @@ struct policy_ops {
 };
 
 extern const struct policy_ops policy_aceso;
-extern const struct policy_ops policy_fifo;
+extern const struct policy_ops policy_fifo, policy_clipper, policy_triton, policy_nexus;
 extern const struct policy_ops policy_clockwork, policy_clockwork_10, policy_clockwork_fixed;
 
 /** NULL when there is none of that name. */

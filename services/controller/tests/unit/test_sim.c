@@ -179,9 +179,46 @@ static void test_clockwork_is_beaten(void **state)
     assert_true(run("poisson", 100, c).digest == digest);
 }
 
+/* Every policy by its name: nothing impossible is asked for, the same bits for the same seed. */
+static void test_every_policy_plays_by_the_rules(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"aceso", "clockwork", "clockwork-10ms", "clockwork-fixed",
+                                        "fifo",  "clipper",   "triton",         "nexus"};
+    assert_null(policy_find("none"));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct sim_config c = SIM_CONFIG_INIT;
+        c.policy = policy_find(names[i]);
+        assert_non_null(c.policy);
+        c.gpus = 6;
+        c.pages = 60;
+        c.crash_at_ns = 8 * AC_NS_PER_S;
+        c.crash_for_ns = 2 * AC_NS_PER_S;
+        struct sim_stats a = run("burst", 250, c), b = run("burst", 250, c);
+        assert_true(a.digest == b.digest);
+        assert_true(a.outcomes[POLICY_ON_TIME] > 0);
+    }
+}
+
+/* A repository far larger than memory: what is loaded is what is asked for. */
+static void test_a_skewed_trace(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    c.gpus = 6;
+    struct sim_stats st = run("azure", 100, c);
+    assert_true(st.requests > 5000 && st.loads > 500);
+    assert_true(st.attainment >= 0.9999);
+    c.gpus = 1;
+    st = run("fig6", 100, c);
+    assert_true(st.goodput_rps >= 790); /* of 1,200; a device answers 925 at most */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_policy_plays_by_the_rules),
+        cmocka_unit_test(test_a_skewed_trace),
         cmocka_unit_test(test_clockwork_is_beaten),
         cmocka_unit_test(test_closed_loops_reach_the_ceiling),
         cmocka_unit_test(test_learning_keeps_the_figures_under_jitter),
