@@ -12,8 +12,9 @@
 #define SCHED_ACTION_BITS 24 /* low bits of an action id: its place in the pool */
 #define SCHED_TICK_NS     (5 * 1000000LL)
 #define SCHED_TICK_LOOKS  64
-#define SCHED_LOOK_EVERY  8 /* arrivals in a cell after which idle load engines look for work ...  \
-                             */
+#define SCHED_LOOK_EVERY                                                                           \
+    8 /* arrivals in a cell after which idle load engines look for work ...                        \
+       */
 #define SCHED_LOOK_NS    (50 * 1000000LL) /* ... at the latest after this */
 #define SCHED_PIPE_AHEAD 400000LL         /* a pipe free within this may get a load */
 #define SCHED_SHED_SCAN  32
