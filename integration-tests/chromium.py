@@ -107,6 +107,12 @@ class Chromium:
         }})""", seconds + 30)
         assert got, f"{what}: not within {seconds} s; the page shows:\n{self.text()}"
 
+    def key(self, name):
+        code = {"Tab": 9, "Enter": 13}[name]
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code,
+                      **({"text": "\r"} if name == "Enter" and kind == "keyDown" else {}))
+
     def dark(self, on):
         self.call("Emulation.setEmulatedMedia",
                   features=[{"name": "prefers-color-scheme", "value": "dark" if on else "light"}])

@@ -5,6 +5,7 @@ import http.client
 import json
 import pathlib
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -187,9 +188,16 @@ def test_cause_and_proof_are_shown_and_text_stays_text(servers, console, browser
                  "restore configmap/restore-geo: done"):
         assert text in shown, text
     assert browser.js("document.querySelectorAll('#detail img, #detail script').length") == 0
-    # By the keyboard alone: the skip link first, then on to the incident itself.
+    # By the keyboard alone: the skip link comes first, and leads past the rest to the incidents.
+    focus = "document.activeElement.innerText"
+    browser.key("Tab")
+    assert browser.js(focus) == "Skip to the incidents"
+    browser.key("Enter")
+    browser.key("Tab")
+    assert "mongodb-geo" in browser.js(focus)
+    browser.key("Enter")
+    browser.wait("the link", "location.hash === '#incident/inc-9'")
     assert browser.js("document.querySelector('#incident-list a').getAttribute('aria-current')") == "true"
-    assert browser.js("document.querySelector('#incident-list a').tabIndex") == 0
     for dark in (False, True):
         browser.dark(dark)
         browser.picture(ROOT / f"build/pictures/console-{'dark' if dark else 'light'}.png")
@@ -244,6 +252,30 @@ def test_a_session_is_followed(servers, console):
         servers.publish("aceso.lab.sessions.s-1", encode("SessionEvent", step, "lab"))
         got = following("session")
     assert got["id"] == "s-1" and got["event"]["text"] == "the fault is in"
+
+
+def test_a_page_that_does_not_read_is_hung_up_on(servers, console):
+    def metric(name):
+        text = console.get("/metrics")[2].decode()
+        return next((float(l.split()[1]) for l in text.splitlines() if l.startswith(f"aceso_console_{name} ")), 0.0)
+
+    host, port = console.at["http"].split(":")
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect((host, int(port)))
+        s.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait("a follower", lambda: metric("watchers") == 1)
+        with console.events() as following:  # one that reads is not harmed
+            following("services")
+            for n in range(200):
+                big = encode("Incident", incident(f"big-{n}", "x" * 200_000))
+                servers.publish(f"aceso.incidents.{NS}", big)
+                assert following("incident")["meta"]["id"] == f"big-{n}"
+                if metric("slow_total") == 1:
+                    break
+            else:
+                raise AssertionError("it was never hung up on")
+            wait("its place is free", lambda: metric("watchers") == 1)
 
 
 def test_a_storm_is_cut_and_made_up_for(servers, console):

@@ -45,8 +45,8 @@ static void block_drop(struct col_events *e, struct col_block *b)
 
 void col_events_fini(struct col_events *e)
 {
-    while (!ac_list_empty(&e->blocks))
-        block_drop(e, AC_LIST_ENTRY(e->blocks.next, struct col_block, node));
+    AC_LIST_FOREACH(n, &e->blocks)
+    block_drop(e, AC_LIST_ENTRY(n, struct col_block, node));
 }
 
 static struct col_block *last(const struct col_events *e)

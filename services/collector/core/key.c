@@ -194,7 +194,7 @@ void col_subject_token(const char *ns, char *dst, size_t size)
     for (; *ns && n + 1 < size; ns++) {
         bool plain = (*ns >= 'a' && *ns <= 'z') || (*ns >= 'A' && *ns <= 'Z') ||
                      (*ns >= '0' && *ns <= '9') || *ns == '-' || *ns == '_';
-        dst[n++] = plain ? *ns : '_';
+        dst[n++] = (char)(plain ? *ns : '_');
     }
     if (n == 0)
         dst[n++] = '_';

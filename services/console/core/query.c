@@ -7,7 +7,7 @@
 #include <aceso/clock.h>
 #include <aceso/str.h>
 
-#define RANGE_MAX_NS (24 * 3600 * AC_NS_PER_S)
+#define RANGE_MAX_NS (86400 * AC_NS_PER_S) /* a day */
 
 enum console_route console_route_of(const char *path, const char **ret_rest)
 {

@@ -15,7 +15,7 @@ static const char *shape_text(const int64_t *dims, size_t rank, char *buf)
     for (size_t i = 0; i < rank && at < SHAPE_TEXT - 24; i++)
         at +=
             (size_t)snprintf(buf + at, SHAPE_TEXT - at, "%s%lld", i ? "," : "", (long long)dims[i]);
-    snprintf(buf + at, SHAPE_TEXT - at, "]");
+    (void)snprintf(buf + at, SHAPE_TEXT - at, "]");
     return buf;
 }
 

@@ -44,7 +44,7 @@ void sched_model_able(struct sched *s, int64_t now, uint32_t model, uint32_t dev
 /** Retires a model: waiting requests get NO_DEVICE, copies are unloaded once idle. */
 void sched_model_retire(struct sched *s, int64_t now, uint32_t model);
 
-void sched_arrive(struct sched *s, int64_t now, const struct policy_request *r);
+void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in);
 /** Forgets a request that still waits, without a reply: true. A running one is answered as usual.
  */
 bool sched_cancel(struct sched *s, uint32_t model, uint64_t cookie);

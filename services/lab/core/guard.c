@@ -68,7 +68,7 @@ static int take_word(const char **p, char **out, struct ac_err *err)
     char quote = 0;
     for (; *s && (quote || !strchr(" \t\r", *s)); s++) {
         if (quote ? *s == quote : (*s == '\'' || *s == '"')) {
-            quote = quote ? 0 : *s;
+            quote = (char)(quote ? 0 : *s);
         } else if (*s == '\\' && quote != '\'' && s[1]) {
             *(*out)++ = *++s;
         } else if (!quote && strchr("|&;<>$`()\n", *s)) {

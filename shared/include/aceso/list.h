@@ -20,6 +20,7 @@ static inline bool ac_list_empty(const struct ac_list *l)
 }
 static inline void ac_list_push_back(struct ac_list *l, struct ac_list *n)
 {
+    AC_ASSERT(l->prev); /* a list that nobody has initialised */
     n->prev = l->prev;
     n->next = l;
     l->prev->next = n;
