@@ -11,6 +11,7 @@
 #include <aceso/str.h>
 
 #include "rca/bench.h"
+#include "rca/bench_bnlearn.h"
 #include "rca/bench_learn.h"
 #include "rca/discover.h"
 #include "rca/graph.h"
@@ -26,7 +27,7 @@ const struct cli_verb cli_verb_rca = {
     "       aceso rca diff OLD NEW\n"
     "       aceso rca plot GRAPH [--format svg|dot|graphml|matrix] [--out FILE]\n"
     "       aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
-    "       aceso rca bench --dataset sockshop|petshop|nezha|causal-learn DIR [--late-s S] "
+    "       aceso rca bench --dataset sockshop|petshop|nezha|causal-learn|bnlearn DIR [--late-s S] "
     "[--no-graph]\n"
     "                       [--no-edge-latency]\n\n"
     "  --data FILE     a row a sample, a column a variable; commas, tabs or blanks\n"
@@ -179,6 +180,20 @@ static int bench_learn(const char *dir, const struct cli_ctx *ctx)
     return CLI_OK;
 }
 
+static int bench_bnlearn(const char *dir, const char *out, const struct cli_ctx *ctx)
+{
+    struct ac_err err = AC_ERR_INIT;
+    struct rca_bnlearn l = {0};
+    if (rca_bench_bnlearn(dir, out, &l, &err))
+        return cli_fail("rca", &err);
+    double n = (double)l.cases;
+    printf(ctx->json ? "{\"dataset\":\"bnlearn\",\"cases\":%zu,\"f1\":%.6g,\"shd\":%.6g,"
+                       "\"seconds_per_case\":%.6g}\n"
+                     : "bnlearn: %zu networks, skeleton F1 %.3f, SHD %.1f, %.3f s each\n",
+           l.cases, l.f1 / n, l.shd / n, l.seconds / n);
+    return CLI_OK;
+}
+
 static int bench(const char *dataset, const char *dir, const struct rca_bench_options *o,
                  const struct cli_ctx *ctx)
 {
@@ -201,7 +216,8 @@ static int bench(const char *dataset, const char *dir, const struct rca_bench_op
         report(dataset, &b, ctx->json);
         return CLI_OK;
     }
-    return cli_usage("rca", "unknown data set %s; known: sockshop, petshop, nezha, causal-learn",
+    return cli_usage("rca",
+                     "unknown data set %s; known: sockshop, petshop, nezha, causal-learn, bnlearn",
                      dataset);
 }
 
@@ -258,6 +274,8 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
     if (ac_streq(action, "bench")) {
         if (!dataset || npos != 2)
             return cli_usage("rca", "bench needs --dataset NAME and one DIR");
+        if (ac_streq(dataset, "bnlearn"))
+            return bench_bnlearn(argv[2], synthesise.out, ctx);
         const struct rca_bench_options o = {
             .late_s = late_s, .no_graph = no_graph != NULL, .no_gaps = no_gaps != NULL};
         return bench(dataset, argv[2], &o, ctx);

@@ -98,24 +98,21 @@ static void add_graph(struct ac_rca_discovery *d, const struct ac_rca_clean *c,
 }
 
 static int make_test(const struct ac_rca_clean *c, const struct ac_rca_discover_params *params,
-                     double **ret_r, struct ac_rca_ci **ret, struct ac_err *err)
+                     struct ac_rca_ci **ret, struct ac_err *err)
 {
     if (params->test != AC_RCA_FISHERZ)
         return ac_rca_ci_chi2(&c->m, params->test == AC_RCA_GSQ, params->alpha, ret, err);
-    int rc = ac_rca_correlations(&c->m, ret_r, err);
-    if (!rc)
-        *ret = ac_rca_ci_fisher(*ret_r, c->m.p, c->m.n, params->alpha);
-    return rc;
+    *ret = ac_rca_ci_fisher(c->r, c->m.p, c->m.n, params->alpha);
+    return 0;
 }
 
 static int by_tests(const struct ac_rca_clean *c, const struct ac_rca_discover_params *params,
                     const struct ac_rca_knowledge *know, struct ac_rca_discovery *d,
                     struct ac_err *err)
 {
-    double *r = NULL;
     struct ac_rca_ci *t = NULL;
     struct ac_rca_pdag g;
-    int rc = make_test(c, params, &r, &t, err);
+    int rc = make_test(c, params, &t, err);
     if (rc)
         return rc;
     const struct ac_rca_skeleton_params skeleton = {
@@ -133,7 +130,6 @@ static int by_tests(const struct ac_rca_clean *c, const struct ac_rca_discover_p
     d->tests = t->tests;
     ac_rca_pdag_fini(&g);
     ac_rca_ci_destroy(t);
-    free(r);
     return 0;
 }
 

@@ -238,32 +238,34 @@ static void take_columns(const struct ac_rca_matrix *m, const bool *keep, struct
 
 static int drop_copies(struct ac_rca_clean *c, struct ac_err *err)
 {
-    double *r = NULL;
     size_t p = c->m.p, kept = 0;
-    if (p < 2)
+    if (p == 0)
         return 0;
-    int rc = ac_rca_correlations(&c->m, &r, err);
+    int rc = ac_rca_correlations(&c->m, &c->r, err);
     if (rc)
         return rc;
-    bool *gone = ac_xcalloc(p, sizeof(*gone));
-    for (size_t j = 0; j < p; j++)
-        for (size_t i = 0; i < j && !gone[j]; i++)
-            if (!gone[i] && fabs(r[i * p + j]) > COPY_R) {
-                gone[j] = true;
-                c->fate[c->column[j]] = AC_RCA_COPY;
-                c->copy_of[c->column[j]] = c->column[i];
-            }
+    int *left = ac_xcalloc(p, sizeof(*left)); /* columns that stay */
     for (size_t j = 0; j < p; j++) {
-        if (gone[j])
+        size_t i = 0;
+        while (i < kept && !(fabs(c->r[(size_t)left[i] * p + j]) > COPY_R))
+            i++;
+        if (i == kept) {
+            left[kept++] = (int)j;
             continue;
-        if (kept != j)
-            memcpy(c->m.x + kept * c->m.n, c->m.x + j * c->m.n, c->m.n * sizeof(double));
-        c->m.names[kept] = c->m.names[j];
-        c->column[kept++] = c->column[j];
+        }
+        c->fate[c->column[j]] = AC_RCA_COPY;
+        c->copy_of[c->column[j]] = c->column[left[i]];
+    }
+    for (size_t i = 0; i < kept && kept < p; i++) {
+        size_t j = (size_t)left[i];
+        memmove(c->m.x + i * c->m.n, c->m.x + j * c->m.n, c->m.n * sizeof(double));
+        c->m.names[i] = c->m.names[j];
+        c->column[i] = c->column[j];
+        for (size_t k = 0; k < kept; k++) /* never behind what is still to be read */
+            c->r[i * kept + k] = c->r[j * p + (size_t)left[k]];
     }
     c->m.p = kept;
-    free(gone);
-    free(r);
+    free(left);
     return 0;
 }
 
@@ -301,6 +303,7 @@ void ac_rca_clean_fini(struct ac_rca_clean *c)
 {
     free(c->m.names); /* the names themselves are the source's */
     free(c->m.x);
+    free(c->r);
     free(c->column);
     free(c->fate);
     free(c->copy_of);

@@ -42,6 +42,7 @@ struct ac_rca_clean {
     int *copy_of;           /* column of the source, -1 */
     size_t source_p;
     size_t rows_dropped; /* for gaps */
+    double *r;           /* correlations, p x p; only with AC_RCA_DROP_COPIES */
     size_t filled;       /* cells that took the value before them */
 };
 

@@ -11,6 +11,7 @@
 
 #include <aceso/base.h>
 
+#include "readers/rca_bif.h"
 #include "readers/rca_csv.h"
 #include "readers/rca_dataset.h"
 #include "readers/rca_nezha.h"
@@ -195,6 +196,59 @@ static void pods_and_edge_latencies_are_read(void **state)
     ac_rca_case_destroy(c);
 }
 
+#define RAIN                                                                                       \
+    "network n { }\nvariable rain { type discrete [ 2 ] { yes, no }; }\n"                          \
+    "variable wet { type discrete [ 2 ] { wet, dry }; }\nprobability ( rain ) { table 0.25, "      \
+    "0.75; }\n"
+
+static void networks_are_read_and_sampled(void **state)
+{
+    (void)state;
+    static const char text[] =
+        RAIN "probability ( wet | rain ) { (yes) 0.8, 0.2; (no) 0.0, 1.0; }\n";
+    static const struct {
+        const char *text, *msg;
+    } bad[] = {
+        {"", "f: no variable"},
+        {RAIN, "f: the table of wet is not whole"},
+        {RAIN "probability ( wet | rain ) { (maybe) 1, 0; }", "f:5: expected a state of a parent"},
+        {RAIN "probability ( wet | rain ) { (yes) 0.8, 0.3; }", "f:5: expected probabilities"},
+        {RAIN "probability ( wet | rain ) { (yes) 0.8, 0.2; }", "f: the table of wet is not whole"},
+        {RAIN "probability ( wet | sun ) { }", "f:5: expected a parent, not 'sun'"},
+        {"variable a { type discrete [ 1 ] { x }; }\nvariable b { type discrete [ 1 ] { x }; }\n"
+         "probability ( a | b ) { (x) 1; }\nprobability ( b | a ) { (x) 1; }",
+         "f: the network has a cycle"},
+    };
+    struct ac_rca_bif b;
+    struct ac_rca_matrix m;
+    struct ac_rng r;
+    for (size_t i = 0; i < AC_ARRAY_LEN(bad); i++) {
+        struct ac_err err = AC_ERR_INIT;
+        assert_int_equal(ac_rca_bif_parse("f", bad[i].text, strlen(bad[i].text), &b, &err),
+                         AC_EINVAL);
+        if (!strstr(err.msg, bad[i].msg))
+            fail_msg("expected %s in: %s", bad[i].msg, err.msg);
+    }
+    assert_int_equal(ac_rca_bif_parse("f", text, strlen(text), &b, NULL), 0);
+    ac_rng_seed(&r, 1);
+    assert_int_equal(ac_rca_bif_sample(&b, 4000, &r, &m, NULL), 0);
+    double rain = 0, wet = 0;
+    for (size_t i = 0; i < m.n; i++) {
+        rain += m.x[i] == 0;
+        wet += m.x[m.n + i] == 0;
+        assert_false(m.x[i] == 1 && m.x[m.n + i] == 0); /* dry days stay dry */
+    }
+    assert_float_equal(rain / 4000, 0.25, 0.03);
+    assert_float_equal(wet / rain, 0.8, 0.05);
+    struct ac_rca_pdag g;
+    ac_rca_pdag_init(&g, 2);
+    ac_rca_bif_dag(&b, &g);
+    assert_true(ac_rca_directed(&g, 0, 1));
+    ac_rca_pdag_fini(&g);
+    ac_rca_matrix_fini(&m);
+    ac_rca_bif_fini(&b);
+}
+
 static void statistics_are_right(void **state)
 {
     (void)state;
@@ -230,6 +284,7 @@ int main(void)
         cmocka_unit_test(edges_are_read),
         cmocka_unit_test(tables_with_rows_of_header_are_read),
         cmocka_unit_test(pods_and_edge_latencies_are_read),
+        cmocka_unit_test(networks_are_read_and_sampled),
         cmocka_unit_test(statistics_are_right),
         cmocka_unit_test(scores_count),
     };
