@@ -57,6 +57,7 @@ static struct col_block *last(const struct col_events *e)
 /* The block to add to: stored events are loaded before any other comes, and never mix. */
 static struct col_block *block_for(struct col_events *e, bool stored)
 {
+    AC_ASSERT(e->blocks.prev); /* initialised */
     struct col_block *b = last(e);
     int state = stored ? COL_BLOCK_STORED : COL_BLOCK_OPEN;
     if (b && (int)b->state == state && b->n < COL_BLOCK_EVENTS && b->bytes.len < COL_BLOCK_BYTES)
