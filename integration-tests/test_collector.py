@@ -1,6 +1,7 @@
 """aceso-collector on a real PostgreSQL and NATS, fed by the OpenTelemetry SDK over gRPC and HTTP and by the
 application: what was confirmed is there, once, whatever is killed."""
 
+import json
 import os
 import random
 import signal
@@ -33,7 +34,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 import pb
-from backends import BIN, backends, free_port, wait  # noqa: F401
+from backends import BIN, Nats, backends, free_port, wait  # noqa: F401
 from cluster_kit import Cluster
 from test_app import SERVICES, Hotel
 
@@ -527,3 +528,59 @@ def test_small_chunks_are_merged(backends):
     raw.metrics(gauge_request([("z", times[100], 5)]))
     wait("the correction", lambda: 5 in [v for s in tel("Telemetry/QueryMetrics", selector=dict(
         namespace="shop", metric="z")).series for v in s.value])
+
+
+def batch(points, ns="shop"):
+    series = [dict(key=dict(namespace=ns, component="raw", metric=m), kind="gauge", unit="1", time_ns=[t], value=[v])
+              for m, t, v in points]
+    return pb.message("MetricBatch", namespace=ns, series=series).SerializeToString()
+
+
+def metric(at, name):
+    text = requests.get(f"http://{at['http']}/metrics", timeout=5).text
+    return float(next((line.split()[1] for line in text.splitlines() if line.startswith(name + " ")), 0))
+
+
+def test_a_stream_with_holes_and_nonsense(backends):
+    """Others may publish too, and a stream may lose its head, or all: said, counted, and gone on."""
+    b, t0 = backends, time.time_ns()
+    proc, at = b.service("collector", "--flush-interval=100ms")
+    nats = Nats(b.nats_port)
+    for subject, data in (("metrics.shop", b"\xff\xff"), ("what.is.this", b""), ("spans.shop", b"\x1a\x02\x0a\x00"),
+                          ("metrics.shop", batch([("a\x01b", t0, 1), ("good", t0, 1)]))):
+        nats.publish(f"aceso.telemetry.{subject}", data)
+    nats.flush()
+    tel = pb.Client(at["grpc"])
+
+    def got(tel, ns="shop"):
+        r = tel("Telemetry/QueryMetrics", selector=dict(namespace=ns))
+        return {s.key.metric: list(s.value) for s in r.series}
+
+    wait("what makes sense", lambda: got(tel) == {"good": [1.0]})
+    assert metric(at, "aceso_collector_poison_total") == 4
+    odd = "a.b *>\N{SNOWMAN}"
+    Raw(at["grpc"]).metrics(gauge_request([("odd", t0, 1)], ns=odd))
+    wait("a namespace that is no subject", lambda: got(tel, odd) == {"odd": [1.0]})
+    wait("all stored", lambda: chunks(b, "samples") == 2)
+    proc.send_signal(signal.SIGTERM)
+    assert proc.wait(15) == 0
+
+    for i in range(5):
+        nats.publish("aceso.telemetry.metrics.shop", batch([("late", t0 + i, i)]))
+    nats.flush()
+    last = nats.stream_last("TELEMETRY")
+    nats.request("$JS.API.STREAM.PURGE.TELEMETRY", json.dumps({"seq": last - 1}).encode())
+    proc, at = b.service("collector", "--flush-interval=100ms")
+    tel = pb.Client(at["grpc"])
+    assert got(tel) == {"good": [1.0], "late": [3.0, 4.0]}
+    assert metric(at, "aceso_collector_lost_messages_total") == 3
+    wait("all stored", lambda: chunks(b, "samples") == 4)
+    proc.send_signal(signal.SIGTERM)
+    assert proc.wait(15) == 0
+
+    nats.request("$JS.API.STREAM.DELETE.TELEMETRY")
+    proc, at = b.service("collector", "--flush-interval=100ms")
+    tel = pb.Client(at["grpc"])
+    Raw(at["grpc"]).metrics(gauge_request([("late", t0 + 5, 5)]))
+    wait("the new stream", lambda: got(tel) == {"good": [1.0], "late": [3.0, 4.0, 5.0]})
+    wait("all stored", lambda: chunks(b, "samples") == 5)
