@@ -175,6 +175,15 @@ def test_exec_takes_stdin_and_waits_for_slow_sides(box):
     assert len(r.stdout) == 16000000
 
 
+def test_execs_at_once_lose_no_output(box, cluster):
+    """An answer that came before kubectl had set up its streams was discarded by it."""
+    runs = [cluster.popen("exec", "box", "--", "echo", str(i)) for i in range(16)]
+    assert [r.stdout.read() for r in runs] == [f"{i}\n" for i in range(16)]
+    assert [r.wait(10) for r in runs] == [0] * 16
+    for r in runs:
+        r.stdout.close()
+
+
 def test_exec_with_a_terminal(box, cluster):
     own, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (33, 99))

@@ -5,14 +5,20 @@
 
 #include <string.h>
 
+#include <aceso/clock.h>
 #include <aceso/str.h>
 
+/* kubectl reads before it has set up its streams, and then discards what it cannot place: its own
+ * error, seen when an answer comes at once, which on other clusters it never does. */
+#define SETTLE_NS (50 * AC_NS_PER_MS)
 #define ARGS_MAX  64
 #define HOLD_BACK (1u << 20) /* bytes that may wait on the way to a slow side */
 
 struct session {
     struct ac_http_ws *ws;
     struct runtime_exec *x;
+    struct ac_timer *settle; /* until then nothing is sent */
+    json_t *failure;         /* why nothing was started */
     bool closed;
 };
 
@@ -34,7 +40,7 @@ static void to_client(struct session *s, uint8_t channel, const void *data, size
 static void on_drained(void *arg)
 {
     struct session *s = arg;
-    if (s->x != NULL)
+    if (s->x != NULL && s->settle == NULL)
         runtime_exec_pause(s->x, false);
 }
 
@@ -73,8 +79,11 @@ static void on_frame(bool binary, const void *data, size_t len, void *arg)
 
 static void maybe_free(struct session *s)
 {
-    if (s->closed && s->x == NULL)
-        free(s);
+    if (!s->closed || s->x != NULL)
+        return;
+    ac_timer_destroy(s->settle);
+    json_decref(s->failure);
+    free(s);
 }
 
 static void on_close(void *arg)
@@ -117,12 +126,25 @@ static void on_ended(int code, void *arg)
     maybe_free(s);
 }
 
-static void send_failure(struct session *s, const struct ac_err *err)
+static void on_settled(void *arg)
+{
+    struct session *s = arg;
+    ac_timer_destroy(s->settle);
+    s->settle = NULL;
+    if (s->x != NULL) {
+        runtime_exec_pause(s->x, false);
+    } else if (s->failure != NULL) {
+        send_status(s, s->failure);
+        s->failure = NULL;
+    }
+}
+
+static json_t *failure_of(const struct ac_err *err)
 {
     ac_cleanup(ac_free_p) char *message =
         ac_xasprintf("error executing command in container: %s", err->msg);
-    send_status(s, json_pack("{s:{},s:s,s:s,s:s,s:i}", "metadata", "status", "Failure", "reason",
-                             "InternalError", "message", message, "code", 500));
+    return json_pack("{s:{},s:s,s:s,s:s,s:i}", "metadata", "status", "Failure", "reason",
+                     "InternalError", "message", message, "code", 500);
 }
 
 static const char *protocol_of(struct areq *q)
@@ -174,5 +196,9 @@ void api_exec(struct areq *q, const json_t *pod)
     /* A failure is told over the WebSocket: kubectl takes another answer for a server that has
      * none, and tries SPDY. */
     if (runtime_exec_start(q->a->d.runtime, &o, &s->x, &err) != 0)
-        send_failure(s, &err);
+        s->failure = failure_of(&err);
+    else
+        runtime_exec_pause(s->x, true);
+    s->settle = ac_timer_create(q->a->d.loop, on_settled, s);
+    ac_timer_start(s->settle, SETTLE_NS, 0);
 }
