@@ -143,9 +143,10 @@ static void predict(const struct step *s)
 
 static void increase(const double *a, double *restrict out, size_t n)
 {
+    const double *before = a - 1;
     LOOP
     {
-        double d = a[i] - a[i - 1];
+        double d = a[i] - before[i];
         out[i] = rule_canon(pick(d < 0, a[i], d));
     }
 }

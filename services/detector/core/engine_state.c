@@ -108,7 +108,7 @@ bool engine_load_(struct engine *e, struct series *s, const void *bytes, size_t 
         return false;
     memcpy(&h, p, sizeof h);
     size_t at = sizeof h + (size_t)h.n * sizeof x;
-    if (h.magic != MAGIC || at > len)
+    if (h.magic != MAGIC || at > len || h.seen_ns < 0)
         return false;
     s->last_ns = h.last_ns;
     s->seen_ns = h.seen_ns;

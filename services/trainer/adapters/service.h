@@ -85,7 +85,7 @@ void rpc_rules_add(struct trainer *t);
 int rpc_jobs_add(struct trainer *t, struct ac_err *err) AC_MUST_USE;
 void jobs_fini(struct trainer *t);
 
-/* train_job.c: a collector's answer to rules, on a worker thread */
+/* convert_sample.c: a collector's answer to rules, on a worker thread */
 struct healthy_rule;
 int train_sample(const void *data, size_t len, struct healthy_rule **ret_rules, size_t *ret_n,
                  size_t *ret_series, struct ac_err *err) AC_MUST_USE;

@@ -181,7 +181,8 @@ static int read_lines(struct reader *r, size_t stop)
         if (!n)
             continue;
         if (r->line[0] == '#') {
-            read_comment(r);
+            if (!r->header) /* further down it is too late to say what the rows are */
+                read_comment(r);
             continue;
         }
         int rc = r->header ? read_row(r) : read_header(r);
