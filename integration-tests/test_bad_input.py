@@ -19,7 +19,7 @@ ACESO = BIN / "aceso"
 SERVICES = ("cluster", "collector", "trainer", "detector", "rca", "responder", "controller", "worker", "lab", "console")
 
 
-def run(*argv, env=None, timeout=60, cwd=None):
+def run(*argv, env=None, timeout=100, cwd=None):
     return subprocess.run([str(a) for a in argv], env=dict(os.environ, **(env or {})), cwd=cwd, capture_output=True,
                           text=True, timeout=timeout, stdin=subprocess.DEVNULL)
 
@@ -55,7 +55,7 @@ def state():
 
 
 def up(state, services="none", **env):
-    return run(ACESO, "up", "--state", state, "--timeout", "20s", env={"ACESO_SERVICES": services, **env})
+    return run(ACESO, "up", "--state", state, "--timeout", "60s", env={"ACESO_SERVICES": services, **env})
 
 
 def last_line(r, code=1):
