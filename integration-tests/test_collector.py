@@ -291,6 +291,7 @@ def test_memory_and_postgres_are_one(backends):
     def check():
         assert ask() == list(zip(times, want))
         assert ask(from_ns=times[20], to_ns=times[30]) == list(zip(times, want))[20:30]
+        assert ask(from_ns=times[0], to_ns=times[1]) == [(times[0], 0)]
         logs = tel("Telemetry/QueryLogs", namespace="shop", range=dict(from_ns=times[10], to_ns=times[20])).records
         assert [r.body for r in logs] == [f"line {i}" for i in reversed(range(10, 20))]
         spans = tel("Telemetry/QuerySpans", namespace="shop", trace_id=f"{8:032x}").spans

@@ -32,6 +32,7 @@ struct collector {
     struct col_store series;
     struct col_events spans, logs;
     struct col_hists *hists;
+    size_t exports; /* that wait for the stream */
     /* storing */
     struct ac_bus_reader *reader;
     bool held, stopping;

@@ -38,8 +38,6 @@ struct export
     struct ac_err err;
 };
 
-static size_t under_way; /* loop thread */
-
 /* ---- the answer ---- */
 
 static void http_error(struct ac_http_req *r, int http_status, const struct ac_err *err)
@@ -106,7 +104,7 @@ static void reply_ok(struct export *e)
 
 static void export_end(struct export *e)
 {
-    under_way--;
+    e->c->exports--;
     if (e->err.code) {
         /* UNAVAILABLE is what senders try again after */
         struct ac_err err = {.code = AC_ENET};
@@ -188,7 +186,7 @@ static int refuse(struct collector *c, struct ac_err *err)
 {
     if (c->stopping)
         return ac_err_set(err, AC_ENET, "the collector is stopping");
-    if (under_way >= MAX_UNDER_WAY)
+    if (c->exports >= MAX_UNDER_WAY)
         return ac_err_set(err, AC_ENET, "%d exports wait already", MAX_UNDER_WAY);
     return 0;
 }
@@ -202,7 +200,7 @@ static void convert(struct collector *c, enum col_signal signal, const void *msg
     e->call = call;
     e->http = http;
     e->arena = arena;
-    under_way++;
+    c->exports++;
     col_out_init(&e->out, arena, ac_wall_ns(), c->conf->retention_ns);
     if (signal == COL_METRICS)
         col_convert_metrics(c, msg, &e->out);
