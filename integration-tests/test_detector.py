@@ -31,9 +31,9 @@ class World:
         self.start()
         self.nats = Nats(b.nats_port)
 
-    def start(self):
+    def start(self, *args):
         self.process, at = self.b.service("detector", f"--trainer-addr={self.trainer}", "--snapshot=100ms",
-                                          "--poll=500ms")
+                                          "--poll=500ms", *args)
         self.detector = Client(at["grpc"])
 
     def kill(self):
@@ -165,13 +165,17 @@ def test_bus_and_database_die_and_come_back(world):
     """Alerts are neither lost nor doubled; without PostgreSQL they go out still, and are listed afterwards."""
     b = world.b
     world.put("shop")
+    world.kill()
+    world.start("--silence=6s")
     bad = {"svc-a": 50.0, "svc-b": 1.0}
     for t in range(10):
         world.send("shop", t, {"svc-a": 1.0, "svc-b": 1.0})
     for t in range(10, 20):
         world.send("shop", t, bad)
     world.caught_up(40)
+    assert world.status().alerts_open == 1
     b.kill(b.nats_process)
+    time.sleep(7)  # longer than a silence: nobody could speak
     b.start_nats()
     world.nats = Nats(b.nats_port)
     for t in range(20, 60):

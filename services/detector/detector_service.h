@@ -45,6 +45,7 @@ struct det_service {
     bool paused; /* until the rules that were just taken are stored */
     bool first_start;
     uint64_t position;      /* last message that was taken; 0: none yet */
+    int64_t clock_ns;       /* time in which the stream spoke: silence is measured by it */
     int64_t stream_ns;      /* its time ... */
     int64_t stream_at;      /* ... and when, monotonic, it was taken */
     struct ac_map *repeats; /* alerts told since the restored snapshot: id -> struct det_repeat */
@@ -82,8 +83,8 @@ int det_follow_start(struct det_service *s, struct ac_err *err) AC_MUST_USE;
 void det_follow_stop(struct det_service *s);
 void det_pause(struct det_service *s);
 void det_resume(struct det_service *s);
-/** The stream's time now: of its last message, and what has passed since. */
-int64_t det_stream_now(const struct det_service *s);
+/** The engine's time now. */
+int64_t det_clock_now(struct det_service *s);
 
 /* alerts.c: alerts out */
 void det_alerts_init(struct det_service *s);
@@ -115,7 +116,7 @@ struct det_write {
     const struct outbox_item *told;
     bool whole; /* a snapshot: all that follows; else alerts alone */
     uint64_t position, revision;
-    int64_t stream_ns;
+    int64_t stream_ns, clock_ns;
     const void *rules; /* NULL: as they were */
     size_t rules_len;
     struct ac_buf states; /* of series, each: struct det_state, key, bytes */

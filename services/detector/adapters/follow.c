@@ -10,6 +10,8 @@
 #include "adapters/convert_pb.h"
 
 #define BATCH_MAX_BYTES (128u << 20) /* of memory, unpacked */
+#define CLOCK_STEP_NS   (5 * AC_NS_PER_S)
+#define IDLE_FACTOR     10 /* a stream without any message for so many silences is at its end */
 #define READ_AHEAD      256
 #define OUTBOX_MAX      20000u /* alerts that wait for the bus: then the points wait too */
 
@@ -40,10 +42,12 @@ static void take(struct det_service *s, uint64_t seq, int64_t time_ns, const voi
     Aceso__V1__MetricBatch *b = NULL;
     struct ac_err err = AC_ERR_INIT;
     s->position = seq;
+    /* While the bus or the collector is away nobody can speak: such a time counts as little. */
+    s->clock_ns += AC_MAX((int64_t)0, AC_MIN(time_ns - s->stream_ns, CLOCK_STEP_NS));
     s->stream_ns = time_ns;
     s->stream_at = ac_now_ns();
     if (det_batch_from_pb(data, len, a, &b, &err) == 0) {
-        take_series(s, b, time_ns);
+        take_series(s, b, s->clock_ns);
     } else {
         ac_metric_add(s->m_bad, 1);
         AC_LOGD("detector", "batch_refused", AC_KI("seq", seq), AC_KERR(&err));
@@ -101,9 +105,12 @@ void det_resume(struct det_service *s)
     }
 }
 
-int64_t det_stream_now(const struct det_service *s)
+int64_t det_clock_now(struct det_service *s)
 {
-    return s->stream_ns + (ac_now_ns() - s->stream_at);
+    if (!ac_bus_connected(s->svc->bus))
+        s->stream_at = ac_now_ns();
+    int64_t idle = ac_now_ns() - s->stream_at;
+    return s->clock_ns + (idle > IDLE_FACTOR * s->conf->silence_ns ? idle : 0);
 }
 
 int det_follow_start(struct det_service *s, struct ac_err *err)
@@ -125,7 +132,7 @@ int det_follow_start(struct det_service *s, struct ac_err *err)
     s->held_tail = &s->held;
     s->stream_at = ac_now_ns();
     if (!s->stream_ns)
-        s->stream_ns = ac_wall_ns();
+        s->stream_ns = s->clock_ns = ac_wall_ns();
     AC_LOGI("detector", "follow", AC_KI("from_seq", r.from_seq),
             AC_KI("series", engine_counts(s->engine).series),
             AC_KI("rules", engine_counts(s->engine).rules));

@@ -60,6 +60,7 @@ static void capture(struct det_service *s, bool with_rules)
                               .whole = true,
                               .position = s->position,
                               .stream_ns = s->stream_ns,
+                              .clock_ns = s->clock_ns,
                               .revision = s->rules.revision};
     if (with_rules) {
         p->w.rules = s->rules.bytes; /* stay until rules come again, which wait for this */
@@ -237,10 +238,10 @@ static void on_tick(void *arg)
     struct det_service *s = arg;
     int64_t now = ac_now_ns();
     if (!s->stopping && !s->paused && !s->held) {
-        engine_expire(s->engine, det_stream_now(s) - s->conf->silence_ns);
+        engine_expire(s->engine, det_clock_now(s) - s->conf->silence_ns);
         if (now - s->forgot_at > FORGET_EVERY_NS) {
             s->forgot_at = now;
-            engine_forget(s->engine, det_stream_now(s) - s->conf->forget_ns, forget, s);
+            engine_forget(s->engine, det_clock_now(s) - s->conf->forget_ns, forget, s);
         }
     }
     outbox_pump(s->outbox);

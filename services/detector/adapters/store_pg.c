@@ -31,6 +31,8 @@ const struct ac_pg_migration det_migrations[] = {
         " body bytea NOT NULL);"
         "CREATE INDEX alerts_by_time ON alerts (started_ns DESC);"
         "CREATE INDEX alerts_by_position ON alerts (stream_seq);"},
+    {2, "ALTER TABLE position ADD COLUMN clock_ns bigint NOT NULL DEFAULT 0;"
+        "UPDATE position SET clock_ns = stream_ns;"},
 };
 const size_t det_n_migrations = AC_ARRAY_LEN(det_migrations);
 
@@ -65,7 +67,7 @@ static int write_alert(struct ac_pg_conn *c, const struct outbox_item *m, struct
 
 static int write_position(struct ac_pg_conn *c, const struct det_write *w, struct ac_err *err)
 {
-    char epoch[24], seq[24], at[24], revision[24];
+    char epoch[24], seq[24], at[24], revision[24], clock[24];
     struct ac_pg_result *r = NULL;
     const struct ac_pg_param p[] = {
         ac_pg_i64(epoch, w->epoch),
@@ -73,10 +75,11 @@ static int write_position(struct ac_pg_conn *c, const struct det_write *w, struc
         ac_pg_i64(at, w->stream_ns),
         ac_pg_i64(revision, (int64_t)w->revision),
         w->rules ? AC_PG_BYTES(w->rules, w->rules_len) : AC_PG_NULL,
+        ac_pg_i64(clock, w->clock_ns),
     };
     int rc = ac_pg_exec(c,
                         "UPDATE position SET stream_seq = $2, stream_ns = $3, revision = $4,"
-                        " rules = coalesce($5::bytea, rules) WHERE epoch = $1",
+                        " rules = coalesce($5::bytea, rules), clock_ns = $6 WHERE epoch = $1",
                         p, (int)AC_ARRAY_LEN(p), &r, err);
     if (rc)
         return rc;
@@ -155,7 +158,7 @@ static int load_position(struct det_service *s, struct ac_pg_conn *c, struct ac_
     size_t len;
     int rc = ac_pg_exec(c,
                         "UPDATE position SET epoch = epoch + 1"
-                        " RETURNING epoch, stream_seq, stream_ns, revision, rules",
+                        " RETURNING epoch, stream_seq, stream_ns, revision, rules, clock_ns",
                         NULL, 0, &r, err);
     if (rc)
         return rc;
@@ -167,6 +170,7 @@ static int load_position(struct det_service *s, struct ac_pg_conn *c, struct ac_
     s->first_start = ac_pg_int(r, 0, 1) < 0;
     s->position = s->first_start ? 0 : (uint64_t)ac_pg_int(r, 0, 1);
     s->stream_ns = ac_pg_int(r, 0, 2);
+    s->clock_ns = ac_pg_int(r, 0, 5);
     struct det_rules rules = {.revision = (uint64_t)ac_pg_int(r, 0, 3)};
     const void *bytes = ac_pg_bytes(r, 0, 4, &len);
     if (len) {
