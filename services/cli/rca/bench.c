@@ -25,8 +25,14 @@ int rca_bench_case(struct rca_bench *b, const struct ac_rca_case *c, const struc
                    const struct ac_rca_labelled *truth, struct ac_err *err)
 {
     struct ac_rca_result r;
+    struct ac_rca_params q = *p;
+    const struct rca_bench_options *o = b->options;
+    q.without = o->without;
+    q.unexplained = o->unexplained;
+    q.keep_time |= o->keep_time;
     int64_t begin = ac_now_ns();
-    int rc = ac_rca_localise(c, p, &r, err);
+    int rc = o->baseline ? ac_rca_baseline_rank(c, &q, o->scorer, &r, err)
+                         : ac_rca_localise(c, &q, &r, err);
     b->seconds += (double)(ac_now_ns() - begin) / 1e9;
     if (rc)
         return rc;

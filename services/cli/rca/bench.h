@@ -1,11 +1,17 @@
 /* aceso rca bench: what the data sets share. One file a data set; each fills a struct rca_bench. */
 #pragma once
 
+#include "rca_baseline.h"
+
 #include "readers/rca_dataset.h"
 
 struct rca_bench_options {
     double late_s;
     bool no_graph, no_gaps;
+    bool baseline; /* a simple scorer instead of ours */
+    enum ac_rca_baseline scorer;
+    uint32_t without; /* ablation, see struct ac_rca_params */
+    bool unexplained, keep_time;
 };
 
 struct rca_tally { /* scores of one kind of fault */
@@ -20,6 +26,7 @@ struct rca_bench {
     size_t ntallies, answered;
     size_t normal, normal_empty; /* windows of normal time; those that are left unanswered */
     double seconds;              /* of localising, all cases */
+    const struct rca_bench_options *options;
 };
 
 /** Localises a case and scores it; what is not first is told on stderr. */

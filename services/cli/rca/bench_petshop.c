@@ -73,6 +73,8 @@ static int normal_windows(struct scenario *s, const char *target, struct rca_ben
                 params(s->normal.t_ns[i * WINDOW + BEFORE], (WINDOW - BEFORE) * ROW_NS,
                        ac_rca_component_find(c, target), kind);
             p.local_ns = BEFORE * ROW_NS;
+            p.without = s->options->without;
+            p.unexplained = s->options->unexplained;
             scores[i] = ac_rca_window_score(c, &p);
         }
         s->threshold[kind] = rca_bench_normal(b, scores, n);

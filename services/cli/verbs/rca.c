@@ -29,7 +29,8 @@ const struct cli_verb cli_verb_rca = {
     "       aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
     "       aceso rca bench --dataset sockshop|petshop|nezha|causal-learn|bnlearn DIR [--late-s S] "
     "[--no-graph]\n"
-    "                       [--no-edge-latency]\n\n"
+    "                       [--no-edge-latency] [--scorer recipe|nsigma|baro|correlation]\n"
+    "                       [--without PARTS]\n\n"
     "  --data FILE     a row a sample, a column a variable; commas, tabs or blanks\n"
     "  --alpha A       level of the tests (default 0.05; over time 0.01)\n"
     "  --test NAME     fisherz for numbers, chisq or gsq for classes (ges: BIC or BDeu)\n"
@@ -47,6 +48,8 @@ const struct cli_verb cli_verb_rca = {
     "                  petshop: DIR/<scenario>/{graph.csv,noissue,train,test}\n"
     "                  nezha: DIR/rca_data/<day>/{metric,<day>-fault_list.json}\n"
     "  --late-s S      state the time S seconds too late\n"
+    "  --scorer NAME   a simple scorer to compare with\n"
+    "  --without PARTS leave parts of the recipe out: cpu,lat,gap,..., explained, onset\n"
     "  --no-graph, --no-edge-latency  leave these inputs out\n"};
 
 static void print_text(const struct ac_rca_case *c, const struct ac_rca_result *r)
@@ -194,6 +197,25 @@ static int bench_bnlearn(const char *dir, const char *out, const struct cli_ctx 
     return CLI_OK;
 }
 
+/* "cpu,gap,explained,onset": parts of the recipe to leave out. */
+static bool parse_without(const char *list, struct rca_bench_options *o)
+{
+    ac_cleanup(ac_free_p) char *copy = ac_xstrdup(list ? list : "");
+    char *rest = copy, *word;
+    while ((word = ac_str_next(&rest, ','))) {
+        enum ac_rca_kind kind;
+        if (ac_streq(word, "explained"))
+            o->unexplained = true;
+        else if (ac_streq(word, "onset"))
+            o->keep_time = true;
+        else if (ac_rca_kind_parse(word, &kind))
+            o->without |= 1u << kind;
+        else if (*word)
+            return false;
+    }
+    return true;
+}
+
 static int bench(const char *dataset, const char *dir, const struct rca_bench_options *o,
                  const struct cli_ctx *ctx)
 {
@@ -205,7 +227,7 @@ static int bench(const char *dataset, const char *dir, const struct rca_bench_op
                 {"petshop", rca_bench_petshop},
                 {"nezha", rca_bench_nezha}};
     struct ac_err err = AC_ERR_INIT;
-    struct rca_bench b = {0};
+    struct rca_bench b = {.options = o};
     if (ac_streq(dataset, "causal-learn"))
         return bench_learn(dir, ctx);
     for (size_t i = 0; i < AC_ARRAY_LEN(sets); i++) {
@@ -224,7 +246,7 @@ static int bench(const char *dataset, const char *dir, const struct rca_bench_op
 static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
 {
     const char *metrics = NULL, *time = NULL, *graph = NULL, *dataset = NULL, *late = NULL,
-               *window = NULL, *no_graph = NULL, *no_gaps = NULL;
+               *window = NULL, *no_graph = NULL, *no_gaps = NULL, *scorer = NULL, *without = NULL;
     struct rca_discover_args discover = {0};
     struct rca_synthesise_args synthesise = {0};
     const char *format = NULL;
@@ -247,6 +269,8 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--graph", .has_value = true, .value = &graph},
         {.name = "--dataset", .has_value = true, .value = &dataset},
         {.name = "--late-s", .has_value = true, .value = &late},
+        {.name = "--scorer", .has_value = true, .value = &scorer},
+        {.name = "--without", .has_value = true, .value = &without},
         {.name = "--no-graph", .value = &no_graph},
         {.name = "--no-edge-latency", .value = &no_gaps},
     };
@@ -276,8 +300,17 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
             return cli_usage("rca", "bench needs --dataset NAME and one DIR");
         if (ac_streq(dataset, "bnlearn"))
             return bench_bnlearn(argv[2], synthesise.out, ctx);
-        const struct rca_bench_options o = {
+        struct rca_bench_options o = {
             .late_s = late_s, .no_graph = no_graph != NULL, .no_gaps = no_gaps != NULL};
+        o.baseline = scorer && !ac_streq(scorer, "recipe");
+        if (o.baseline && !ac_rca_baseline_parse(scorer, &o.scorer))
+            return cli_usage("rca", "--scorer must be recipe, nsigma, baro or correlation, not %s",
+                             scorer);
+        if (!parse_without(without, &o))
+            return cli_usage("rca",
+                             "--without %s: expected kinds (cpu, lat, gap, ...), explained, "
+                             "onset",
+                             without);
         return bench(dataset, argv[2], &o, ctx);
     }
     return cli_usage(

@@ -11,6 +11,8 @@ struct ac_rca_params {
     bool keep_time;               /* take t0 as it is */
     int target;                   /* component whose symptom is to be explained; -1 none */
     enum ac_rca_kind target_kind; /* AC_RCA_LAT or AC_RCA_ERR, with a target */
+    uint32_t without;             /* bit a kind: parts that count nothing; for comparison */
+    bool unexplained;             /* nothing is explained by callees or load; for comparison */
     double threshold;             /* abstain when the best score is not above it; 0 never */
     bool ongoing;                 /* the window ends now, and the incident does not */
     bool alerted;                 /* an alert has fired: rank even below the threshold, marked */

@@ -295,7 +295,7 @@ static void own_excess(struct rca_work *k, int component, enum ac_rca_kind kind)
     b->has_excess = true;
 }
 
-/* Nobody called it in normal times. */
+/* Nobody called it in normal times, but for one sample in a hundred. */
 static bool is_new(const struct rca_work *k, int component)
 {
     int load = rca_find_metric(k->c, component, -1, AC_RCA_LOAD);
@@ -307,7 +307,7 @@ static bool is_new(const struct rca_work *k, int component)
         if (m->t_ns[i] < k->w.guard_ns || m->t_ns[i] >= k->w.resume_ns)
             k->scratch[n++] = m->v[i];
     ac_stats_sort(k->scratch, n);
-    return n == 0 || ac_stats_quantile_sorted(k->scratch, n, 0.95) <= 0.0;
+    return n == 0 || ac_stats_quantile_sorted(k->scratch, n, 0.99) <= 0.0;
 }
 
 void rca_work_measure(struct rca_work *k)

@@ -75,6 +75,8 @@ static double callers_load_z(const struct rca_work *k, int component, bool down)
 static double explained(const struct rca_work *k, int component, enum ac_rca_kind kind, bool down)
 {
     const struct rca_best *b = &k->best[component][kind];
+    if (k->p->unexplained)
+        return 0.0;
     if (kind == AC_RCA_LAT || kind == AC_RCA_ERR) {
         bool any = false;
         double sum = callees_excess(k, component, kind, &any);
@@ -101,9 +103,9 @@ static double explained(const struct rca_work *k, int component, enum ac_rca_kin
     return 0.0;
 }
 
-static void add_part(struct ac_rca_cause *cause, struct ac_rca_part part)
+static void add_part(const struct rca_work *k, struct ac_rca_cause *cause, struct ac_rca_part part)
 {
-    if (!(part.part > 0.0))
+    if (!(part.part > 0.0) || (k->p->without >> part.kind) & 1u)
         return;
     size_t i = cause->nparts < AC_RCA_MAX_PARTS ? cause->nparts++ : AC_RCA_MAX_PARTS - 1;
     for (; i > 0 && cause->parts[i - 1].part < part.part; i--)
@@ -139,12 +141,13 @@ static void caller_part(struct rca_work *k, struct ac_rca_cause *cause)
             onset = b->onset_down_ns;
         }
     }
-    add_part(cause, (struct ac_rca_part){.kind = AC_RCA_CALLER,
-                                         .metric = -1,
-                                         .peer = peer,
-                                         .z = z,
-                                         .onset_ns = onset,
-                                         .part = part_size(AC_RCA_CALLER, false, z, 0.0)});
+    add_part(k, cause,
+             (struct ac_rca_part){.kind = AC_RCA_CALLER,
+                                  .metric = -1,
+                                  .peer = peer,
+                                  .z = z,
+                                  .onset_ns = onset,
+                                  .part = part_size(AC_RCA_CALLER, false, z, 0.0)});
 }
 
 static void client_gap_part(struct rca_work *k, struct ac_rca_cause *cause)
@@ -163,12 +166,13 @@ static void client_gap_part(struct rca_work *k, struct ac_rca_cause *cause)
     if (n == 0)
         return;
     double z = sum / (double)n - (own->has ? fmax(0.0, own->z) : 0.0);
-    add_part(cause, (struct ac_rca_part){.kind = AC_RCA_CGAP,
-                                         .metric = -1,
-                                         .peer = -1,
-                                         .z = z,
-                                         .onset_ns = k->w.t0_ns,
-                                         .part = part_size(AC_RCA_CGAP, false, z, 0.0)});
+    add_part(k, cause,
+             (struct ac_rca_part){.kind = AC_RCA_CGAP,
+                                  .metric = -1,
+                                  .peer = -1,
+                                  .z = z,
+                                  .onset_ns = k->w.t0_ns,
+                                  .part = part_size(AC_RCA_CGAP, false, z, 0.0)});
 }
 
 /* With a target: how much of the target's excess this component has, and whether it moves with it.
@@ -236,15 +240,16 @@ static void parts_of(struct rca_work *k, struct ac_rca_cause *cause)
             double f = all * kind_factor(k, comp, (enum ac_rca_kind)kind, phi);
             if (b->over && k->p->ongoing && passes(kind))
                 f *= OVER_WEIGHT;
-            add_part(cause, (struct ac_rca_part){
-                                .kind = (enum ac_rca_kind)kind,
-                                .metric = b->metric,
-                                .peer = b->peer,
-                                .down = down != 0,
-                                .z = z,
-                                .explained = phi,
-                                .onset_ns = down ? b->onset_down_ns : b->onset_ns,
-                                .part = f * part_size((enum ac_rca_kind)kind, down != 0, z, phi)});
+            add_part(k, cause,
+                     (struct ac_rca_part){
+                         .kind = (enum ac_rca_kind)kind,
+                         .metric = b->metric,
+                         .peer = b->peer,
+                         .down = down != 0,
+                         .z = z,
+                         .explained = phi,
+                         .onset_ns = down ? b->onset_down_ns : b->onset_ns,
+                         .part = f * part_size((enum ac_rca_kind)kind, down != 0, z, phi)});
         }
     }
     if (k->p->target < 0) {

@@ -1,6 +1,7 @@
 /* Localisation on made incidents whose truth is known, and on input that must not break it. */
 #include "hotel.h"
 #include "rca_answer.h"
+#include "rca_baseline.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -185,9 +186,48 @@ static void late_time_is_corrected(void **state)
     ac_rca_case_destroy(c);
 }
 
+/* Two components, one of which triples at the stated time; memory in bytes must not decide. */
+static void simple_scorers_rank_by_deviation(void **state)
+{
+    (void)state;
+    struct ac_rca_case *c = ac_rca_case_create();
+    struct ac_rca_params p = ac_rca_params_default(100 * AC_NS_PER_S, 50 * AC_NS_PER_S);
+    static const char *const names[] = {"calm", "busy"};
+    for (int i = 0; i < 2; i++) {
+        int comp = ac_rca_component(c, names[i]);
+        int lat = ac_rca_metric_add(c, comp, -1, AC_RCA_LAT, AC_RCA_MEAN, "lat");
+        int mem = ac_rca_metric_add(c, comp, -1, AC_RCA_MEM, AC_RCA_MEAN, "mem");
+        for (int64_t t = 0; t < 150; t++) {
+            double in = t >= 100 ? 1.0 + (double)(t % 5) / 10 : 0.0;
+            ac_rca_metric_push(&c->metrics[lat], t * AC_NS_PER_S,
+                               1.0 + (double)(t % 7) / 10 + (i == 1 ? 3 * in : 0.1 * in));
+            ac_rca_metric_push(&c->metrics[mem], t * AC_NS_PER_S,
+                               2e8 + (double)(t % 2) * 1e6 * (i + 1));
+        }
+    }
+    p.target = 1;
+    for (int kind = 0; kind < 3; kind++) {
+        struct ac_rca_result r;
+        assert_int_equal(ac_rca_baseline_rank(c, &p, (enum ac_rca_baseline)kind, &r, NULL), 0);
+        assert_string_equal(c->components[r.causes[0].component], "busy");
+        assert_true(r.causes[0].score > r.causes[1].score);
+        ac_rca_result_fini(&r);
+    }
+    struct ac_rca_result r;
+    struct ac_err err = AC_ERR_INIT;
+    p.target = -1;
+    assert_int_equal(ac_rca_baseline_rank(c, &p, AC_RCA_CORRELATION, &r, &err), AC_EINVAL);
+    p.without = 1u << AC_RCA_LAT; /* ablation: a part that is left out counts nothing */
+    assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+    assert_true(r.causes[0].nparts == 0 || r.causes[0].parts[0].kind != AC_RCA_LAT);
+    ac_rca_result_fini(&r);
+    ac_rca_case_destroy(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(simple_scorers_rank_by_deviation),
         cmocka_unit_test(pod_failure_is_found),
         cmocka_unit_test(network_delay_is_found_at_the_pod_not_its_store),
         cmocka_unit_test(network_delay_inbound_is_found),
