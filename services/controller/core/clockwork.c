@@ -144,6 +144,7 @@ static void dispatch(struct cw *c, int64_t now, uint32_t device, uint32_t model,
     struct cw_device *d = &c->devices[device];
     struct cw_model *m = &c->models[model];
     uint32_t requests[POLICY_MAX_BATCH], n = policy_batch_size[batch];
+    AC_ASSERT(n > 0);
     for (uint32_t i = 0; i < n; i++) {
         requests[i] = m->front[batch];
         cw_queue_take(c, requests[i]);
