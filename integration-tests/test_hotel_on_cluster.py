@@ -239,7 +239,7 @@ def test_network_delay_times_logins_out_until_reverted_or_the_pod_replaced(hotel
 
     hotel.chaos("NetworkChaos", "user", spec)
     hotel.load.until(failing("login"))
-    hotel.k("delete", "pod", "-l", "app=user")
+    hotel.k("rollout", "restart", "deploy/user")
     hotel.load.healthy()
     hotel.cluster.heal("networkchaos")
 
