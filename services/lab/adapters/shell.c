@@ -25,7 +25,8 @@ static char *variable(const char *name)
     return value ? ac_xasprintf("%s=%s", name, value) : NULL;
 }
 
-/* kubectl and its environment are ours; only the words after the verb are the agent's. */
+/* No home: kubectl would make one for its cache, anywhere that it may. kubectl and its environment
+ * are ours; only the words after the verb are the agent's. */
 static int start(const struct lab_command *c, const char *kubeconfig, const char *ns, int out_fd,
                  pid_t *ret, struct ac_err *err)
 {
@@ -47,8 +48,8 @@ static int start(const struct lab_command *c, const char *kubeconfig, const char
     for (int i = 1; i < c->n; i++)
         argv[n++] = c->argv[i];
     argv[n] = NULL;
-    char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin",
-                   (char *)(uintptr_t) "HOME=/nonexistent", host, port, NULL};
+    char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", (char *)(uintptr_t) "HOME=/proc",
+                   host, port, NULL};
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
     posix_spawn_file_actions_init(&fa);

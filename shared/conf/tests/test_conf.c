@@ -162,7 +162,7 @@ static void wrong_use_gives_one_clear_line(void **state)
         {"--ratio", "nan", "--ratio: expected a number, not 'nan'"},
         {"--tls=maybe", NULL, "--tls: expected true or false, not 'maybe'"},
         {"--config", NULL, "--config needs a file name"},
-        {"--config", "/nonexistent", "/nonexistent: cannot open: No such file or directory"},
+        {"--config", "/nonexistent/x", "/nonexistent/x: cannot open: No such file or directory"},
     };
     for (size_t i = 0; i < AC_ARRAY_LEN(t); i++) {
         assert_true(load(t[i].a, t[i].b, NULL) < 0);

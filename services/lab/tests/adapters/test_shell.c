@@ -37,6 +37,7 @@ static void test_kubeconfig(void **state)
     assert_memory_equal(text, "--kubeconfig=/k/config --namespace=shop get pods\n", 49);
     assert_non_null(strstr(text, "exit code 3"));
     assert_null(strstr(text, "ACESO_SECRET"));
+    assert_non_null(strstr(text, "HOME=/proc\n")); /* else kubectl makes the directory */
     ac_buf_fini(&out);
 }
 
