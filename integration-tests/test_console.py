@@ -184,7 +184,7 @@ def test_cause_and_proof_are_shown_and_text_stays_text(servers, console, browser
     servers.publish(f"aceso.incidents.{NS}", encode("Incident", incident("inc-9", evil)))
     browser.wait("the incident", "document.querySelector('#detail h2').innerText === 'mongodb-geo refuses geo'")
     shown = browser.text("#detail")
-    for text in (evil, "93 % sure", "store refuses access", "geo calls mongodb-geo: 1,204 spans", "error ratio 0 -> 1",
+    for text in (evil, "confidence 93 %", "store refuses access", "geo calls mongodb-geo: 1,204 spans", "error ratio 0 -> 1",
                  "restore configmap/restore-geo: done"):
         assert text in shown, text
     assert browser.js("document.querySelectorAll('#detail img, #detail script').length") == 0

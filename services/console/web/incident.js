@@ -49,7 +49,7 @@ function cause(i) {
   return el("section", {}, el("h3", {}, "Root cause"), el("div", {class: "cause"},
     el("p", {class: "who"}, el("b", {}, best.component), el("span", {class: "badge bad"}, word(best.kind)),
        el("meter", {min: 0, max: 1, low: .4, high: .7, optimum: 1, value: best.confidence, "aria-label": "confidence"}),
-       el("span", {class: "muted"}, `${Math.round(best.confidence * 100)} % sure`),
+       el("span", {class: "muted"}, `confidence ${Math.round(best.confidence * 100)} %`),
        d.low_confidence && el("span", {class: "badge warn"}, "low confidence")),
     best.text && el("p", {}, best.text),
     el("dl", {class: "facts"},
