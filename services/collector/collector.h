@@ -64,16 +64,20 @@ struct collector {
 void col_ingest_add(struct collector *c);
 void col_ingest_http(struct ac_http_req *r, struct ac_svc *s);
 
+/* adapters/convert_bus.c */
+#define COL_RECORD_BYTES (512u << 10)
+/** Takes what makes sense of a batch; how many parts do not, and in err the last reason. */
+size_t col_read_batch(struct collector *c, enum col_signal signal, const void *data, size_t len,
+                      struct ac_err *err);
+/** What queries look at, of a message; views. false when its ids are not hex. */
+bool col_span_event(const Aceso__V1__Span *s, const char *ns, struct col_event *ret);
+void col_log_event(const Aceso__V1__LogRecord *r, const char *ns, struct col_event *ret);
+
 /* adapters/reader.c */
 #define COL_SUBJECT_MARK "aceso.telemetry.mark"
 /** Publishes the mark, until it is confirmed. */
 void col_reader_mark(struct collector *c);
-#define COL_RECORD_BYTES (512u << 10)
 void col_reader_message(const struct ac_bus_msg *m, void *arg);
-
-/** What queries look at, of a message; views. false when its ids are not hex. */
-bool col_span_event(const Aceso__V1__Span *s, const char *ns, struct col_event *ret);
-void col_log_event(const Aceso__V1__LogRecord *r, const char *ns, struct col_event *ret);
 
 /* adapters/flush.c: from memory to PostgreSQL, and retention */
 void col_flush_start(struct collector *c);
