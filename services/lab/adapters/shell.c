@@ -48,8 +48,8 @@ static int start(const struct lab_command *c, const char *kubeconfig, const char
     for (int i = 1; i < c->n; i++)
         argv[n++] = c->argv[i];
     argv[n] = NULL;
-    char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", (char *)(uintptr_t) "HOME=/proc",
-                   host, port, NULL};
+    char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", (char *)(uintptr_t) "HOME=/proc", host,
+                   port, NULL};
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
     posix_spawn_file_actions_init(&fa);
