@@ -35,7 +35,7 @@ class Serving:
 
     def controller(self, *options):
         return self.start("controller", BIN / "aceso-controller", f"--listen={self.address}",
-                          f"--repository={self.repository}", "--lease=1s", *options)
+                          f"--repository={self.repository}", "--lease=2s", *options)
 
     def worker(self, name="w1", *options):
         return self.start(name, BIN / "aceso-worker", f"--controller-addr={self.address}", f"--name={name}", *options)

@@ -18,7 +18,7 @@ from google.protobuf import struct_pb2
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 import pb
-from backends import BIN, wait
+from backends import BIN, Nats, backends, wait  # noqa: F401 (backends is a fixture)
 from serving_kit import MODELS, PUBLISHED, VECTORS, compare, input_of, ready, serving, tensor
 from test_app import APP, SPEC, Postgres
 
@@ -31,6 +31,14 @@ def served():
     with serving() as s:
         s.wait_ready()
         yield s
+
+
+@pytest.fixture
+def open_folder():
+    # not pytest's own: that is closed to the user that PostgreSQL runs as
+    with tempfile.TemporaryDirectory(prefix="aceso-it-") as tmp:
+        os.chmod(tmp, 0o711)
+        yield pathlib.Path(tmp)
 
 
 def ask(client, **kw):
@@ -327,6 +335,75 @@ def test_a_worker_that_was_stopped_is_missed_after_its_lease():
         wait("it is back", lambda: [w.state for w in status("Serving/GetServingStatus").workers if w.name == "w1"] == ["CONNECTED"])
 
 
+# ---- the rest of the system ----
+
+def test_comings_and_goings_are_told_on_the_bus(backends):
+    n = Nats(backends.nats_port)
+    n.subscribe("aceso.workers.>")
+    n.subscribe("aceso.serving.events")
+    bus = (f"--nats-url={backends.nats}",)
+
+    def told(subject, state):
+        while True:
+            got, data = n.next()
+            m = pb.unpack("ServingWorker", data)
+            if (got, m.name, m.state) == (subject, "w1", state):
+                return m
+
+    with serving(worker_options=bus, controller_options=bus) as s:
+        assert told("aceso.serving.events", "CONNECTED").executor == "cpu"
+        assert told("aceso.workers.w1", "CONNECTED").memory_bytes == 1 << 30
+        s.kill("w1")
+        told("aceso.serving.events", "LOST")
+        s.worker("w1", *bus)
+        told("aceso.serving.events", "CONNECTED")
+
+
+def test_tokens_are_asked_of_clients_and_workers(tmp_path):
+    token = tmp_path / "tokens"
+    token.write_text("# for tests\ns3cret-token\n")
+    token.chmod(0o600)
+    has = (f"--token-file={token}",)
+    with serving(worker_options=has, controller_options=has) as s:
+        c = s.client()
+        headers = {"authorization": "Bearer s3cret-token"}
+        wait("ready", lambda: c.is_server_ready(headers=headers))
+        with pytest.raises(triton.InferenceServerException) as e:
+            ask(c)
+        assert "UNAUTHENTICATED" in e.value.status()
+        assert abs(ask(c, headers=headers)[0, 0] - SCORE[0, 0]) <= 1e-5
+        s.worker("w2")  # without a token it is kept out, and goes on trying
+        wait("it is refused", lambda: '"no_controller"' in s.log("w2"))
+        ask(c, headers=headers)
+
+
+def test_up_serves_the_default_repository(open_folder):
+    state = str(open_folder / "s")
+    env = {**os.environ, "ACESO_SERVICES": "controller,worker"}
+
+    def run(*args):
+        return subprocess.run([BIN / "aceso", *args, "--state", state], env=env, capture_output=True, text=True, timeout=100)
+
+    def services():
+        return {x["name"]: x for x in json.loads(run("status", "--json").stdout.splitlines()[-1])["services"]}
+
+    try:
+        r = run("up")
+        assert r.returncode == 0, r.stderr
+        c = triton.InferenceServerClient(services()["controller"]["address"])
+        wait("ready", lambda: ready(c))
+        assert abs(ask(c)[0, 0] - SCORE[0, 0]) <= 1e-5
+        old = services()
+        for name in ("controller", "worker"):
+            os.kill(old[name]["pid"], signal.SIGKILL)
+        wait("both are back", lambda: all(services()[x]["state"] == "healthy" and services()[x]["pid"] != old[x]["pid"]
+                                          for x in ("controller", "worker")))
+        wait("ready again", lambda: ready(c))
+        assert abs(ask(c)[0, 0] - SCORE[0, 0]) <= 1e-5
+    finally:
+        run("down")
+
+
 # ---- the simulated executor ----
 
 def test_the_simulated_worker_keeps_time():
@@ -341,13 +418,6 @@ def test_the_simulated_worker_keeps_time():
 
 
 # ---- the demo application ----
-
-@pytest.fixture
-def open_folder():
-    # not pytest's own: that is closed to the user that PostgreSQL runs as
-    with tempfile.TemporaryDirectory(prefix="aceso-it-") as tmp:
-        yield pathlib.Path(tmp)
-
 
 def test_the_applications_recommendation_is_scored(open_folder):
     tmp = open_folder
