@@ -207,12 +207,16 @@ def test_a_bad_model_harms_no_other_and_a_rescan_brings_changes(tmp_path):
         shutil.rmtree(repo / "broken")
         shutil.copytree(repo / "hotel_recommend/1", repo / "hotel_recommend/2")
         shutil.copytree(repo / "hotel_recommend", repo / "copy")
-        (repo / "hotel_recommend/config.pbtxt").write_text('name: "x" # "\nmax_batch_size: 4\n')
+        (repo / "hotel_recommend/config.pbtxt").write_text('name: "x" # "\nmax_batch_size: 3\n')
         res = pb.Client(s.address)("Serving/RescanRepository")
         assert res.models == 4 and len(res.errors) == 1 and "empty" in res.errors[0]
         s.wait_ready()
         assert list(c.get_model_metadata("hotel_recommend").versions) == ["1", "2"]
-        assert c.get_model_config("hotel_recommend").config.max_batch_size == 4
+        assert c.get_model_config("hotel_recommend").config.max_batch_size == 3
+        three = c.infer("hotel_recommend", [input_of("features", np.repeat(FEATURES, 3, 0))])
+        assert np.abs(three.as_numpy("score") - SCORE).max() <= 1e-5
+        with pytest.raises(triton.InferenceServerException, match="takes 3 at most"):
+            c.infer("hotel_recommend", [input_of("features", np.repeat(FEATURES, 4, 0))])
         assert c.infer("copy", [input_of("features", FEATURES)]).get_response().model_version == "2"
         assert abs(ask(c)[0, 0] - SCORE[0, 0]) <= 1e-5
         shutil.rmtree(repo / "copy")

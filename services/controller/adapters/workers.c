@@ -66,7 +66,7 @@ static void announce(struct ctl_worker *w)
         p.version = text(m->what.version);
         p.bytes = m->what.bytes;
         p.sha256 = text(m->what.sha256);
-        p.max_batch = m->what.max_rows;
+        p.max_batch = ctl_batch_for(m->what.max_rows);
         ctl_worker_send(w, &msg);
     }
 }

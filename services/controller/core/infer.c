@@ -131,9 +131,20 @@ uint32_t ctl_model_max_rows(const struct wk_model_info *info, uint32_t max_batch
         in += info->inputs[i].row_bytes;
     for (uint32_t i = 0; i < info->n_outputs; i++)
         out += info->outputs[i].row_bytes;
-    size_t fit = message_bytes / AC_MAX(in, out);
+    /* Requests share batches, so it is a whole batch that has to fit. */
+    size_t fit = message_bytes / AC_MAX(in, out), whole = fit > 0;
+    while (whole && whole * 2 <= AC_MIN(fit, (size_t)POLICY_MAX_BATCH))
+        whole *= 2;
     uint32_t most =
         info->batched ? AC_MIN(max_batch ? max_batch : POLICY_MAX_BATCH, (uint32_t)POLICY_MAX_BATCH)
                       : 1;
-    return fit < most ? (uint32_t)fit : most;
+    return whole < most ? (uint32_t)whole : most;
+}
+
+uint32_t ctl_batch_for(uint32_t rows)
+{
+    uint32_t b = 0;
+    while (b < POLICY_BATCHES - 1 && policy_batch_size[b] < rows)
+        b++;
+    return policy_batch_size[b];
 }

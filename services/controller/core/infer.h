@@ -36,3 +36,5 @@ int ctl_infer_check(const struct wk_model_info *info, uint32_t max_rows,
 /** Most rows of one request so that what a batch carries fits in a message; 0: not even one. */
 uint32_t ctl_model_max_rows(const struct wk_model_info *info, uint32_t max_batch,
                             size_t message_bytes);
+/** The compiled batch size that takes so many rows. */
+uint32_t ctl_batch_for(uint32_t rows);

@@ -133,6 +133,13 @@ static void test_rows_that_fit_in_a_message(void **state)
     assert_int_equal(ctl_model_max_rows(&m, 64, 1u << 20), 16);
     m.outputs[1].row_bytes = 500000;
     assert_int_equal(ctl_model_max_rows(&m, 0, 1u << 20), 2);
+    m.outputs[1].row_bytes = 300000; /* three rows would fit, but there is no batch of three */
+    assert_int_equal(ctl_model_max_rows(&m, 0, 1u << 20), 2);
+    assert_int_equal(ctl_model_max_rows(&m, 1, 1u << 20), 1);
+    m.outputs[1].row_bytes = 100000;
+    assert_int_equal(ctl_model_max_rows(&m, 3, 1u << 20), 3);
+    assert_int_equal(ctl_batch_for(3), 4);
+    assert_int_equal(ctl_batch_for(16), 16);
     m.outputs[1].row_bytes = 2000000;
     assert_int_equal(ctl_model_max_rows(&m, 0, 1u << 20), 0);
     m = two_inputs();
