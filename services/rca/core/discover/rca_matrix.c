@@ -161,11 +161,17 @@ int ac_rca_matrix_parse(const char *name, const char *text, size_t len, struct a
 
 /* ---- cleaning ---- */
 
+/* What is larger is no measurement, and its square would overflow. */
+static bool is_number(double x)
+{
+    return fabs(x) <= 1e100;
+}
+
 static size_t gaps_of(const double *x, size_t n)
 {
     size_t gaps = 0;
     for (size_t i = 0; i < n; i++)
-        gaps += !(fabs(x[i]) <= DBL_MAX);
+        gaps += !is_number(x[i]);
     return gaps;
 }
 
@@ -182,7 +188,7 @@ static size_t whole_rows(const struct ac_rca_matrix *m, const struct ac_rca_clea
     memset(keep, true, m->n * sizeof(*keep));
     for (size_t j = 0; j < m->p; j++)
         for (size_t i = 0; c->fate[j] == AC_RCA_USED && i < m->n; i++)
-            keep[i] = keep[i] && fabs(m->x[j * m->n + i]) <= DBL_MAX;
+            keep[i] = keep[i] && is_number(m->x[j * m->n + i]);
     for (size_t i = 0; i < m->n; i++)
         whole += keep[i];
     return whole;
@@ -191,10 +197,10 @@ static size_t whole_rows(const struct ac_rca_matrix *m, const struct ac_rca_clea
 static size_t fill(double *x, size_t n)
 {
     size_t filled = 0, first = 0;
-    while (first < n && !(fabs(x[first]) <= DBL_MAX))
+    while (first < n && !is_number(x[first]))
         first++;
     for (size_t i = 0; i < n; i++) {
-        if (fabs(x[i]) <= DBL_MAX)
+        if (is_number(x[i]))
             continue;
         x[i] = i < first ? x[first] : x[i - 1];
         filled++;

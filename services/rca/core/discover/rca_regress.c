@@ -22,6 +22,8 @@ bool ac_rca_regress(const double *cov, size_t p, size_t n, const int *s, size_t 
     bool ok =
         k == 0 || (LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', (int)k, a, (int)k) == 0 &&
                    LAPACKE_dpotrs(LAPACK_COL_MAJOR, 'L', (int)k, 1, a, (int)k, b, (int)k) == 0);
+    for (size_t i = 0; i < k; i++)
+        ok = ok && isfinite(b[i]);
     for (size_t i = 0; ok && i < k; i++)
         left -= b[i] * cov[(size_t)s[i] * p + (size_t)y];
     double s2 = fmax(0.0, left) * (double)n / (double)(n - k - 1);
