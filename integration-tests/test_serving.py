@@ -339,6 +339,72 @@ def test_a_worker_that_was_stopped_is_missed_after_its_lease():
         wait("it is back", lambda: [w.state for w in status("Serving/GetServingStatus").workers if w.name == "w1"] == ["CONNECTED"])
 
 
+# ---- workers that are not ours ----
+
+def stream(address, *messages):
+    """What the controller answers to a stream of these WorkerMessages, until it ends or has welcomed; its status."""
+    hold = threading.Event()
+
+    def say():
+        yield from messages
+        hold.wait(10)
+
+    call = grpc.insecure_channel(address).stream_stream(
+        "/aceso.v1.Serving/Work", request_serializer=lambda m: m.SerializeToString(),
+        response_deserializer=lambda b: pb.unpack("ControllerMessage", b))(say(), timeout=10)
+    try:
+        return call, next(call)
+    except grpc.RpcError as e:
+        hold.set()
+        return e.code().name, e.details()
+
+
+def hello(**kw):
+    fields = {"worker": "x", "executor": "cpu", "memory_bytes": 1 << 30, "page_bytes": 1 << 20, "protocol": 1, **kw}
+    return pb.message("WorkerMessage", hello=pb.message("WorkerHello", **fields))
+
+
+@pytest.mark.parametrize("message, code, text", [
+    (hello(protocol=2), "UNIMPLEMENTED", "protocol 2"),
+    (hello(worker=""), "INVALID_ARGUMENT", "worker's name"),
+    (hello(worker="a b"), "INVALID_ARGUMENT", "worker's name"),
+    (hello(page_bytes=0), "INVALID_ARGUMENT", "pages of 0"),
+    (hello(memory_bytes=2**63, page_bytes=4096), "INVALID_ARGUMENT", "pages of 4096"),
+    (hello(worker="w1"), "ALREADY_EXISTS", "another worker named w1"),
+    (pb.message("WorkerMessage"), "INVALID_ARGUMENT", "says hello first"),
+])
+def test_a_strange_hello_is_refused(served, message, code, text):
+    got = stream(served.address, message)
+    assert got[0] == code and text in got[1], got
+    ask(served.client())
+
+
+def test_a_worker_that_lies_harms_nobody():
+    lies = [pb.message("WorkerMessage", pong=pb.message("WorkerPong", id=9, received_ns=2**63 - 1, sent_ns=-5)),
+            pb.message("WorkerMessage", prepared=pb.message("ModelPrepared", model=2**32 - 1)),
+            pb.message("WorkerMessage", prepared=pb.message("ModelPrepared", model=0, weights_bytes=2**64 - 1, load_ns=-1)),
+            pb.message("WorkerMessage", result=pb.message("ActionResult", id=2**64 - 1, begin_ns=-2**63, end_ns=2**63 - 1)),
+            pb.message("WorkerMessage", result=pb.message("ActionResult", id=0, status=2**32 - 1))]
+    with serving() as s:
+        s.wait_ready()
+        call, welcome = stream(s.address, hello(), *lies)
+        assert welcome.welcome.lease_ns == 2 * 10**9
+        ask(s.client())
+        call.cancel()
+
+
+def test_names_that_are_new_at_each_start_do_not_fill_the_table():
+    with serving() as s:
+        s.wait_ready()
+        for i in range(70):
+            call, welcome = stream(s.address, hello(worker=f"pod-{i}"))
+            assert welcome.HasField("welcome"), (i, call, welcome)
+            call.cancel()
+            wait("it has gone", lambda: f'"worker_lost","worker":"pod-{i}"' in s.log("controller"))
+        assert ask(s.client()).shape == (1, 1)
+        assert len(pb.Client(s.address)("Serving/GetServingStatus").workers) == 64
+
+
 # ---- the rest of the system ----
 
 def test_comings_and_goings_are_told_on_the_bus(backends):
@@ -485,8 +551,10 @@ def test_serve_and_load_by_the_command_line(tmp_path):
         children = subprocess.run(["pgrep", "-P", str(p.pid), "aceso-worker"], capture_output=True, text=True)
         killed = int(children.stdout.split()[0])
         os.kill(killed, signal.SIGKILL)
-        wait("it is missed", lambda: any(w.state == "LOST" for w in status("Serving/GetServingStatus").workers))
-        wait("it is back", lambda: all(w.state == "CONNECTED" for w in status("Serving/GetServingStatus").workers))
+        told = tmp_path / "serve.log"
+        wait("it is started again", lambda: "died (signal 9); starting it again" in told.read_text())
+        wait("it is back", lambda: told.read_text().count('"worker_connected"') == 3)
+        assert all(w.state == "CONNECTED" for w in status("Serving/GetServingStatus").workers)
         p.send_signal(signal.SIGINT)
         assert p.wait(20) == 0
         assert subprocess.run(["pgrep", "-f", at], capture_output=True).stdout == b""

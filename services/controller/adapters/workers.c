@@ -203,13 +203,27 @@ static void worker_up(struct ctl_worker *w)
     ctl_dispatch_settle(s);
 }
 
+/* The place of the one that has been away the longest; NULL when all are here. */
+static struct ctl_worker *longest_lost(const struct ctl_service *s)
+{
+    struct ctl_worker *best = NULL;
+    for (uint32_t i = 0; i < s->n_workers; i++)
+        if (!s->workers[i]->call && (!best || s->workers[i]->heard_ns < best->heard_ns))
+            best = s->workers[i];
+    return best;
+}
+
 static struct ctl_worker *worker_named(struct ctl_service *s, const char *name)
 {
     for (uint32_t i = 0; i < s->n_workers; i++)
         if (ac_streq(s->workers[i]->name, name))
             return s->workers[i];
-    if (s->n_workers == CTL_WORKERS_MAX)
-        return NULL;
+    if (s->n_workers == CTL_WORKERS_MAX) { /* where names are new at each start, as of pods */
+        struct ctl_worker *old = longest_lost(s);
+        if (old)
+            (void)ac_str_copy(old->name, sizeof(old->name), name);
+        return old;
+    }
     struct ctl_worker *w = ac_xcalloc(1, sizeof(*w));
     w->s = s;
     (void)ac_str_copy(w->name, sizeof(w->name), name);
