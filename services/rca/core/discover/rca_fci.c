@@ -468,6 +468,8 @@ void ac_rca_fci(struct ac_rca_ci *t, const struct ac_rca_fci_params *params, str
         rules_1_2(&f);
         rule_3(&f);
         rule_4(&f);
+        if (params->arrows_only)
+            continue;
         rule_8(&f);
         rule_9(&f);
         rule_10(&f);

@@ -9,6 +9,7 @@
 #include <aceso/clock.h>
 
 #include "readers/rca_nezha.h"
+#include "readers/rca_tetrad.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -39,6 +40,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)!ac_rca_nezha_gaps(&t, &t, 0, c, NULL);
         ac_rca_table_fini(&t);
     }
+    struct ac_rca_tetrad g;
+    if (ac_rca_tetrad_parse("input", text, size, &g, NULL) == 0)
+        ac_rca_tetrad_fini(&g);
 out:
     ac_rca_case_destroy(c);
     return 0;

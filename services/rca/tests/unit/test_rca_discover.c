@@ -191,6 +191,53 @@ static void oracle_shows_the_hidden_cause(void **state)
     ac_rca_ci_destroy(t);
 }
 
+static bool causes(const bool *dag, size_t q, size_t a, size_t b)
+{
+    for (size_t i = a + 1; i <= b; i++) /* causes come before effects */
+        if (dag[a * q + i] && (i == b || causes(dag, q, i, b)))
+            return true;
+    return false;
+}
+
+/* Whatever is hidden: a tail means a cause, an arrowhead means none. */
+static void marks_of_fci_are_true(void **state)
+{
+    (void)state;
+    struct ac_rng r = ac_kit_rng(19);
+    for (int round = 0; round < 300; round++) {
+        enum {
+            Q = 9,
+            P = 7
+        };
+        bool dag[Q * Q] = {0};
+        int seen[P];
+        size_t p = 0;
+        for (size_t i = 0; i < Q; i++)
+            for (size_t j = i + 1; j < Q; j++)
+                dag[i * Q + j] = ac_rng_uniform(&r) < 0.3;
+        for (size_t i = 0; i < Q; i++)
+            if (i != 1 && i != 4)
+                seen[p++] = (int)i;
+        struct ac_rca_ci *t = ac_rca_ci_oracle(dag, Q, seen, P);
+        struct ac_rca_fci_params q = {.skeleton = {.max_given = -1}};
+        struct ac_rca_pdag g;
+        ac_rca_pdag_init(&g, P);
+        ac_rca_fci(t, &q, &g);
+        for (int a = 0; a < P; a++)
+            for (int b = 0; b < P; b++) {
+                if (a == b || !ac_rca_adjacent(&g, a, b))
+                    continue;
+                bool cause = causes(dag, Q, (size_t)seen[a], (size_t)seen[b]);
+                if (ac_rca_at(&g, b, a) == AC_RCA_TAIL)
+                    assert_true(cause);
+                if (ac_rca_at(&g, b, a) == AC_RCA_ARROW)
+                    assert_false(cause);
+            }
+        ac_rca_pdag_fini(&g);
+        ac_rca_ci_destroy(t);
+    }
+}
+
 /* For any DAG: PC with an oracle gives the class of the DAG. */
 static void oracle_gives_the_class(void **state)
 {
@@ -393,6 +440,7 @@ int main(void)
         cmocka_unit_test(lingam_finds_the_order),
         cmocka_unit_test(lagged_causes_are_found),
         cmocka_unit_test(oracle_shows_the_hidden_cause),
+        cmocka_unit_test(marks_of_fci_are_true),
         cmocka_unit_test(oracle_gives_the_class),
         cmocka_unit_test(dense_correlations_are_scouted),
         cmocka_unit_test(useless_variables_are_left_out),

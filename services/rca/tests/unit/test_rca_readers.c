@@ -15,6 +15,7 @@
 #include "readers/rca_csv.h"
 #include "readers/rca_dataset.h"
 #include "readers/rca_nezha.h"
+#include "readers/rca_tetrad.h"
 
 static void names_give_kinds(void **state)
 {
@@ -249,6 +250,30 @@ static void networks_are_read_and_sampled(void **state)
     ac_rca_bif_fini(&b);
 }
 
+static void tetrad_graphs_are_read(void **state)
+{
+    (void)state;
+    static const char text[] = "\nGraph Nodes:\nA;B;C\n\nGraph Edges:\n1. A o-> B\n2. B <-> C\n";
+    struct ac_rca_tetrad t;
+    struct ac_err err = AC_ERR_INIT;
+    assert_int_equal(ac_rca_tetrad_parse("f", text, strlen(text), &t, &err), 0);
+    assert_int_equal(t.g.p, 3);
+    assert_int_equal(ac_rca_at(&t.g, 0, 1), AC_RCA_ARROW);
+    assert_int_equal(ac_rca_at(&t.g, 1, 0), AC_RCA_CIRCLE);
+    assert_int_equal(ac_rca_at(&t.g, 2, 1), AC_RCA_ARROW);
+    ac_rca_tetrad_fini(&t);
+    static const char *const bad[] = {"", "Graph Edges:\n1. A o-> B\n", "Graph Nodes:\nA;;B\n",
+                                      "Graph Nodes:\nA;B\nGraph Edges:\n1. A x-> B\n",
+                                      "Graph Nodes:\nA;B\nGraph Edges:\n1. A --> A\n"};
+    for (size_t i = 0; i < AC_ARRAY_LEN(bad); i++) {
+        if (i == 1) { /* edges before nodes are nobody's: no graph then */
+            assert_int_equal(ac_rca_tetrad_parse("f", bad[i], strlen(bad[i]), &t, &err), AC_EINVAL);
+            assert_string_equal(err.msg, "f: no graph: expected Graph Nodes and Graph Edges");
+        }
+        assert_int_equal(ac_rca_tetrad_parse("f", bad[i], strlen(bad[i]), &t, NULL), AC_EINVAL);
+    }
+}
+
 static void statistics_are_right(void **state)
 {
     (void)state;
@@ -285,6 +310,7 @@ int main(void)
         cmocka_unit_test(tables_with_rows_of_header_are_read),
         cmocka_unit_test(pods_and_edge_latencies_are_read),
         cmocka_unit_test(networks_are_read_and_sampled),
+        cmocka_unit_test(tetrad_graphs_are_read),
         cmocka_unit_test(statistics_are_right),
         cmocka_unit_test(scores_count),
     };
