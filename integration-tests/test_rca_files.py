@@ -98,6 +98,12 @@ def test_discovery(tmp_path):
     d = rca("discover", "--method", "pc", "--data", tmp_path / "d.csv")
     assert {(e["from"], e["to"], e["kind"]) for e in d["edges"]} == {("a", "c", "-->"), ("b", "c", "-->")}
     assert {(x["node"], x["why"]) for x in d["left_out"]} == {("same", "copy"), ("flat", "constant")}
+    (tmp_path / "k.yaml").write_text("forbid:\n- [a, c]\n- [c, a]\n")
+    d = rca("discover", "--method", "pc", "--data", tmp_path / "d.csv", "--knowledge", tmp_path / "k.yaml")
+    assert not [e for e in d["edges"] if {e["from"], e["to"]} == {"a", "c"}]
+    (tmp_path / "k.yaml").write_text("root: [nobody]\n")
+    assert "k.yaml:1:8: the data have no variable nobody" in rca(
+        "discover", "--method", "pc", "--data", tmp_path / "d.csv", "--knowledge", tmp_path / "k.yaml", code=2)
     for m in ("fci", "ges", "lingam", "pcmci", "granger"):
         assert rca("discover", "--method", m, "--data", tmp_path / "d.csv")["nodes"] == ["a", "b", "c", "same", "flat"]
 

@@ -10,6 +10,7 @@
 #include <aceso/clock.h>
 #include <aceso/series.h>
 #include <aceso/str.h>
+#include <aceso/yaml.h>
 
 #include "discover/rca_discover.h"
 
@@ -27,6 +28,74 @@ int rca_load_matrix(const char *path, struct ac_rca_matrix *ret, struct ac_err *
     free(text);
     return rc;
 }
+
+/* ---- knowledge ---- */
+
+static int column_of(const struct ac_rca_matrix *m, const struct ac_yaml_doc *d,
+                     const struct ac_yaml *n, size_t *ret, struct ac_err *err)
+{
+    if (n->kind != AC_YAML_SCALAR)
+        return ac_yaml_err(d, n, err, "expected the name of a variable");
+    for (size_t j = 0; j < m->p; j++)
+        if (ac_streq(m->names[j], n->scalar)) {
+            *ret = j;
+            return 0;
+        }
+    return ac_yaml_err(d, n, err, "the data have no variable %s", n->scalar);
+}
+
+/* require, forbid: pairs [from, to]; root: nothing drives it; leaf: it drives nothing. */
+static int read_key(const struct ac_rca_matrix *m, const struct ac_yaml_doc *d,
+                    const struct ac_yaml *root, const char *key, struct ac_rca_knowledge *k,
+                    struct ac_err *err)
+{
+    const struct ac_yaml *list = ac_yaml_get(root, key);
+    bool pairs = key[0] == 'r' ? key[1] == 'e' : key[0] == 'f';
+    if (list && list->kind != AC_YAML_SEQ)
+        return ac_yaml_err(d, list, err, "expected a list");
+    for (size_t i = 0; list && i < list->len; i++) {
+        const struct ac_yaml *n = list->items[i];
+        size_t a = 0, b = 0;
+        if (pairs && (n->kind != AC_YAML_SEQ || n->len != 2))
+            return ac_yaml_err(d, n, err, "expected a pair [from, to]");
+        int rc = column_of(m, d, pairs ? n->items[0] : n, &a, err);
+        if (!rc && pairs)
+            rc = column_of(m, d, n->items[1], &b, err);
+        if (rc)
+            return rc;
+        if (pairs)
+            (key[0] == 'r' ? k->required : k->forbidden)[a * m->p + b] = true;
+        for (size_t j = 0; !pairs && j < m->p; j++)
+            k->forbidden[key[0] == 'r' ? j * m->p + a : a * m->p + j] = true;
+    }
+    return 0;
+}
+
+static int read_knowledge(const char *path, const struct ac_rca_matrix *m,
+                          struct ac_rca_knowledge *k, struct ac_err *err)
+{
+    static const char *const keys[] = {"require", "forbid", "root", "leaf"};
+    struct ac_yaml_doc *d;
+    int rc = ac_yaml_load_file(path, &d, err);
+    if (rc) {
+        if (err)
+            err->code = AC_EINVAL;
+        return AC_EINVAL;
+    }
+    const struct ac_yaml *root = ac_yaml_documents(d) > 0 ? ac_yaml_root(d, 0) : NULL;
+    if (!root || root->kind != AC_YAML_MAP)
+        rc = ac_err_set(err, AC_EINVAL, "%s: expected keys root, leaf, require, forbid", path);
+    for (size_t i = 0; !rc && i < AC_ARRAY_LEN(keys); i++)
+        rc = read_key(m, d, root, keys[i], k, err);
+    for (size_t i = 0; !rc && i < m->p * m->p; i++)
+        if (k->required[i] && k->forbidden[i])
+            rc = ac_err_set(err, AC_EINVAL, "%s: %s to %s is required and forbidden", path,
+                            m->names[i / m->p], m->names[i % m->p]);
+    ac_yaml_destroy(d);
+    return rc;
+}
+
+/* ---- output ---- */
 
 static const char *const fates[] = {"used", "more than half of it is gaps", "constant", "copy"};
 
@@ -115,6 +184,8 @@ int rca_discover_verb(const struct rca_discover_args *a, const struct cli_ctx *c
     if (!a->method || !ac_rca_method_parse(a->method, &method))
         return cli_usage("rca", "--method must be pc, fci, ges, lingam, pcmci or granger, not %s",
                          a->method ? a->method : "missing");
+    if (a->knowledge && method > AC_RCA_GES)
+        return cli_usage("rca", "--knowledge works with pc, fci and ges");
     struct ac_rca_discover_params p = ac_rca_discover_default(method);
     double v;
     if (a->alpha) {
@@ -144,7 +215,15 @@ int rca_discover_verb(const struct rca_discover_args *a, const struct cli_ctx *c
     if (rc)
         return cli_fail("rca", &err);
     int64_t t1 = ac_now_ns();
-    rc = ac_rca_discover(&m, &p, &d, &err);
+    struct ac_rca_knowledge know = {0};
+    if (a->knowledge) {
+        ac_rca_knowledge_init(&know, m.p);
+        p.know = &know;
+        rc = read_knowledge(a->knowledge, &m, &know, &err);
+    }
+    if (!rc)
+        rc = ac_rca_discover(&m, &p, &d, &err);
+    ac_rca_knowledge_fini(&know);
     double seconds = (double)(ac_now_ns() - t1) / 1e9, read_s = (double)(t1 - t0) / 1e9;
     if (!rc && ctx->json) {
         struct ac_buf b;

@@ -21,7 +21,8 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx);
 const struct cli_verb cli_verb_rca = {
     "rca", "find root causes in recorded metrics; score the method on a data set", cmd_rca,
     "usage: aceso rca discover --method pc|fci|ges|lingam|pcmci|granger --data FILE [--alpha A]\n"
-    "                          [--test fisherz|chisq|gsq] [--max-given K] [--lag L]\n"
+    "                          [--test fisherz|chisq|gsq] [--max-given K] [--lag L] [--knowledge "
+    "FILE]\n"
     "       aceso rca synthesise [--docs DIR] [--traces FILE] [--metrics FILE|DIR]\n"
     "                            [--knowledge FILE] [--out FILE]\n"
     "       aceso rca diff OLD NEW\n"
@@ -286,9 +287,10 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
     const char *action = npos > 0 ? argv[1] : "";
     if (ac_streq(action, "localise") && npos == 1)
         return localise(metrics, time, graph, window_s, ctx);
+    synthesise.metrics = metrics;
+    discover.knowledge = synthesise.knowledge;
     if (ac_streq(action, "discover") && npos == 1)
         return rca_discover_verb(&discover, ctx);
-    synthesise.metrics = metrics;
     if (ac_streq(action, "synthesise") && npos == 1)
         return rca_synthesise_verb(&synthesise, ctx);
     if (ac_streq(action, "diff") && npos == 3)
