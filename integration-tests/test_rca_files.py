@@ -70,6 +70,8 @@ def test_graph_from_documents_checked_on_data(docs, tmp_path):
     g = rca("synthesise", "--docs", docs, "--metrics", tmp_path / "m.csv", "--out", tmp_path / "b.json")
     e = [e for e in g["edges"] if (e["from"], e["to"]) == ("cart.lat", "web.lat")][0]
     assert e["state"] == "supported" and e["lag_s"] == 2
+    answer = rca("localise", "--metrics", tmp_path / "m.csv", "--graph", tmp_path / "b.json", "--time", "1700000200")
+    assert isinstance(answer["abstained"], bool)
     changes = rca("diff", tmp_path / "a.json", tmp_path / "b.json")["changes"]
     assert {"change": "node removed", "node": "web.mem"} in changes
     for f, word in (("svg", "<svg"), ("dot", "digraph"), ("graphml", "<graphml"), ("matrix", "# ")):

@@ -8,7 +8,8 @@
 struct rca_bench_options {
     double late_s;
     bool no_graph, no_gaps;
-    bool baseline; /* a simple scorer instead of ours */
+    const char *graph; /* calls from a file instead of the set's own; NULL: these (nezha) */
+    bool baseline;     /* a simple scorer instead of ours */
     enum ac_rca_baseline scorer;
     uint32_t without; /* ablation, see struct ac_rca_params */
     bool unexplained, keep_time;

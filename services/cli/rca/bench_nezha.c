@@ -13,6 +13,7 @@
 #include <aceso/str.h>
 
 #include "rca/bench.h"
+#include "rca/graph.h"
 #include "readers/rca_nezha.h"
 
 #define W_NS      (240 * AC_NS_PER_S)
@@ -126,9 +127,12 @@ static int run_day(const char *dir, const char *day, const struct rca_bench_opti
         ac_xasprintf("%s/rca_data/%s/%s-fault_list.json", dir, day, day);
     int rc = read_faults(list, day, &f, err);
     if (!rc)
-        rc = ac_rca_nezha_load(
-            metrics, &(struct ac_rca_nezha_options){.no_graph = o->no_graph, .no_gaps = o->no_gaps},
-            &c, err);
+        rc = ac_rca_nezha_load(metrics,
+                               &(struct ac_rca_nezha_options){.no_graph = o->no_graph || o->graph,
+                                                              .no_gaps = o->no_gaps},
+                               &c, err);
+    if (!rc && o->graph)
+        rc = rca_load_calls(o->graph, c, err);
     double threshold = rc ? 0 : normal_windows(c, &f, b);
     for (size_t i = 0; !rc && i < f.n; i++) {
         struct ac_rca_params p =

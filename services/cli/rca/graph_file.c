@@ -8,6 +8,7 @@
 #include <aceso/yaml.h>
 
 #include "rca/graph.h"
+#include "readers/rca_dataset.h"
 
 /* "cart.lat" is a measurement when the part behind the last dot is a kind, else a component. */
 static int node_of(struct ac_rca_graph *g, const char *id)
@@ -101,6 +102,28 @@ int rca_graph_load(const char *path, struct ac_rca_graph **ret, struct ac_err *e
     }
     *ret = g;
     return 0;
+}
+
+int rca_load_calls(const char *path, struct ac_rca_case *c, struct ac_err *err)
+{
+    struct ac_rca_graph *g;
+    if (!ac_str_ends(path, ".json"))
+        return ac_rca_edges_load(path, c, err);
+    int rc = rca_graph_load(path, &g, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < g->nedges; i++) {
+        const struct ac_rca_gedge *e = &g->edges[i];
+        if (e->kind != AC_RCA_CALLS || e->confidence < 0.5)
+            continue;
+        int from = ac_rca_component(c, g->nodes[e->from].id);
+        int to = from < 0 ? from : ac_rca_component(c, g->nodes[e->to].id);
+        rc = to < 0 ? to : ac_rca_edge_add(c, from, to, e->nevidence ? e->evidence[0] : "");
+        if (rc)
+            rc = ac_err_set(err, rc, "%s: too many components or calls", path);
+    }
+    ac_rca_graph_destroy(g);
+    return rc;
 }
 
 /* ---- knowledge ---- */

@@ -31,7 +31,7 @@ const struct cli_verb cli_verb_rca = {
     "       aceso rca bench --dataset sockshop|petshop|nezha|causal-learn|bnlearn DIR [--late-s S] "
     "[--no-graph]\n"
     "                       [--no-edge-latency] [--scorer recipe|nsigma|baro|correlation]\n"
-    "                       [--without PARTS]\n\n"
+    "                       [--without PARTS] [--graph FILE]\n\n"
     "  --data FILE     a row a sample, a column a variable; commas, tabs or blanks\n"
     "  --alpha A       level of the tests (default 0.05; over time 0.01)\n"
     "  --test NAME     fisherz for numbers, chisq or gsq for classes (ges: BIC or BDeu)\n"
@@ -44,7 +44,9 @@ const struct cli_verb cli_verb_rca = {
     "                  normal.csv and anomalous.csv\n"
     "  --time T        when the incident began: Unix seconds or RFC 3339; found when absent\n"
     "  --window-s S    length of the incident in seconds (default 300)\n"
-    "  --graph FILE    CSV: caller,callee[,evidence], or an adjacency matrix\n"
+    "  --graph FILE    CSV: caller,callee[,evidence], an adjacency matrix, or a graph (.json) of "
+    "synthesise;\n"
+    "                  bench on nezha: instead of the calls of the data set\n"
     "  --dataset NAME  sockshop: DIR/<service>-<fault>/<repetition>/{normal,anomalous}.csv\n"
     "                  petshop: DIR/<scenario>/{graph.csv,noissue,train,test}\n"
     "                  nezha: DIR/rca_data/<day>/{metric,<day>-fault_list.json}\n"
@@ -79,7 +81,7 @@ static int load(const char *metrics, const char *graph, struct ac_rca_case **ret
 {
     int rc = rca_load_case(metrics, ret, ret_t0_ns, err);
     if (!rc && graph)
-        rc = ac_rca_edges_load(graph, *ret, err);
+        rc = rca_load_calls(graph, *ret, err);
     return rc;
 }
 
@@ -308,6 +310,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         if (o.baseline && !ac_rca_baseline_parse(scorer, &o.scorer))
             return cli_usage("rca", "--scorer must be recipe, nsigma, baro or correlation, not %s",
                              scorer);
+        o.graph = graph;
         if (!parse_without(without, &o))
             return cli_usage("rca",
                              "--without %s: expected kinds (cpu, lat, gap, ...), explained, "
