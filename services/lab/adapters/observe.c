@@ -190,14 +190,35 @@ static void take_actions(struct lab_run *r, const Aceso__V1__Incident *inc)
     }
 }
 
-int lab_observe_agent(struct lab_run *r, struct ac_err *err)
+static int list_incidents(struct lab_run *r, ProtobufCMessage **ret, struct ac_err *err)
 {
     Aceso__V1__ListIncidentsRequest q = ACESO__V1__LIST_INCIDENTS_REQUEST__INIT;
-    ac_cleanup(lab_message_p) ProtobufCMessage *reply = NULL;
     q.namespace_ = r->s.ns;
     q.limit = INCIDENTS_READ;
-    int rc = lab_ask(r->lab->responder, "/aceso.v1.Incidents/List", &q,
-                     &aceso__v1__list_incidents_response__descriptor, &reply, err);
+    return lab_ask(r->lab->responder, "/aceso.v1.Incidents/List", &q,
+                   &aceso__v1__list_incidents_response__descriptor, ret, err);
+}
+
+int lab_note_false_alarms(struct lab_run *r, struct ac_err *err)
+{
+    ac_cleanup(lab_message_p) ProtobufCMessage *reply = NULL;
+    int rc = list_incidents(r, &reply, err);
+    if (rc != 0)
+        return rc;
+    const Aceso__V1__ListIncidentsResponse *l = (const void *)reply;
+    for (size_t i = 0; i < l->n_incidents; i++) {
+        const Aceso__V1__Incident *inc = l->incidents[i];
+        const Aceso__V1__Alert *a = inc->n_alerts ? inc->alerts[0] : NULL;
+        lab_note(r, "false alarm", "before the fault: %s: %s", a ? a->rule : "incident",
+                 a ? a->reason : inc->summary);
+    }
+    return 0;
+}
+
+int lab_observe_agent(struct lab_run *r, struct ac_err *err)
+{
+    ac_cleanup(lab_message_p) ProtobufCMessage *reply = NULL;
+    int rc = list_incidents(r, &reply, err);
     if (rc != 0)
         return rc;
     const Aceso__V1__ListIncidentsResponse *l = (const void *)reply;

@@ -43,6 +43,9 @@ int lab_set_policy(struct lab_run *r, bool act, struct ac_err *err) AC_MUST_USE;
 /** Reads the namespace's incidents and moves what was seen into r->s; notes what is new. */
 int lab_observe_agent(struct lab_run *r, struct ac_err *err) AC_MUST_USE;
 
+/** Notes the incidents that there are although nothing is broken yet. */
+int lab_note_false_alarms(struct lab_run *r, struct ac_err *err) AC_MUST_USE;
+
 /* ---- learn.c ---- */
 /** Trains rules on the healthy telemetry and waits until the detector has them. */
 int lab_learn(struct lab_run *r, int64_t from_ns, int64_t to_ns, struct ac_err *err) AC_MUST_USE;
