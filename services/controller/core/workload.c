@@ -8,7 +8,7 @@
 #include <aceso/str.h>
 
 #define MINUTE   (60 * AC_NS_PER_S)
-#define DAY      (24 * 60 * MINUTE)
+#define DAY      (1440 * MINUTE)
 #define WORKHORS "resnet50_v2"
 
 static int same_model(const char *model, uint32_t n, const struct costs *c, struct workload *w,
@@ -259,8 +259,8 @@ int64_t serving_workload_objective_ns(const struct workload_class *c, int64_t no
 {
     if (c->objective_grows == 0)
         return c->objective_ns;
-    double steps = (double)(now / c->objective_every_ns);
-    return (int64_t)((double)c->objective_ns * pow(c->objective_grows, steps));
+    int64_t steps = now / c->objective_every_ns; /* whole ones */
+    return (int64_t)((double)c->objective_ns * pow(c->objective_grows, (double)steps));
 }
 
 static int64_t later(int64_t now, double seconds)
@@ -272,8 +272,10 @@ int64_t serving_workload_next_ns(const struct workload *w, struct workload_funct
                                  struct ac_rng *rng)
 {
     double rate = f->rate;
-    if (w->load_grows > 0)
-        rate *= pow(w->load_grows, (double)(now / w->load_every_ns));
+    if (w->load_grows > 0) {
+        int64_t steps = now / w->load_every_ns; /* whole ones */
+        rate *= pow(w->load_grows, (double)steps);
+    }
     if (f->kind == WORKLOAD_TIMER) {
         int64_t turn = now < f->phase_ns ? 0 : (now - f->phase_ns) / f->period_ns + 1;
         return AC_MAX(f->phase_ns + turn * f->period_ns +

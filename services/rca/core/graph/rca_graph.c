@@ -112,7 +112,7 @@ static void edge_key(char *key, size_t size, int from, int to, enum ac_rca_edge_
         from = to;
         to = t;
     }
-    snprintf(key, size, "%d>%d:%d", from, to, (int)kind);
+    (void)snprintf(key, size, "%d>%d:%d", from, to, (int)kind);
 }
 
 int ac_rca_graph_edge_find(const struct ac_rca_graph *g, int from, int to,
@@ -182,7 +182,7 @@ void ac_rca_graph_marginalise(struct ac_rca_graph *g, int node)
 {
     size_t n = g->nedges;
     char text[256];
-    snprintf(text, sizeof(text), "through %s, which is not measured", g->nodes[node].id);
+    (void)snprintf(text, sizeof(text), "through %s, which is not measured", g->nodes[node].id);
     for (size_t i = 0; i < n; i++) {
         const struct ac_rca_gedge a = g->edges[i];
         if (a.kind != AC_RCA_CAUSES || (a.to != node && a.from != node))

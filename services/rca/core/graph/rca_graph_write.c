@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <aceso/base.h>
+#include <aceso/str.h>
 
 static void put_edge_json(const struct ac_rca_graph *g, const struct ac_rca_gedge *e,
                           struct ac_buf *out)
@@ -207,7 +208,7 @@ static void put_in_place(const struct ac_rca_graph *g, struct place *at, int *re
         at[i] = (struct place){20 + l * COLUMN_W, 20 + height[l]};
         height[l] += BOX_H + 4;
         for (size_t k = 0; n->kind == AC_RCA_OTHER && k < g->nnodes; k++) {
-            if (g->nodes[k].kind == AC_RCA_OTHER || strcmp(g->nodes[k].component, n->component))
+            if (g->nodes[k].kind == AC_RCA_OTHER || !ac_streq(g->nodes[k].component, n->component))
                 continue;
             at[k] = (struct place){32 + l * COLUMN_W, 20 + height[l]};
             height[l] += BOX_H + 4;

@@ -21,7 +21,7 @@ const struct ac_rca_typed_edge *ac_rca_library(size_t *ret_n)
 static int measured(const struct ac_rca_graph *g, int component, enum ac_rca_kind kind)
 {
     char id[600];
-    snprintf(id, sizeof(id), "%s.%s", g->nodes[component].component, ac_rca_kind_name(kind));
+    (void)snprintf(id, sizeof(id), "%s.%s", g->nodes[component].component, ac_rca_kind_name(kind));
     return ac_rca_graph_find(g, id);
 }
 
@@ -30,7 +30,7 @@ static int put(struct ac_rca_graph *g, int from, int to, const struct ac_rca_typ
 {
     char text[512];
     double confidence = t->confidence * (call ? call->confidence : 1.0);
-    snprintf(text, sizeof(text), "library: %s", t->why);
+    (void)snprintf(text, sizeof(text), "library: %s", t->why);
     int e = ac_rca_graph_edge(g, from, to, AC_RCA_CAUSES, confidence, text);
     if (e < 0)
         return e;

@@ -248,10 +248,10 @@ static void say(struct check *k, int edge, const struct finding *f, const char *
     char text[200];
     struct ac_rca_gedge *e = &k->g->edges[edge];
     double confidence = e->confidence;
-    snprintf(text, sizeof(text),
-             "data: %s; partial correlation %.2f at lag %.3g s, p %.2g, "
-             "effective samples %.0f",
-             verdict, f->r, (double)f->lag * (double)k->step_ns / 1e9, f->p, f->n_eff);
+    (void)snprintf(text, sizeof(text),
+                   "data: %s; partial correlation %.2f at lag %.3g s, p %.2g, "
+                   "effective samples %.0f",
+                   verdict, f->r, (double)f->lag * (double)k->step_ns / 1e9, f->p, f->n_eff);
     (void)ac_rca_graph_edge(k->g, e->from, e->to, e->kind, 0.0, text);
     k->g->edges[edge].confidence = confidence;
 }

@@ -181,7 +181,7 @@ static int parse_probability(struct parser *q)
     int rc = need(q, "("), at = rc ? -1 : find(&q->b, q->token);
     if (rc)
         return rc;
-    if (at < 0 || q->b.v[at].table)
+    if (at < 0 || !q->b.v || q->b.v[at].table)
         return complain(q, "a variable without a table");
     struct ac_rca_bif_variable *v = &q->b.v[at];
     next(q);
