@@ -1,6 +1,7 @@
 /* Operators with memory: sums over windows, order statistics, seasons, truth over time.
  * What a window holds is read from the history of the argument's column; scalars keep the rest.
- * Sums are taken afresh from the window every w points, so that no error grows with time. */
+ * Sums are taken afresh from the window every w points, so that no error grows with time, and when
+ * the window has become constant; counts of signs keep rounding from turning a sum's sign. */
 #include "rules_impl.h"
 
 #include <math.h>
@@ -16,7 +17,13 @@ static inline bool known(double v)
     return v == v;
 }
 
-/* ---- sums: scalars ref, s1, s2, st, count, since ---- */
+/* Into the side of 0 that the values are on: traffic that is never negative has no mean below 0. */
+static inline double on_side(double v, double negative, double positive)
+{
+    return (v < 0 && negative == 0) || (v > 0 && positive == 0) ? 0 : v;
+}
+
+/* ---- sums: about a reference, and what is known of the values exactly ---- */
 
 enum {
     S_REF,
@@ -26,6 +33,9 @@ enum {
     S_TT,
     S_TY,
     S_COUNT,
+    S_NEGATIVE, /* known values below 0, above 0 */
+    S_POSITIVE,
+    S_RUN, /* points in a row that are equal, the last one among them */
     S_SINCE,
     S_SUMS
 };
@@ -33,7 +43,7 @@ enum {
 /* Sums of the window that ends at a[0], about a reference inside it. */
 static void sums_fresh(double *s, const double *a, uint32_t w)
 {
-    double lo = INFINITY, hi = -INFINITY, sum = 0, n = 0;
+    double lo = INFINITY, hi = -INFINITY, sum = 0, n = 0, run = s[S_RUN];
     for (uint32_t k = 0; k < w; k++) {
         double v = *(a - k);
         if (!known(v))
@@ -44,6 +54,7 @@ static void sums_fresh(double *s, const double *a, uint32_t w)
         n++;
     }
     memset(s, 0, S_SUMS * sizeof *s);
+    s[S_RUN] = run;
     s[S_REF] = n == 0 ? 0 : lo == hi ? lo : rule_canon(sum / n);
     if (!known(s[S_REF]))
         s[S_REF] = lo;
@@ -58,6 +69,8 @@ static void sums_fresh(double *s, const double *a, uint32_t w)
         s[S_TT] += t * t;
         s[S_TY] += t * d;
         s[S_COUNT]++;
+        s[S_NEGATIVE] += v < 0;
+        s[S_POSITIVE] += v > 0;
     }
 }
 
@@ -68,9 +81,9 @@ static double sums_read(const double *s, enum node_op op, uint32_t w)
     if (n < half)
         return NAN_;
     if (op == N_SUM)
-        return rule_canon(s[S_REF] * n + s[S_1]);
+        return on_side(rule_canon(s[S_REF] * n + s[S_1]), s[S_NEGATIVE], s[S_POSITIVE]);
     if (op == N_MEAN)
-        return rule_canon(s[S_REF] + s[S_1] / n);
+        return on_side(rule_canon(s[S_REF] + s[S_1] / n), s[S_NEGATIVE], s[S_POSITIVE]);
     if (n < 2)
         return NAN_;
     if (op == N_STD) {
@@ -81,6 +94,25 @@ static double sums_read(const double *s, enum node_op op, uint32_t w)
     return rule_canon((s[S_TY] - s[S_T] * s[S_1] / n) / tt);
 }
 
+/* One value enters or leaves (by = 1 or -1) at time t. */
+static inline void sums_move(double *z, enum node_op op, double v, double t, double by)
+{
+    if (!known(v))
+        return;
+    double d = v - z[S_REF];
+    z[S_1] += by * d;
+    z[S_COUNT] += by;
+    z[S_NEGATIVE] += v < 0 ? by : 0;
+    z[S_POSITIVE] += v > 0 ? by : 0;
+    if (op == N_STD)
+        z[S_2] += by * (d * d);
+    if (op == N_SLOPE) {
+        z[S_T] += by * t;
+        z[S_TT] += by * (t * t);
+        z[S_TY] += by * (t * d);
+    }
+}
+
 static void sums(const struct step *s)
 {
     double z[S_SUMS];
@@ -88,32 +120,15 @@ static void sums(const struct step *s)
     const double *a = s->a[0];
     uint32_t w = s->node->w;
     enum node_op op = s->node->op;
-    bool squares = op == N_STD, line = op == N_SLOPE;
     double every = w < 32 ? 32 : w;
     for (size_t i = 0; i < s->n; i++) {
-        if (z[S_SINCE] >= every || (z[S_COUNT] == 0 && known(a[i]))) {
+        double in = a[i], out = *(a + i - w), t = z[S_SINCE];
+        z[S_RUN] = in == *(a + i - 1) ? z[S_RUN] + 1 : known(in);
+        if (t >= every || (z[S_COUNT] == 0 && known(in)) || z[S_RUN] == w) {
             sums_fresh(z, a + i, w);
         } else {
-            double in = a[i], out = *(a + i - w), t = (double)w + z[S_SINCE];
-            if (known(in)) {
-                double d = in - z[S_REF];
-                z[S_1] += d;
-                z[S_COUNT]++;
-                if (squares)
-                    z[S_2] += d * d;
-                if (line)
-                    z[S_T] += t, z[S_TT] += t * t, z[S_TY] += t * d;
-            }
-            if (known(out)) {
-                double d = out - z[S_REF];
-                t -= (double)w;
-                z[S_1] -= d;
-                z[S_COUNT]--;
-                if (squares)
-                    z[S_2] -= d * d;
-                if (line)
-                    z[S_T] -= t, z[S_TT] -= t * t, z[S_TY] -= t * d;
-            }
+            sums_move(z, op, in, t + (double)w, 1);
+            sums_move(z, op, out, t, -1);
             z[S_SINCE]++;
         }
         s->out[i] = sums_read(z, op, w);
@@ -179,17 +194,31 @@ static void extreme(const struct step *s)
 
 /* ---- seasons: the same phase of the last m seasons ---- */
 
+enum {
+    M_SUM,
+    M_COUNT,
+    M_NEGATIVE,
+    M_POSITIVE,
+    M_SINCE,
+    M_SUMS
+};
+
+static inline void season_move(double *z, double v, double by)
+{
+    if (!known(v))
+        return;
+    z[M_SUM] += by * v;
+    z[M_COUNT] += by;
+    z[M_NEGATIVE] += v < 0 ? by : 0;
+    z[M_POSITIVE] += v > 0 ? by : 0;
+}
+
 static void season_sums_fresh(double *z, const double *a, const struct node *n)
 {
-    z[0] = z[1] = z[2] = 0;
+    memset(z, 0, M_SUMS * sizeof *z);
     for (uint32_t d = n->m; d >= 1; d--) {
-        for (uint32_t k = 0; k <= 2 * n->h; k++) {
-            double v = *(a - (size_t)d * n->w - n->h + k);
-            if (known(v)) {
-                z[0] += v;
-                z[1]++;
-            }
-        }
+        for (uint32_t k = 0; k <= 2 * n->h; k++)
+            season_move(z, *(a - (size_t)d * n->w - n->h + k), 1);
     }
 }
 
@@ -201,19 +230,17 @@ static void season_mean(const struct step *s)
     every = every < 32 ? 32 : every;
     for (size_t i = 0; i < s->n; i++) {
         const double *a = s->a[0] + i;
-        if (z[2] >= every) {
+        if (z[M_SINCE] >= every) {
             season_sums_fresh(z, a, n);
         } else {
             for (uint32_t d = n->m; d >= 1; d--) {
-                double in = *(a - (size_t)d * n->w + n->h);
-                double out = *(a - (size_t)d * n->w - n->h - 1);
-                z[0] += known(in) ? in : 0;
-                z[0] -= known(out) ? out : 0;
-                z[1] += (known(in) ? 1 : 0) - (known(out) ? 1 : 0);
+                season_move(z, *(a - (size_t)d * n->w + n->h), 1);
+                season_move(z, *(a - (size_t)d * n->w - n->h - 1), -1);
             }
-            z[2]++;
+            z[M_SINCE]++;
         }
-        s->out[i] = z[1] >= n->h + 1 ? rule_canon(z[0] / z[1]) : NAN_;
+        double mean = on_side(rule_canon(z[M_SUM] / z[M_COUNT]), z[M_NEGATIVE], z[M_POSITIVE]);
+        s->out[i] = z[M_COUNT] >= n->h + 1 ? mean : NAN_;
     }
 }
 
@@ -385,7 +412,7 @@ uint32_t node_scalars(const struct node *n)
     case N_SLOPE:
         return S_SUMS;
     case N_SEASON_MEAN:
-        return 3;
+        return M_SUMS;
     case N_ENVELOPE:
         return E_RING + n->m;
     case N_MIN:
@@ -409,7 +436,7 @@ void kernel_reset(const struct node *n, struct col *c)
     if (n->op >= N_SUM && n->op <= N_SLOPE)
         c->scalars[S_SINCE] = LONG_AGO;
     if (n->op == N_SEASON_MEAN)
-        c->scalars[2] = LONG_AGO;
+        c->scalars[M_SINCE] = LONG_AGO;
     if (n->op == N_EWMA)
         c->scalars[0] = NAN_;
     if (n->op == N_ENVELOPE) {
@@ -420,6 +447,13 @@ void kernel_reset(const struct node *n, struct col *c)
     if (c->os)
         ac_ostat_clear(c->os);
     c->dq.head = c->dq.len = 0;
+}
+
+static void count_signs(double v, double *known_ones, double *negative, double *positive)
+{
+    *known_ones += known(v);
+    *negative += v < 0;
+    *positive += v > 0;
 }
 
 /* Counts are taken from the history again and the rest is brought into its range: whatever the
@@ -442,20 +476,21 @@ static void rebuild_scalars(const struct step *s)
     case N_MEAN:
     case N_STD:
     case N_SLOPE:
-        for (uint32_t k = 0; k < n->w; k++)
-            count += known(*(a - k));
-        z[S_COUNT] = count;
         for (int k = 0; k < S_SUMS; k++)
             z[k] = known(z[k]) ? z[k] : 0;
+        z[S_COUNT] = z[S_NEGATIVE] = z[S_POSITIVE] = 0;
+        for (uint32_t k = 0; k < n->w; k++)
+            count_signs(*(a - k), &z[S_COUNT], &z[S_NEGATIVE], &z[S_POSITIVE]);
         break;
     case N_SEASON_MEAN:
+        z[M_SUM] = known(z[M_SUM]) ? z[M_SUM] : 0;
+        z[M_COUNT] = z[M_NEGATIVE] = z[M_POSITIVE] = 0;
+        z[M_SINCE] = known(z[M_SINCE]) ? z[M_SINCE] : 0;
         for (uint32_t d = 1; d <= n->m; d++) {
             for (uint32_t k = 0; k <= 2 * n->h; k++)
-                count += known(*(a - (size_t)d * n->w - n->h + k));
+                count_signs(*(a - (size_t)d * n->w - n->h + k), &z[M_COUNT], &z[M_NEGATIVE],
+                            &z[M_POSITIVE]);
         }
-        z[0] = known(z[0]) ? z[0] : 0;
-        z[1] = count;
-        z[2] = known(z[2]) ? z[2] : 0;
         break;
     case N_ENVELOPE:
         z[E_DONE] = z[E_DONE] >= 0 && z[E_DONE] < n->m ? floor(z[E_DONE]) : 0;

@@ -249,6 +249,72 @@ static void windows_agree_with_their_definitions(void **st)
     free(out);
 }
 
+/* What rounding must not do, however long a series runs: turn the sign of a sum, or leave a rest of
+ * values that are gone in a window that is constant. */
+static void sums_keep_their_side(void **st)
+{
+    (void)st;
+    enum {
+        LEN = 20000
+    };
+    static const size_t widths[] = {1, 3, 10, 60, 301};
+    static const char *const names[] = {"sum", "mean", "std", "season"};
+    double *v = malloc(LEN * sizeof *v), *out[AC_ARRAY_LEN(names)];
+    for (size_t k = 0; k < AC_ARRAY_LEN(names); k++)
+        out[k] = malloc(LEN * sizeof *out[k]);
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct ac_rng r;
+        ac_rng_seed(&r, seed);
+        double sign = seed % 2 ? 1 : -1, held = 0;
+        size_t left = 0;
+        for (size_t i = 0; i < LEN; i++) { /* bursts of many sizes, then a constant for a while */
+            if (left)
+                left--;
+            else if (ac_rng_below(&r, 200) == 0)
+                left = ac_rng_below(&r, 900), held = ac_rng_below(&r, 2) ? 0 : 0.1;
+            v[i] = sign * (left ? held : exp(6 * ac_rng_normal(&r)));
+        }
+        for (size_t k = 0; k < AC_ARRAY_LEN(widths); k++) {
+            size_t w = widths[k], same = 1;
+            char text[300];
+            (void)snprintf(text, sizeof text,
+                           "language 1 rule \"a\" { let sum = sum(value, %zu) let mean = "
+                           "mean(value, %zu) let std = std(value, %zu) let season = "
+                           "season_mean(value, 10, %zu, 2) when sum > 0 }",
+                           w, w, w, AC_MIN(w, 30u));
+            struct ac_ruleset *s = NULL;
+            assert_int_equal(ac_ruleset_parse(text, strlen(text), &s, NULL), 0);
+            const struct ac_rule *rule = ac_ruleset_get(s, 0);
+            struct ac_plan *p = NULL;
+            assert_int_equal(ac_plan_create(&rule, 1, AC_PLAN_ALL_TERMS, &p, NULL), 0);
+            struct ac_eval *e = ac_eval_create(p, 512);
+            struct ac_eval_batch b = {.values = v,
+                                      .n = LEN,
+                                      .n_terms = AC_ARRAY_LEN(names),
+                                      .term_names = names,
+                                      .terms = out};
+            ac_eval_run(e, &b);
+            for (size_t i = 0; i < LEN; i++) {
+                same = i && v[i] == v[i - 1] ? same + 1 : 1;
+                bool side =
+                    !(sign * out[0][i] < 0) && !(sign * out[1][i] < 0) && !(sign * out[3][i] < 0);
+                bool constant = same < w || (out[1][i] == v[i] && (w < 2 || out[2][i] == 0));
+                if (!side || !constant)
+                    fail_msg("seed %llu, %zu points, point %zu, a run of %zu of %g: sum %g mean "
+                             "%.17g std %g season %g",
+                             (unsigned long long)seed, w, i, same, v[i], out[0][i], out[1][i],
+                             out[2][i], out[3][i]);
+            }
+            ac_eval_destroy(e);
+            ac_plan_destroy(p);
+            ac_ruleset_destroy(s);
+        }
+    }
+    free(v);
+    for (size_t k = 0; k < AC_ARRAY_LEN(names); k++)
+        free(out[k]);
+}
+
 static void state_moves_to_a_rule_with_another_threshold(void **st)
 {
     (void)st;
@@ -292,6 +358,7 @@ int main(void)
         cmocka_unit_test(printing_is_a_fixed_point),
         cmocka_unit_test(batch_is_stream),
         cmocka_unit_test(windows_agree_with_their_definitions),
+        cmocka_unit_test(sums_keep_their_side),
         cmocka_unit_test(state_moves_to_a_rule_with_another_threshold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
