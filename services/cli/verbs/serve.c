@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <aceso/base.h>
 #include <aceso/file.h>
@@ -45,6 +46,16 @@ struct sim_args {
     const char *models, *gpus, *workload, *slo, *policy, *seed, *seconds, *jitter;
 };
 
+static int64_t thread_cpu_ns(void *self)
+{
+    (void)self;
+    struct timespec t;
+    AC_ASSERT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
+    return (int64_t)t.tv_sec * AC_NS_PER_S + t.tv_nsec;
+}
+
+static const struct ac_clock thread_cpu_clock = {.now_ns = thread_cpu_ns};
+
 static int sim_config(const struct sim_args *a, struct sim_config *c, double *slo, double *seconds)
 {
     double gpus = 0, jitter = 0, seed = 1;
@@ -70,6 +81,7 @@ static int sim_config(const struct sim_args *a, struct sim_config *c, double *sl
     c->jitter_mean_ns = (int64_t)(jitter * 1e6);
     c->sched.learn = jitter > 0;
     c->timer = &ac_clock_real;
+    c->cpu = &thread_cpu_clock;
     return 0;
 }
 
@@ -80,17 +92,18 @@ static void print_sim(const struct sim_stats *s, bool json)
         json ? "{\"requests\": %lu, \"goodput_rps\": %.3f, \"attainment\": %.6f, \"p50_ms\": %.3f, "
                "\"p99_ms\": %.3f, \"p9999_ms\": %.3f, \"cold_starts\": %lu, \"rejected\": %lu, "
                "\"scheduler_ns_per_request\": %.1f, \"mean_batch\": %.3f, \"busy\": %.4f, "
-               "\"loads\": %lu}\n"
+               "\"loads\": %lu, \"digest\": \"%016lx\"}\n"
              : "%lu requests, %.1f r/s on time, attainment %.4f, p50 %.2f ms, p99 %.2f ms, p99.99 "
                "%.2f ms, "
                "%lu cold starts, %lu rejected, scheduler %.0f ns a request, mean batch %.2f, "
                "devices "
-               "busy %.3f, %lu loads\n";
+               "busy %.3f, %lu loads, digest %016lx\n";
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     printf(fmt, (unsigned long)s->requests, s->goodput_rps, s->attainment, s->p50_ms, s->p99_ms,
            s->p9999_ms, (unsigned long)s->cold_starts, (unsigned long)rejected,
-           s->policy_ns_per_request, s->mean_batch, s->busy, (unsigned long)s->loads);
+           s->policy_ns_per_request, s->mean_batch, s->busy, (unsigned long)s->loads,
+           (unsigned long)s->digest);
 #pragma GCC diagnostic pop
 }
 

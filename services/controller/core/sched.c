@@ -248,7 +248,6 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
     sched_decayed_add(&m->fast, now, 1e9, 1);
     sched_decayed_add(&m->slow, now, 300e9, 1);
     sched_decayed_add(&c->arrivals, now, 0.5e9, 1);
-    m->last_arrival = now;
     s->arrivals_since_tick++;
     c->since_look++;
     if (s->tick_at == POLICY_NEVER)

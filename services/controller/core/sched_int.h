@@ -44,24 +44,24 @@ struct timer {
 };
 
 struct model {
+    /* First what the clock hand and the search for victims read of many models in a row. */
+    uint64_t able, loaded, loading; /* by device of the cell */
+    struct decayed fast, slow;      /* arrivals, tau 1 s and 300 s */
     struct policy_cost cost;
+    uint8_t smallest; /* index of the smallest compiled batch */
+    uint8_t load_failures;
+    bool cold_listed, at_risk, retired;
     int64_t eh[POLICY_BATCHES + 1];      /* exec with margin; 0: not compiled; last: for ever */
     int64_t best[POLICY_MAX_BATCH + 1];  /* least device time for n rows */
     uint8_t first[POLICY_MAX_BATCH + 1]; /* and the index of the batch to start with */
-    uint64_t able, loaded, loading;      /* by device of the cell */
     uint32_t head, tail, queued, rows;   /* waiting requests by deadline; their rows */
     uint32_t inflight;                   /* INFER actions under way */
     uint32_t record;                     /* place among the cell's active records, or NIL */
     uint32_t cell;
     uint64_t share_mask; /* devices whose backlog carries share */
     int64_t share;
-    int64_t eta;               /* when the earliest load under way ends */
-    struct decayed fast, slow; /* arrivals, tau 1 s and 300 s */
-    int64_t last_arrival;
+    int64_t eta;        /* when the earliest load under way ends */
     struct timer timer; /* when the first waiting request is lost */
-    uint8_t smallest;   /* index of the smallest compiled batch */
-    uint8_t load_failures;
-    bool cold_listed, at_risk, retired;
 };
 
 /* What Pick scans: one cache line a model with waiting requests. */

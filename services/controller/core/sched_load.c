@@ -1,6 +1,8 @@
 /* What is brought into device memory, where, and what has to leave for it. */
 #include "sched_int.h"
 
+#include <math.h>
+
 void sched_resident_remove(struct sched *s, uint32_t device, uint32_t at)
 {
     struct device *d = &s->devices[device];
@@ -25,14 +27,42 @@ static void cold_drop(struct sched *s, struct cell *c, uint32_t at)
     c->cold[at] = c->cold[--c->n_cold];
 }
 
+/* No model that was ever asked for has a lower rate than this. */
+static double rate_floor(const struct model *m, int64_t now)
+{
+    return m->slow.at ? 0.3 / ((double)(now - m->slow.at) * 1e-9 + 1) : 0;
+}
+
+/* At most exp(x), x >= 0, for a fraction of its price; the last factor covers rounding. */
+static double growth_bound(double x)
+{
+    return (1 + x * (1 + x * (1.0 / 2) * (1 + x * (1.0 / 3)))) * (1 - 1e-9);
+}
+
+/* No model has a higher rate than this. */
+static double rate_bound(const struct model *m, int64_t now)
+{
+    double age = (double)AC_MAX(now - m->slow.at, 0);
+    double slow = m->slow.value / (300 * growth_bound(age * (1 / 300e9)));
+    double fast = m->fast.value / (2 * growth_bound(age * (1 / 1e9)));
+    return AC_MAX(AC_MAX(slow, fast), rate_floor(m, now));
+}
+
+/* The larger of r and a faded count over its period; the exponential only where it can matter. */
+static inline double rate_max(double r, const struct decayed *d, int64_t now, double tau_ns,
+                              double per)
+{
+    double age = (double)AC_MAX(now - d->at, 0);
+    if (d->value <= r * per * growth_bound(age / tau_ns))
+        return r;
+    return AC_MAX(r, sched_decayed_get(d, now, tau_ns) / per);
+}
+
 /* Requests a second that a copy is expected to serve. */
 static double rate_of(const struct model *m, int64_t now)
 {
-    double age = (double)(now - m->last_arrival) * 1e-9;
-    double slow = sched_decayed_get(&m->slow, now, 300e9) / 300;
-    double fast = sched_decayed_get(&m->fast, now, 1e9) / 2;
-    double r = AC_MAX(slow, fast);
-    return m->slow.at ? AC_MAX(r, 0.3 / (age + 1)) : r;
+    double r = rate_max(rate_floor(m, now), &m->slow, now, 300e9, 300);
+    return rate_max(r, &m->fast, now, 1e9, 2);
 }
 
 /* What a copy is worth a page: the last one saves loads, a further one saves waiting. */
@@ -44,11 +74,14 @@ static double value_of(const struct model *m, uint32_t copies, double rate)
     return v / m->cost.pages;
 }
 
-static double copy_value(const struct model *m, int64_t now)
+/* What a copy is worth; where that is surely not below enough, anything from there on. */
+static double copy_value(const struct model *m, int64_t now, double enough)
 {
     if (m->retired || m->smallest == POLICY_BATCHES)
         return 0;
-    return value_of(m, (uint32_t)__builtin_popcountll(m->loaded), rate_of(m, now));
+    uint32_t copies = (uint32_t)__builtin_popcountll(m->loaded);
+    double least = value_of(m, copies, rate_floor(m, now));
+    return least >= enough ? least : value_of(m, copies, rate_of(m, now));
 }
 
 /* Work in flight on this device pins the model there; so does being the only copy of a waiting one.
@@ -81,7 +114,7 @@ static uint32_t victim(struct sched *s, int64_t now, const struct device *d, dou
             at = (at + 1) % d->n_resident;
         if (pinned(s, d, d->resident[at]))
             continue;
-        double v = copy_value(&s->models[d->resident[at]], now);
+        double v = copy_value(&s->models[d->resident[at]], now, best == NIL ? INFINITY : least);
         if (best == NIL || v < least) {
             best = at;
             least = v;
@@ -288,7 +321,10 @@ void sched_loads_tick(struct sched *s, int64_t now, uint32_t cell)
         uint64_t here = m->loaded | m->loading;
         if (m->smallest == POLICY_BATCHES || (m->able & c->up & ~here) == 0 || m->slow.at == 0)
             continue;
-        double v = value_of(m, (uint32_t)__builtin_popcountll(here) + 1, rate_of(m, now));
+        uint32_t copies = (uint32_t)__builtin_popcountll(here) + 1;
+        if (best != NIL && value_of(m, copies, rate_bound(m, now)) <= best_value)
+            continue;
+        double v = value_of(m, copies, rate_of(m, now));
         if (best == NIL || v > best_value) {
             best = c->models[c->hand];
             best_value = v;

@@ -74,9 +74,10 @@ static bool candidate(const struct sched *s, const struct record *rec, int64_t f
     return found;
 }
 
-static bool is_shedding(const struct sched *s, const struct cell *c, int64_t now)
+static bool is_shedding(const struct cell *c, int64_t now)
 {
-    (void)s;
+    if (c->drops.value <= 0)
+        return false;
     double drops = sched_decayed_get(&c->drops, now, 0.5e9);
     return drops > 0.02 * sched_decayed_get(&c->arrivals, now, 0.5e9);
 }
@@ -85,7 +86,7 @@ static bool choose(struct sched *s, int64_t now, const struct cell *c, const str
                    int64_t fh, struct choice *ret_c)
 {
     uint64_t bit = 1ull << d->bit;
-    bool shedding = is_shedding(s, c, now), found = false, found_urgent = false;
+    bool shedding = c->n_records && is_shedding(c, now), found = false, found_urgent = false;
     for (uint32_t i = 0; i < c->n_records; i++) {
         const struct record *rec = &c->records[i];
         if (!(rec->mask & bit) || rec->llast < fh)
@@ -174,12 +175,18 @@ void sched_pick_for(struct sched *s, int64_t now, uint32_t model)
     const struct cell *c = &s->cells[m->cell];
     uint32_t best = NIL;
     double best_score = 0;
-    for (uint64_t k = m->loaded & c->up; k; k &= k - 1) {
+    uint64_t copies = m->loaded & c->up;
+    bool several = (copies & (copies - 1)) != 0;
+    for (uint64_t k = copies; k; k &= k - 1) {
         uint32_t id = c->devices[__builtin_ctzll(k)];
         const struct device *d = &s->devices[id];
         int64_t f = sched_device_free(s, d, now);
         if (f > now + s->learnt.horizon_ns)
             continue;
+        if (!several) {
+            best = id;
+            break;
+        }
         double score = sched_decayed_get(&d->util, now, 1e9) + (d->n_infers ? 1e6 : 0);
         if (best == NIL || score < best_score) {
             best = id;

@@ -21,6 +21,8 @@ struct sim_config {
     double straggler_share, straggler_factor;
     int64_t crash_at_ns, crash_for_ns; /* device 0 dies and comes back; 0: never */
     const struct ac_clock *timer;      /* measures the policy's own time; NULL: not measured */
+    const struct ac_clock *cpu; /* processor time of this thread: with it, time in which the thread
+                                   did not run is no cost of the policy; NULL: it is */
 };
 
 #define SIM_CONFIG_INIT                                                                            \

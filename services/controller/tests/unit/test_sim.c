@@ -214,6 +214,44 @@ static void test_a_skewed_trace(void **state)
     assert_true(st.goodput_rps >= 790); /* of 1,200; a device answers 925 at most */
 }
 
+struct fake_time {
+    int64_t now, reads;
+};
+
+/* Most readings take 100 ns; a third takes longer, as if work lay before it. */
+static int64_t fake_timer(void *self)
+{
+    struct fake_time *t = self;
+    return t->now += t->reads++ % 3 ? 100 : 1000;
+}
+
+static int64_t fake_cpu(void *self)
+{
+    return ((struct fake_time *)self)->now / 4;
+}
+
+/* A machine that runs the thread for a quarter of the time makes the policy no dearer, and
+ * measuring changes nothing that is simulated. */
+static void test_waiting_for_a_processor_is_no_cost(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    struct sim_stats plain = run("poisson", 100, c);
+    assert_true(plain.policy_ns_per_request == 0);
+    struct fake_time t = {0};
+    c.timer = &(struct ac_clock){.self = &t, .now_ns = fake_timer};
+    struct sim_stats wall = run("poisson", 100, c);
+    t = (struct fake_time){0};
+    c.cpu = &(struct ac_clock){.self = &t, .now_ns = fake_cpu};
+    struct sim_stats cpu = run("poisson", 100, c);
+    print_message("%.1f and %.1f ns a request\n", wall.policy_ns_per_request,
+                  cpu.policy_ns_per_request);
+    assert_true(wall.policy_ns_per_request > 100);
+    double ratio = cpu.policy_ns_per_request / wall.policy_ns_per_request;
+    assert_true(ratio > 0.249 && ratio < 0.251);
+    assert_true(wall.digest == plain.digest && cpu.digest == plain.digest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_same_seed_same_bits),
         cmocka_unit_test(test_a_lost_device_costs_little),
         cmocka_unit_test(test_little_memory),
+        cmocka_unit_test(test_waiting_for_a_processor_is_no_cost),
         cmocka_unit_test(test_stragglers_go_elsewhere),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
