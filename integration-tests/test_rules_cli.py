@@ -256,3 +256,11 @@ def test_training_reports_a_bad_file_and_writes_nothing_for_it(tmp_path):
     bad.write_text("# x n_train=2\nvalue,label\n1,0\nx,0\n")
     p = aceso("train", "--series", bad, "--out", tmp_path / "out", code=2)
     assert "bad.csv: row 4, column 1" in p.stderr and not (tmp_path / "out").exists()
+
+
+def test_the_manual_is_the_operator_table():
+    assert aceso("rule", "ops", "--markdown").stdout == (ROOT / "docs/rules-reference.md").read_text(), \
+        "make it again: build/bin/aceso rule ops --markdown > docs/rules-reference.md"
+    ops = answer("rule", "ops")["operators"]
+    text = aceso("rule", "ops").stdout
+    assert len(ops) > 45 and all(o["example"] in text and o["missing"] and o["cost"] for o in ops)

@@ -18,8 +18,7 @@ const size_t rule_n_ops = AC_ARRAY_LEN(rule_ops);
 size_t ac_rule_ops(const struct ac_rule_op_info **ret_ops)
 {
     static const struct ac_rule_op_info info[] = {
-#define OP(name, sig, res, id, formula, warmup, state, example)                                    \
-    {name, sig, res, formula, warmup, state, example},
+#define OP(name, sig, res, id, ...) {name, sig, res, __VA_ARGS__},
 #include "ops.def"
 #undef OP
     };
@@ -108,7 +107,10 @@ static void wrong(struct checker *c, const struct expr *e, const char *hint, con
 
 static const char *type_name(enum expr_type t)
 {
-    return t == TY_NUM ? "a number" : t == TY_BOOL ? "a truth value" : "a list";
+    return t == TY_NUM    ? "a number"
+           : t == TY_BOOL ? "a truth value"
+           : t == TY_VEC  ? "a list"
+                          : "a time zone";
 }
 
 static void want(struct checker *c, const struct expr *e, enum expr_type t, const char *where)
@@ -158,12 +160,30 @@ static void check_special(struct checker *c, struct expr *e)
         if (!rule_points(c->r, e->args[1], &n) || !rule_points(c->r, e->args[2], &m) ||
             !rule_points(c->r, e->args[3], &h))
             return;
+        double shift = e->n > 4 && c->r->step_ns ? 10800e9 / (double)c->r->step_ns : 0;
         if (h >= n)
             wrong(c, e->args[3], NULL,
                   "the half width must be less than the season (no look ahead)");
-        else if (n * m + h > AC_RULES_WINDOW_MAX || m * (2 * h + 1) > AC_RULES_WINDOW_MAX)
+        else if (n * m + h + shift > AC_RULES_WINDOW_MAX ||
+                 m * (2 * h + 1) > (e->n > 4 ? ZONED_POINTS_MAX : AC_RULES_WINDOW_MAX))
             wrong(c, e, "fewer or shorter seasons", "the seasons reach back too far");
+        else if (e->n > 4 && !c->r->step_ns)
+            wrong(c, e->args[4], "add the clause: step 1m",
+                  "a season with a time zone needs the rule's step");
     }
+    if (fn == FN_RATE && !c->r->step_ns)
+        wrong(c, e, "add the clause: step 1m", "a rate a second needs the rule's step");
+    if (fn == FN_RATIO && rule_const(c->r, last, &q) && !(q > 0))
+        wrong(c, last, NULL, "the least divisor of ratio lies above 0");
+    if (fn == FN_FLAT && e->n > 2 && rule_const(c->r, last, &q) && !(q >= 0))
+        wrong(c, last, NULL, "the width of a flat line is 0 or more");
+    if (fn == FN_HELD && rule_points(c->r, e->args[1], &n) && rule_points(c->r, e->args[2], &m) &&
+        n > m)
+        wrong(c, e->args[1], "held(b, 3, 5): 3 of the last 5", "held needs k <= n");
+    if (fn == FN_SPECTRAL && rule_points(c->r, e->args[1], &n) &&
+        !(n >= 8 && n <= SPECTRAL_MAX && ((unsigned)n & ((unsigned)n - 1)) == 0))
+        wrong(c, e->args[1], "64 or 128, for instance",
+              "spectral_residual needs a power of 2 from 8 to 1024");
 }
 
 static void check_expr(struct checker *c, struct expr *e);
@@ -190,7 +210,7 @@ static void check_call(struct checker *c, struct expr *e)
         }
         struct expr *a = e->args[i++];
         check_expr(c, a);
-        if (*s == 'x' || *s == 'b' || *s == 'v')
+        if (*s == 'x' || *s == 'b' || *s == 'v' || *s == 'z')
             want(c, a, (enum expr_type) * s, op->name);
         else if (*s == 'n')
             check_count(c, a, op->name, i == 4);
@@ -212,7 +232,11 @@ static void check_expr(struct checker *c, struct expr *e)
     switch (e->kind) {
     case EX_NUM:
     case EX_VALUE:
+    case EX_INPUT:
     case EX_DURATION:
+        break;
+    case EX_ZONE:
+        e->type = TY_ZONE;
         break;
     case EX_BOOL:
         e->type = TY_BOOL;
@@ -315,11 +339,16 @@ static bool add_part(struct ac_arena *a, struct ac_rule *r, struct reason_part p
 static bool add_name(struct ac_arena *a, struct ac_rule *r, const char *name, int line, int column,
                      struct ac_diags *d)
 {
-    const char *names[RULE_LETS_MAX + 1];
+    const char *names[RULE_LETS_MAX + 1 + RULE_INPUTS_MAX];
     size_t n = 0;
     names[n++] = "value";
     for (size_t i = 0; i < r->n_lets; i++)
         names[n++] = r->lets[i].name;
+    for (size_t i = 0; i < r->n_inputs; i++) {
+        if (*name && strcmp(r->inputs[i].in.name, name) == 0)
+            return add_part(a, r,
+                            (struct reason_part){NULL, r->inputs[i].in.name, -2 - (int32_t)i});
+    }
     for (size_t i = 0; i < n; i++) {
         if (strcmp(names[i], name) == 0) {
             enum expr_kind k = i ? r->lets[i - 1].expr->kind : EX_VALUE;
@@ -328,8 +357,10 @@ static bool add_name(struct ac_arena *a, struct ac_rule *r, const char *name, in
             return add_part(a, r, (struct reason_part){NULL, names[i], (int32_t)i - 1});
         }
     }
+    for (size_t i = 0; i < r->n_inputs; i++)
+        names[n++] = r->inputs[i].in.name;
     const char *close = rule_closest(name, names, n);
-    char hint[96] = "a placeholder names a let above, or value";
+    char hint[96] = "a placeholder names a let or input above, or value";
     if (close)
         (void)snprintf(hint, sizeof hint, "did you mean {%.60s}?", close);
     rule_diag(d, line, column, hint, "the reason shows {%.60s}, which is not known", name);

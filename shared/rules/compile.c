@@ -11,7 +11,7 @@
 struct lowering {
     struct ac_plan *p;
     const struct ac_rule *r;
-    struct ref *lets;
+    struct ref *lets, *inputs;
     bool failed; /* too many operators or too far a look back */
 };
 
@@ -35,6 +35,8 @@ static uint64_t node_hash(const struct ac_plan *p, const struct node *n)
     uint64_t h = mix(0xace50, (uint64_t)n->op);
     for (uint32_t i = 0; i < n->n_args; i++)
         h = mix(mix(h, p->nodes[n->args[i].node].hash), n->args[i].off);
+    if (n->op == N_INPUT) /* its place differs from plan to plan */
+        return mix(h, p->inputs[n->m]->hash);
     h = mix(mix(mix(mix(h, n->w), n->m), n->h), bits(n->c));
     for (uint32_t i = 0; i < n->n_vec; i++)
         h = mix(h, bits(n->vec[i]));
@@ -62,9 +64,13 @@ static void reindex(struct ac_plan *p)
     }
 }
 
-/* Points before the current one that an operator reads of its first argument. */
-static uint32_t lookback(const struct node *n)
+/* Points before the current one that an operator reads of its k-th argument. */
+uint32_t node_lookback(const struct node *n, uint32_t k)
 {
+    if (node_is_zoned(n->op))
+        return n->w * n->m + (k ? 0 : n->h + node_shift(n));
+    if (k)
+        return 0;
     switch (n->op) {
     case N_PREDICT:
     case N_AR:
@@ -81,6 +87,7 @@ static uint32_t lookback(const struct node *n)
     case N_MAD:
     case N_COUNT:
     case N_PERSIST:
+    case N_SPECTRAL:
         return n->w;
     default:
         return node_is_season(n->op) ? n->w * n->m + n->h + 1 : 0;
@@ -114,7 +121,7 @@ static struct ref add(struct lowering *l, struct node n)
     }
     n.n_scalars = node_scalars(&n);
     for (uint32_t i = 0; i < n.n_args; i++)
-        need(l, n.args[i], i ? 0 : lookback(&n));
+        need(l, n.args[i], node_lookback(&n, i));
     ac_grow(&p->nodes, &p->cap_nodes, p->n_nodes + 1, sizeof(p->nodes[0]));
     p->nodes[p->n_nodes] = n;
     p->index[at] = (uint32_t)p->n_nodes + 1;
@@ -195,6 +202,14 @@ static struct ref lower_z(struct lowering *l, const struct expr *e, struct ref x
 static struct ref lower_season(struct lowering *l, const struct expr *e, struct ref x,
                                enum node_op op)
 {
+    if (e->n > 4)
+        return add(l, (struct node){.op = op - N_SEASON_MEAN + N_ZONED_MEAN,
+                                    .n_args = 2,
+                                    .args = {x, l->inputs[e->args[4]->let]},
+                                    .w = points(l, e->args[1]),
+                                    .m = points(l, e->args[2]),
+                                    .h = points(l, e->args[3]),
+                                    .c = (double)l->r->step_ns / 1e9});
     return add(l, (struct node){.op = op,
                                 .n_args = 1,
                                 .args = {x},
@@ -214,6 +229,43 @@ static struct ref lower_vec(struct lowering *l, const struct expr *e, struct ref
 {
     const struct expr *v = vector(l, e->args[1]);
     return add(l, (struct node){.op = op, .n_args = 1, .args = {x}, .vec = v->vec, .n_vec = v->n});
+}
+
+/* Known point to known point, so that gaps are bridged: the sum of increases over that of times. */
+static struct ref lower_rate(struct lowering *l, struct ref x, uint32_t w)
+{
+    struct ref gain = window(l, N_SUM, unary(l, N_GAIN, x), w, 0);
+    struct ref span = window(l, N_SUM, unary(l, N_SPAN, x), w, 0);
+    struct ref seconds = binary(l, N_MUL, span, constant(l, (double)l->r->step_ns / 1e9));
+    return binary(l, N_DIV, gain, seconds);
+}
+
+static struct ref lower_range(struct lowering *l, struct ref x, uint32_t w)
+{
+    struct ref max = window(l, N_MAX, x, w, 0);
+    return binary(l, N_SUB, max, window(l, N_MIN, x, w, 0));
+}
+
+/* x / y where |y| is at least c. */
+static struct ref lower_ratio(struct lowering *l, const struct expr *e, struct ref x)
+{
+    struct ref y = lower(l, e->args[1]), least = constant(l, number(l, e->args[2]));
+    struct ref enough = binary(l, N_GE, unary(l, N_ABS, y), least);
+    struct ref quotient = binary(l, N_DIV, x, y);
+    struct ref none = constant(l, __builtin_nan(""));
+    return add(l, (struct node){.op = N_IF, .n_args = 3, .args = {enough, quotient, none}});
+}
+
+static struct ref lower_change(struct lowering *l, struct ref x, uint32_t w)
+{
+    struct ref before = lagged(l, x, w);
+    return binary(l, N_DIV, binary(l, N_SUB, x, before), unary(l, N_ABS, before));
+}
+
+static struct ref lower_held(struct lowering *l, const struct expr *e, struct ref x)
+{
+    uint32_t k = points(l, e->args[1]), n = points(l, e->args[2]);
+    return add(l, (struct node){.op = N_PERSIST, .n_args = 1, .args = {x}, .w = n, .m = k});
 }
 
 static struct ref lower_windowed(struct lowering *l, const struct expr *e, struct ref x)
@@ -246,6 +298,18 @@ static struct ref lower_windowed(struct lowering *l, const struct expr *e, struc
         return window(l, N_MAD, x, w, 0);
     case FN_EDGE:
         return window(l, N_EDGE, x, w, 0);
+    case FN_CHANGE:
+        return lower_change(l, x, w);
+    case FN_RATE:
+        return lower_rate(l, x, w);
+    case FN_RANGE:
+        return lower_range(l, x, w);
+    case FN_FLAT: {
+        struct ref width = lower_range(l, x, w);
+        return binary(l, N_LE, width, constant(l, e->n > 2 ? number(l, e->args[2]) : 0));
+    }
+    case FN_SPECTRAL:
+        return window(l, N_SPECTRAL, x, w, 0);
     case FN_Z:
         return lower_z(l, e, x, false);
     default:
@@ -255,12 +319,30 @@ static struct ref lower_windowed(struct lowering *l, const struct expr *e, struc
 
 static struct ref lower_call(struct lowering *l, const struct expr *e)
 {
-    if (e->op->fn == FN_TIME_OF_DAY)
-        return add(l, (struct node){.op = N_TIME_OF_DAY});
-    if (e->op->fn == FN_DAY_OF_WEEK)
-        return add(l, (struct node){.op = N_DAY_OF_WEEK});
+    enum rule_fn fn = e->op->fn;
+    if (fn == FN_TIME_OF_DAY || fn == FN_DAY_OF_WEEK || fn == FN_TIME_OF_WEEK) {
+        struct node n = {.op = fn == FN_TIME_OF_DAY   ? N_TIME_OF_DAY
+                               : fn == FN_DAY_OF_WEEK ? N_DAY_OF_WEEK
+                                                      : N_TIME_OF_WEEK,
+                         .n_args = e->n};
+        if (e->n)
+            n.args[0] = l->inputs[e->args[0]->let];
+        return add(l, n);
+    }
     struct ref x = lower(l, e->args[0]);
-    switch (e->op->fn) {
+    switch (fn) {
+    case FN_FLOOR:
+        return unary(l, N_FLOOR, x);
+    case FN_UNCHANGED:
+        return unary(l, N_UNCHANGED, x);
+    case FN_POW:
+        return binary(l, N_POW, x, lower(l, e->args[1]));
+    case FN_LATCH:
+        return binary(l, N_LATCH, x, lower(l, e->args[1]));
+    case FN_RATIO:
+        return lower_ratio(l, e, x);
+    case FN_HELD:
+        return lower_held(l, e, x);
     case FN_ABS:
         return unary(l, N_ABS, x);
     case FN_SQRT:
@@ -331,6 +413,8 @@ static struct ref lower(struct lowering *l, const struct expr *e)
         return constant(l, e->num);
     case EX_LET:
         return l->lets[e->let];
+    case EX_INPUT:
+        return l->inputs[e->let];
     case EX_NEG:
         return unary(l, N_NEG, lower(l, e->args[0]));
     case EX_NOT:
@@ -388,74 +472,20 @@ static struct ref held(struct lowering *l, struct ref cond, struct persist p)
     return add(l, (struct node){.op = N_PERSIST, .n_args = 1, .args = {cond}, .w = p.n, .m = p.k});
 }
 
-static double node_ops(const struct node *n)
+static void lower_inputs(struct lowering *l)
 {
-    switch (n->op) {
-    case N_CONST:
-        return 0;
-    case N_PREDICT:
-    case N_AR:
-        return 2.0 * n->n_vec + 1;
-    case N_SUM:
-    case N_MEAN:
-        return 5;
-    case N_STD:
-    case N_SLOPE:
-        return 12;
-    case N_QUANTILE:
-    case N_MAD:
-        return 30 + 4.0 * __builtin_clz(1) - 4.0 * __builtin_clz(n->w | 1);
-    case N_MIN:
-    case N_MAX:
-        return 6;
-    case N_SEASON_MEAN:
-        return 5.0 * n->m + 2;
-    case N_SEASON_MEDIAN:
-    case N_SEASON_MIN:
-    case N_SEASON_MAX:
-        return 25.0 * n->m + 4;
-    case N_LOG:
-    case N_EXP:
-        return 20;
-    case N_ENVELOPE:
-        return 4 + 8.0 * n->m / n->w;
-    default:
-        return n->n_args > 2 ? 3 : 1 + (n->op >= N_EWMA);
-    }
-}
-
-static size_t node_bytes(const struct node *n)
-{
-    size_t b =
-        sizeof(struct col) + sizeof(double) * (n->hist + AC_MAX(1u, n->hist / 4) + n->n_scalars);
-    if (n->op == N_QUANTILE || n->op == N_MAD)
-        b += ac_ostat_bytes(n->w);
-    if (n->op == N_MIN || n->op == N_MAX)
-        b += (size_t)n->w * 16;
-    if (n->op == N_SEASON_MEDIAN || n->op == N_SEASON_MIN || n->op == N_SEASON_MAX)
-        b += ac_ostat_bytes(n->m * (2 * n->h + 1));
-    return b;
-}
-
-static void count_cost(struct ac_plan *p)
-{
-    struct ac_cost c = {.state_bytes = sizeof(struct ac_eval)};
-    uint32_t *back = ac_xcalloc(p->n_nodes + 1, sizeof *back);
-    for (size_t i = 0; i < p->n_nodes; i++) {
-        const struct node *n = &p->nodes[i];
-        c.state_bytes += node_bytes(n);
-        c.ops_per_point += node_ops(n);
-        for (uint32_t k = 0; k < n->n_args; k++) {
-            uint64_t b = (uint64_t)back[n->args[k].node] + n->args[k].off + (k ? 0 : lookback(n));
-            back[i] = (uint32_t)AC_MAX(back[i], AC_MIN(b, (uint64_t)UINT32_MAX));
+    struct ac_plan *p = l->p;
+    for (size_t i = 0; i < l->r->n_inputs; i++) {
+        const struct input *in = &l->r->inputs[i];
+        size_t k = 0;
+        while (k < p->n_inputs && !rule_same_input(p->inputs[k], in))
+            k++;
+        if (k == p->n_inputs) {
+            ac_grow(&p->inputs, &p->cap_inputs, k + 1, sizeof(p->inputs[0]));
+            p->inputs[p->n_inputs++] = in;
         }
-        if (n->op == N_ENVELOPE)
-            back[i] = (uint32_t)AC_MIN(back[i] + (uint64_t)n->w * n->m, (uint64_t)UINT32_MAX);
-        c.lookback = AC_MAX(c.lookback, (size_t)back[i]);
+        l->inputs[i] = add(l, (struct node){.op = N_INPUT, .m = (uint32_t)k});
     }
-    c.operators = p->n_nodes;
-    free(back);
-    p->cost = c;
 }
 
 int ac_plan_create(const struct ac_rule *const *rules, size_t n_rules, unsigned flags,
@@ -468,8 +498,10 @@ int ac_plan_create(const struct ac_rule *const *rules, size_t n_rules, unsigned 
         struct plan_rule *pr = &p->rules[i];
         pr->rule = rules[i];
         pr->lets = ac_xcalloc(rules[i]->n_lets + 1, sizeof(pr->lets[0]));
-        struct lowering l = {p, rules[i], pr->lets, false};
+        pr->inputs = ac_xcalloc(rules[i]->n_inputs + 1, sizeof(pr->inputs[0]));
+        struct lowering l = {p, rules[i], pr->lets, pr->inputs, false};
         (void)add(&l, (struct node){.op = N_VALUE});
+        lower_inputs(&l);
         lower_lets(&l, flags & AC_PLAN_ALL_TERMS);
         pr->verdict = held(&l, lower(&l, rules[i]->when), rules[i]->when_for);
         if (rules[i]->until && !l.failed) {
@@ -482,7 +514,7 @@ int ac_plan_create(const struct ac_rule *const *rules, size_t n_rules, unsigned 
                               "the rule needs too many operators or looks back too far");
         }
     }
-    count_cost(p);
+    plan_count_cost(p);
     if (p->cost.state_bytes > AC_RULES_STATE_MAX * AC_MAX(n_rules, (size_t)1)) {
         size_t bytes = p->cost.state_bytes;
         ac_plan_destroy(p);
@@ -498,9 +530,12 @@ void ac_plan_destroy(struct ac_plan *p)
 {
     if (!p)
         return;
-    for (size_t i = 0; i < p->n_rules; i++)
+    for (size_t i = 0; i < p->n_rules; i++) {
         free(p->rules[i].lets);
+        free(p->rules[i].inputs);
+    }
     free(p->rules);
+    free(p->inputs);
     free(p->nodes);
     free(p->index);
     free(p);
@@ -520,4 +555,15 @@ const struct ac_rule *ac_plan_rule(const struct ac_plan *p, size_t i)
 {
     AC_ASSERT(i < p->n_rules);
     return p->rules[i].rule;
+}
+
+size_t ac_plan_n_inputs(const struct ac_plan *p)
+{
+    return p->n_inputs;
+}
+
+const struct ac_rule_input *ac_plan_input(const struct ac_plan *p, size_t i)
+{
+    AC_ASSERT(i < p->n_inputs);
+    return &p->inputs[i]->in;
 }

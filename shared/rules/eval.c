@@ -8,12 +8,14 @@
 
 #include <aceso/base.h>
 
-#define NS_PER_DAY 86400000000000LL
+#define NS_PER_DAY   86400000000000LL
+#define OFFSET_MAX_S 172800 /* of a zone from UTC */
 
 bool node_has_set(const struct node *n)
 {
     return n->op == N_QUANTILE || n->op == N_MAD || n->op == N_SEASON_MEDIAN ||
-           n->op == N_SEASON_MIN || n->op == N_SEASON_MAX;
+           n->op == N_SEASON_MIN || n->op == N_SEASON_MAX ||
+           (node_is_zoned(n->op) && n->op != N_ZONED_MEAN);
 }
 
 struct ac_eval *ac_eval_create(const struct ac_plan *p, size_t block)
@@ -34,7 +36,8 @@ struct ac_eval *ac_eval_create(const struct ac_plan *p, size_t block)
         c->scalars = s;
         s += n->n_scalars;
         if (node_has_set(n))
-            c->os = ac_ostat_create(node_is_season(n->op) ? n->m * (2 * n->h + 1) : n->w);
+            c->os = ac_ostat_create(
+                node_is_season(n->op) || node_is_zoned(n->op) ? n->m * (2 * n->h + 1) : n->w);
         if (n->op == N_MIN || n->op == N_MAX) {
             c->dq.cap = n->w;
             c->dq.v = ac_xmalloc(n->w * sizeof(double));
@@ -104,20 +107,44 @@ uint64_t ac_eval_points(const struct ac_eval *e)
     return e->points;
 }
 
-static void fill_time(enum node_op op, double *out, size_t n, int64_t t_ns, int64_t step_ns)
+/* The offsets of a zone are seconds that are added to the time first; NULL for UTC. */
+static void fill_time(enum node_op op, const double *offsets, double *out, size_t n, int64_t t_ns,
+                      int64_t step_ns)
 {
     for (size_t i = 0; i < n; i++) {
         int64_t t = t_ns + (int64_t)i * step_ns;
+        double offset = offsets ? offsets[i] : 0;
+        if (!(offset >= -OFFSET_MAX_S && offset <= OFFSET_MAX_S)) {
+            out[i] = __builtin_nan("");
+            continue;
+        }
+        t += (int64_t)(offset * 1e9);
         int64_t day = t / NS_PER_DAY - (t % NS_PER_DAY < 0), in_day = t - day * NS_PER_DAY;
         int64_t week_day = (day + 3) % 7; /* 1970-01-01 was a Thursday */
-        out[i] = op == N_TIME_OF_DAY ? (double)in_day / 1e9
-                                     : (double)(week_day < 0 ? week_day + 7 : week_day);
+        week_day += week_day < 0 ? 7 : 0;
+        out[i] = op == N_TIME_OF_DAY   ? (double)in_day / 1e9
+                 : op == N_DAY_OF_WEEK ? (double)week_day
+                                       : (double)(week_day * NS_PER_DAY + in_day) / 1e9;
     }
 }
 
-/* Takes n <= block points. */
-static void take(struct ac_eval *e, const double *values, size_t n, int64_t t_ns, int64_t step_ns)
+static void fill_input(const double *from, double *out, size_t n)
 {
+    for (size_t k = 0; k < n; k++)
+        out[k] = from ? rule_canon(from[k]) : __builtin_nan("");
+}
+
+/* n <= block points: inputs has a column for each input of the plan; NULL: all are missing. */
+struct points {
+    const double *values;
+    const double *const *inputs;
+    size_t from, n; /* of the columns */
+    int64_t t_ns, step_ns;
+};
+
+static void take(struct ac_eval *e, const struct points *pt)
+{
+    size_t n = pt->n;
     const struct ac_plan *p = e->plan;
     for (size_t i = 0; i < p->n_nodes; i++) {
         const struct node *nd = &p->nodes[i];
@@ -132,10 +159,12 @@ static void take(struct ac_eval *e, const double *values, size_t n, int64_t t_ns
         c->cur = c->pos;
         c->pos += (uint32_t)n;
         if (nd->op == N_VALUE) {
-            for (size_t k = 0; k < n; k++)
-                out[k] = rule_canon(values[k]);
-        } else if (nd->op == N_TIME_OF_DAY || nd->op == N_DAY_OF_WEEK) {
-            fill_time(nd->op, out, n, t_ns, step_ns);
+            fill_input(pt->values + pt->from, out, n);
+        } else if (nd->op == N_INPUT) {
+            fill_input(pt->inputs ? pt->inputs[nd->m] + pt->from : NULL, out, n);
+        } else if (nd->op >= N_TIME_OF_DAY && nd->op <= N_TIME_OF_WEEK) {
+            fill_time(nd->op, nd->n_args ? eval_arg(e, nd->args[0]) : NULL, out, n, pt->t_ns,
+                      pt->step_ns);
         } else {
             struct step s = {.node = nd, .col = c, .out = out, .n = n};
             s.t = e->points + RULE_TIME_BASE;
@@ -157,7 +186,20 @@ bool ac_eval_flag(const struct ac_eval *e, size_t rule)
 
 uint64_t ac_eval_push(struct ac_eval *e, int64_t time_ns, double value)
 {
-    take(e, &value, 1, time_ns, 0);
+    return ac_eval_push_with(e, time_ns, value, NULL);
+}
+
+uint64_t ac_eval_push_with(struct ac_eval *e, int64_t time_ns, double value, const double *inputs)
+{
+    const double *columns[64];
+    size_t n = e->plan->n_inputs;
+    const double **c = n <= AC_ARRAY_LEN(columns) ? columns : ac_xcalloc(n, sizeof *c);
+    for (size_t i = 0; inputs && i < n; i++)
+        c[i] = inputs + i;
+    take(e,
+         &(struct points){.values = &value, .inputs = inputs ? c : NULL, .n = 1, .t_ns = time_ns});
+    if (c != columns)
+        free(c);
     uint64_t m = 0;
     for (size_t r = 0; r < e->plan->n_rules && r < 64; r++)
         m |= (uint64_t)ac_eval_flag(e, r) << r;
@@ -172,6 +214,10 @@ static struct ref term_ref(const struct ac_eval *e, size_t rule, const char *nam
     for (size_t i = 0; i < pr->rule->n_lets; i++) {
         if (strcmp(pr->rule->lets[i].name, name) == 0)
             return pr->lets[i];
+    }
+    for (size_t i = 0; *name && i < pr->rule->n_inputs; i++) {
+        if (strcmp(pr->rule->inputs[i].in.name, name) == 0)
+            return pr->inputs[i];
     }
     return (struct ref){NO_NODE, 0};
 }
@@ -209,7 +255,12 @@ void ac_eval_run(struct ac_eval *e, const struct ac_eval_batch *b)
     }
     for (size_t done = 0; done < b->n;) {
         size_t n = AC_MIN(e->block, b->n - done);
-        take(e, b->values + done, n, b->t0_ns + (int64_t)done * b->step_ns, b->step_ns);
+        take(e, &(struct points){.values = b->values,
+                                 .inputs = b->inputs,
+                                 .from = done,
+                                 .n = n,
+                                 .t_ns = b->t0_ns + (int64_t)done * b->step_ns,
+                                 .step_ns = b->step_ns});
         collect(e, b, done, n, terms);
         done += n;
     }

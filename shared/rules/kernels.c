@@ -1,6 +1,7 @@
 /* Pointwise operators over a block of points. Missing is NaN, truth is 0, 1 or NaN (unknown). Each
  * loop does the same arithmetic for a point whatever the block's length, so that batch and stream
  * agree to the bit; the build forbids contraction and reassociation. */
+#include "maths.h"
 #include "rules_impl.h"
 
 #include <math.h>
@@ -29,6 +30,9 @@ static void arithmetic(enum node_op op, const double *a, const double *b, double
         break;
     case N_DIV:
         LOOP out[i] = rule_canon(a[i] / b[i]);
+        break;
+    case N_POW:
+        LOOP out[i] = rule_canon(rule_pow(a[i], b[i]));
         break;
     case N_LEAST:
         LOOP out[i] = pick(a[i] < b[i], a[i], pick(a[i] == a[i], b[i], a[i]));
@@ -94,10 +98,13 @@ static void one(enum node_op op, const double *a, double *restrict out, size_t n
         LOOP out[i] = a[i] >= 0 ? sqrt(a[i]) : __builtin_nan("");
         break;
     case N_LOG:
-        LOOP out[i] = a[i] > 0 ? log(a[i]) : __builtin_nan("");
+        LOOP out[i] = rule_log(a[i]);
         break;
     case N_EXP:
-        LOOP out[i] = rule_canon(exp(a[i]));
+        LOOP out[i] = rule_canon(rule_exp(a[i]));
+        break;
+    case N_FLOOR:
+        LOOP out[i] = floor(a[i]);
         break;
     case N_SIGN:
         LOOP out[i] = pick(a[i] > 0, 1, pick(a[i] < 0, -1, a[i] + 0.0));
@@ -158,7 +165,8 @@ void kernel_run(const struct step *s)
         logic(op, s->a[0], s->a[1], s->out, s->n);
     else if (op >= N_LT && op <= N_NE)
         comparison(op, s->a[0], s->a[1], s->out, s->n);
-    else if ((op >= N_ADD && op <= N_DIV) || op == N_LEAST || op == N_GREATEST || op == N_COALESCE)
+    else if ((op >= N_ADD && op <= N_DIV) || op == N_LEAST || op == N_GREATEST ||
+             op == N_COALESCE || op == N_POW)
         arithmetic(op, s->a[0], s->a[1], s->out, s->n);
     else if (op == N_CLIP || op == N_OUTSIDE || op == N_IF)
         three(op, s->a[0], s->a[1], s->a[2], s->out, s->n);
@@ -166,7 +174,7 @@ void kernel_run(const struct step *s)
         predict(s);
     else if (op == N_INCREASE)
         increase(s->a[0], s->out, s->n);
-    else if (op == N_NEG || op == N_NOT || (op >= N_ABS && op <= N_SIGN) || op == N_MISSING)
+    else if (op == N_NEG || op == N_NOT || (op >= N_ABS && op <= N_FLOOR) || op == N_MISSING)
         one(op, s->a[0], s->out, s->n);
     else
         kernel_window(s);

@@ -110,52 +110,15 @@ static bool parse_on(struct parser *p)
                            "a metric pattern in quotes");
     r->metric = p->t.text;
     parser_advance(p);
-    if (!parser_accept(p, "{"))
-        return true;
-    struct rule_label l[RULE_LABELS_MAX];
-    while (!parser_is(p, "}")) {
-        if (r->n_labels && !parser_accept(p, ","))
-            return parser_fail(p, NULL, ", or }");
-        if (r->n_labels == RULE_LABELS_MAX)
-            return parser_fail(p, "a rule has at most 32 labels", "}");
-        if (p->t.kind != T_WORD && p->t.kind != T_STRING)
-            return parser_fail(p, NULL, "the name of a label");
-        l[r->n_labels].key = p->t.text;
-        parser_advance(p);
-        if (!parser_expect(p, "="))
-            return false;
-        if (p->t.kind != T_STRING)
-            return parser_fail(p, NULL, "a pattern in quotes");
-        l[r->n_labels++].glob = p->t.text;
-        parser_advance(p);
-    }
-    parser_advance(p);
-    if (r->n_labels)
-        r->labels = ac_arena_memdup(p->arena, l, r->n_labels * sizeof l[0]);
-    return !r->n_labels || r->labels;
+    return parser_labels(p, &r->labels, &r->n_labels);
 }
-
-static const char *const keywords[] = {"value", "true",     "false",  "not",  "and",     "or",
-                                       "for",   "of",       "let",    "on",   "step",    "when",
-                                       "until", "severity", "reason", "rule", "language"};
 
 static bool parse_let(struct parser *p)
 {
     struct ac_rule *r = p->rule;
     struct token at = p->t;
-    if (at.kind != T_WORD)
-        return parser_fail(p, "let NAME = EXPRESSION", "a name");
-    for (size_t i = 0; i < AC_ARRAY_LEN(keywords); i++) {
-        if (strcmp(at.text, keywords[i]) == 0)
-            return parser_fail(p, "this word belongs to the language", "a name");
-    }
-    for (size_t i = 0; i < r->n_lets; i++) {
-        if (strcmp(at.text, r->lets[i].name) == 0) {
-            rule_diag(p->diags, at.line, at.column, "choose another name",
-                      "the name %s is given twice", at.text);
-            return false;
-        }
-    }
+    if (!parser_new_name(p, "let NAME = EXPRESSION"))
+        return false;
     if (r->n_lets == RULE_LETS_MAX)
         return parser_fail(p, NULL, "at most 2048 lets");
     parser_advance(p);
@@ -227,7 +190,7 @@ static bool parse_body(struct parser *p, enum clause c)
 static bool parse_clause(struct parser *p, unsigned *seen)
 {
     static const char *const names[] = {"",         "on",     "step", "when", "until",
-                                        "severity", "reason", "",     "let"};
+                                        "severity", "reason", "",     "let",  "input"};
     struct ac_rule *r = p->rule;
     struct token at = p->t;
     size_t c = 1;
@@ -235,7 +198,7 @@ static bool parse_clause(struct parser *p, unsigned *seen)
         c++;
     if (c == AC_ARRAY_LEN(names)) {
         const char *close = p->t.kind == T_WORD ? rule_closest(p->t.text, names, c) : NULL;
-        char hint[64] = "clauses are on, step, let, when, until, severity, reason";
+        char hint[96] = "clauses are on, step, input, let, when, until, severity, reason";
         if (close && close[0])
             parser_did_you_mean(hint, sizeof hint, close);
         return parser_fail(p, hint, "a clause or }");
@@ -246,6 +209,12 @@ static bool parse_clause(struct parser *p, unsigned *seen)
         if (!parse_let(p))
             return false;
         r->lets[r->n_lets - 1].comment = join(p, comment, p->notes);
+        return true;
+    }
+    if (c == 9) {
+        if (!parser_parse_input(p))
+            return false;
+        r->inputs[r->n_inputs - 1].comment = join(p, comment, p->notes);
         return true;
     }
     if (*seen & (1u << c)) {
@@ -263,7 +232,7 @@ static struct ac_rule *parse_rule(struct parser *p)
     struct ac_rule *r = p->rule = ac_arena_calloc(p->arena, 1, sizeof *r);
     if (!r)
         return NULL;
-    p->cap_lets = 0;
+    p->cap_lets = p->cap_inputs = 0;
     r->metric = "*";
     r->severity = AC_SEVERITY_WARNING;
     struct token at = p->t;

@@ -67,6 +67,31 @@ static struct expr *parse_vec(struct parser *p)
     return e->vec ? e : NULL;
 }
 
+/* "Europe/Berlin": an input of its own, which whoever evaluates fills with the zone's offset. Which
+ * zones there are is no question of the language, so that a text means the same everywhere. */
+static struct expr *parse_zone(struct parser *p)
+{
+    struct token at = p->t;
+    size_t n =
+        strspn(at.text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-/");
+    if (!n || at.text[n] || n > RULE_ZONE_MAX || at.text[0] == '/' || at.text[n - 1] == '/')
+        return parser_fail(p, "such as \"Europe/Berlin\"", "the name of a time zone"), NULL;
+    uint32_t k = 0;
+    const struct ac_rule *r = p->rule;
+    while (k < r->n_inputs &&
+           (r->inputs[k].in.kind != AC_INPUT_ZONE || strcmp(r->inputs[k].in.of, at.text) != 0))
+        k++;
+    struct ac_rule_input in = {.name = "", .kind = AC_INPUT_ZONE, .of = at.text};
+    if (k == r->n_inputs && !parser_add_input(p, &at, in))
+        return NULL;
+    struct expr *e = node(p, EX_ZONE, &at, 0);
+    if (!e)
+        return NULL;
+    e->let = k;
+    parser_advance(p);
+    return e;
+}
+
 static struct expr *parse_call(struct parser *p, const struct token *name)
 {
     const struct rule_op *op = rule_op_find(name->text);
@@ -92,7 +117,9 @@ static struct expr *parse_call(struct parser *p, const struct token *name)
             rule_diag(p->diags, p->t.line, p->t.column, NULL, "too many arguments of %s", op->name);
             return NULL;
         }
-        if (!(args[n++] = parser_is(p, "[") ? parse_vec(p) : parser_expr(p)))
+        if (!(args[n++] = parser_is(p, "[")       ? parse_vec(p)
+                          : p->t.kind == T_STRING ? parse_zone(p)
+                                                  : parser_expr(p)))
             return NULL;
     }
     parser_advance(p);
@@ -119,7 +146,14 @@ static struct expr *parse_name(struct parser *p)
             e->num = at.text[0] == 't';
         return e;
     }
-    const char *names[RULE_LETS_MAX + 1];
+    const struct input *in = parser_input(p, at.text);
+    if (in) {
+        struct expr *e = node(p, EX_INPUT, &at, 0);
+        if (e)
+            e->let = (uint32_t)(in - p->rule->inputs);
+        return e;
+    }
+    const char *names[RULE_LETS_MAX + 1 + RULE_INPUTS_MAX];
     size_t n = 0;
     for (size_t i = 0; i < p->rule->n_lets; i++) {
         if (strcmp(p->rule->lets[i].name, at.text) == 0) {
@@ -130,8 +164,10 @@ static struct expr *parse_name(struct parser *p)
         }
         names[n++] = p->rule->lets[i].name;
     }
+    for (size_t i = 0; i < p->rule->n_inputs; i++)
+        names[n++] = p->rule->inputs[i].in.name;
     names[n++] = "value";
-    char hint[96] = "a name must be given by let before it is used";
+    char hint[96] = "a name must be given by let or input before it is used";
     const char *close = rule_closest(at.text, names, n);
     if (close)
         parser_did_you_mean(hint, sizeof hint, close);

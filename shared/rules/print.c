@@ -20,7 +20,7 @@ static void put_num(struct ac_buf *b, double v)
     ac_buf_puts(b, s);
 }
 
-static void put_str(struct ac_buf *b, const char *s)
+void rule_put_str(struct ac_buf *b, const char *s)
 {
     ac_buf_putc(b, '"');
     for (; *s; s++) {
@@ -35,7 +35,7 @@ static void put_str(struct ac_buf *b, const char *s)
     ac_buf_putc(b, '"');
 }
 
-static void put_duration(struct ac_buf *b, int64_t ns)
+void rule_put_duration(struct ac_buf *b, int64_t ns)
 {
     static const struct {
         const char *unit;
@@ -53,7 +53,7 @@ static void put_duration(struct ac_buf *b, int64_t ns)
     }
 }
 
-static int level(const struct expr *e)
+int rule_level(const struct expr *e)
 {
     switch (e->kind) {
     case EX_BIN:
@@ -97,7 +97,7 @@ static void put_bin(struct ac_buf *b, const struct ac_rule *r, const struct expr
 
 static void put_expr(struct ac_buf *b, const struct ac_rule *r, const struct expr *e, int least)
 {
-    int own = level(e);
+    int own = rule_level(e);
     if (own < least)
         ac_buf_putc(b, '(');
     switch (e->kind) {
@@ -105,7 +105,7 @@ static void put_expr(struct ac_buf *b, const struct ac_rule *r, const struct exp
         put_num(b, e->num);
         break;
     case EX_DURATION:
-        put_duration(b, e->ns);
+        rule_put_duration(b, e->ns);
         break;
     case EX_BOOL:
         ac_buf_puts(b, e->num != 0 ? "true" : "false");
@@ -120,6 +120,12 @@ static void put_expr(struct ac_buf *b, const struct ac_rule *r, const struct exp
         break;
     case EX_LET:
         ac_buf_puts(b, r->lets[e->let].name);
+        break;
+    case EX_INPUT:
+        ac_buf_puts(b, r->inputs[e->let].in.name);
+        break;
+    case EX_ZONE:
+        rule_put_str(b, r->inputs[e->let].in.of);
         break;
     case EX_NEG:
         ac_buf_putc(b, '-');
@@ -171,29 +177,48 @@ static bool plain_word(const char *s)
     return true;
 }
 
+static void put_labels(struct ac_buf *b, const struct ac_label *l, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ac_buf_puts(b, i ? ", " : " {");
+        if (plain_word(l[i].key))
+            ac_buf_puts(b, l[i].key);
+        else
+            rule_put_str(b, l[i].key);
+        ac_buf_puts(b, " = ");
+        rule_put_str(b, l[i].value);
+    }
+    ac_buf_puts(b, n ? "}\n" : "\n");
+}
+
+static void put_inputs(struct ac_buf *b, const struct ac_rule *r)
+{
+    for (size_t i = 0; i < r->n_inputs; i++) {
+        const struct ac_rule_input *in = &r->inputs[i].in;
+        if (in->kind == AC_INPUT_ZONE)
+            continue;
+        put_comment(b, r->inputs[i].comment, "    ");
+        ac_buf_printf(b, "    input %s = %s(", in->name, ac_input_kind_name(in->kind));
+        rule_put_str(b, in->of);
+        ac_buf_putc(b, ')');
+        put_labels(b, in->labels, in->n_labels);
+    }
+}
+
 static void put_head(struct ac_buf *b, const struct ac_rule *r)
 {
     put_comment(b, r->comments[CL_RULE], "");
     ac_buf_puts(b, "rule ");
-    put_str(b, r->name);
+    rule_put_str(b, r->name);
     ac_buf_puts(b, " {\n");
     put_comment(b, r->comments[CL_ON], "    ");
     ac_buf_puts(b, "    on ");
-    put_str(b, r->metric);
-    for (size_t i = 0; i < r->n_labels; i++) {
-        ac_buf_puts(b, i ? ", " : " {");
-        if (plain_word(r->labels[i].key))
-            ac_buf_puts(b, r->labels[i].key);
-        else
-            put_str(b, r->labels[i].key);
-        ac_buf_puts(b, " = ");
-        put_str(b, r->labels[i].glob);
-    }
-    ac_buf_puts(b, r->n_labels ? "}\n" : "\n");
+    rule_put_str(b, r->metric);
+    put_labels(b, r->labels, r->n_labels);
     if (r->step_ns) {
         put_comment(b, r->comments[CL_STEP], "    ");
         ac_buf_puts(b, "    step ");
-        put_duration(b, r->step_ns);
+        rule_put_duration(b, r->step_ns);
         ac_buf_putc(b, '\n');
     }
 }
@@ -201,6 +226,7 @@ static void put_head(struct ac_buf *b, const struct ac_rule *r)
 static void put_rule(struct ac_buf *b, const struct ac_rule *r)
 {
     put_head(b, r);
+    put_inputs(b, r);
     for (size_t i = 0; i < r->n_lets; i++) {
         put_comment(b, r->lets[i].comment, "    ");
         ac_buf_printf(b, "    let %s = ", r->lets[i].name);
@@ -222,7 +248,7 @@ static void put_rule(struct ac_buf *b, const struct ac_rule *r)
     if (r->reason) {
         put_comment(b, r->comments[CL_REASON], "    ");
         ac_buf_puts(b, "    reason ");
-        put_str(b, r->reason);
+        rule_put_str(b, r->reason);
         ac_buf_putc(b, '\n');
     }
     put_comment(b, r->comments[CL_END], "    ");
@@ -282,7 +308,7 @@ void ac_rule_label(const struct ac_rule *r, size_t i, const char **ret_key, cons
 {
     AC_ASSERT(i < r->n_labels);
     *ret_key = r->labels[i].key;
-    *ret_glob = r->labels[i].glob;
+    *ret_glob = r->labels[i].value;
 }
 
 bool ac_rule_matches(const struct ac_rule *r, const char *metric, const struct ac_label *labels,
@@ -296,7 +322,7 @@ bool ac_rule_matches(const struct ac_rule *r, const char *metric, const struct a
             if (strcmp(labels[k].key, r->labels[i].key) == 0)
                 v = labels[k].value;
         }
-        if (!ac_str_glob(r->labels[i].glob, v))
+        if (!ac_str_glob(r->labels[i].value, v))
             return false;
     }
     return true;
@@ -310,20 +336,55 @@ static bool same_num(double a, double b)
     return memcmp(&a, &b, sizeof a) == 0;
 }
 
-static bool same_expr(const struct expr *a, const struct expr *b)
+static bool same_place(const struct ac_rule *ra, const struct expr *a, const struct ac_rule *rb,
+                       const struct expr *b)
+{
+    if (a->kind != EX_INPUT && a->kind != EX_ZONE)
+        return a->let == b->let;
+    const struct input *x = &ra->inputs[a->let], *y = &rb->inputs[b->let];
+    return rule_same_input(x, y) && ac_streq(x->in.name, y->in.name);
+}
+
+static bool same_expr(const struct ac_rule *ra, const struct expr *a, const struct ac_rule *rb,
+                      const struct expr *b)
 {
     if (!a || !b)
         return a == b;
     if (a->kind != b->kind || a->type != b->type || a->n != b->n || a->op != b->op ||
-        a->let != b->let || !same_num(a->num, b->num) || a->ns != b->ns ||
+        !same_place(ra, a, rb, b) || !same_num(a->num, b->num) || a->ns != b->ns ||
         (a->kind == EX_BIN && a->bin != b->bin))
         return false;
     for (uint32_t i = 0; i < a->n; i++) {
         if (a->kind == EX_VEC ? !same_num(a->vec[i], b->vec[i])
-                              : !same_expr(a->args[i], b->args[i]))
+                              : !same_expr(ra, a->args[i], rb, b->args[i]))
             return false;
     }
     return true;
+}
+
+bool rule_expr_equal(const struct ac_rule *ra, const struct expr *a, const struct ac_rule *rb,
+                     const struct expr *b)
+{
+    return same_expr(ra, a, rb, b);
+}
+
+/* The next input that the text declares, from i on; zones stand in expressions. */
+static const struct input *declared(const struct ac_rule *r, size_t *i)
+{
+    while (*i < r->n_inputs && r->inputs[*i].in.kind == AC_INPUT_ZONE)
+        ++*i;
+    return *i < r->n_inputs ? &r->inputs[(*i)++] : NULL;
+}
+
+static bool same_inputs(const struct ac_rule *a, const struct ac_rule *b)
+{
+    for (size_t i = 0, k = 0;;) {
+        const struct input *x = declared(a, &i), *y = declared(b, &k);
+        if (!x || !y)
+            return x == y;
+        if (!rule_same_input(x, y) || !ac_streq(x->in.name, y->in.name))
+            return false;
+    }
 }
 
 bool ac_rule_equal(const struct ac_rule *a, const struct ac_rule *b)
@@ -333,16 +394,17 @@ bool ac_rule_equal(const struct ac_rule *a, const struct ac_rule *b)
         a->severity != b->severity || !ac_streq(a->reason, b->reason) ||
         a->when_for.k != b->when_for.k || a->when_for.n != b->when_for.n ||
         a->until_for.k != b->until_for.k || a->until_for.n != b->until_for.n ||
-        !same_expr(a->when, b->when) || !same_expr(a->until, b->until))
+        !same_expr(a, a->when, b, b->when) || !same_expr(a, a->until, b, b->until) ||
+        !same_inputs(a, b))
         return false;
     for (size_t i = 0; i < a->n_labels; i++) {
         if (!ac_streq(a->labels[i].key, b->labels[i].key) ||
-            !ac_streq(a->labels[i].glob, b->labels[i].glob))
+            !ac_streq(a->labels[i].value, b->labels[i].value))
             return false;
     }
     for (size_t i = 0; i < a->n_lets; i++) {
         if (!ac_streq(a->lets[i].name, b->lets[i].name) ||
-            !same_expr(a->lets[i].expr, b->lets[i].expr))
+            !same_expr(a, a->lets[i].expr, b, b->lets[i].expr))
             return false;
     }
     return true;

@@ -35,6 +35,8 @@ enum expr_kind {
     EX_VEC,
     EX_VALUE,
     EX_LET,
+    EX_INPUT,
+    EX_ZONE, /* a time zone: the input that gives its offset */
     EX_NEG,
     EX_NOT,
     EX_BIN,
@@ -59,7 +61,8 @@ enum bin_op {
 enum expr_type {
     TY_NUM = 'x',
     TY_BOOL = 'b',
-    TY_VEC = 'v'
+    TY_VEC = 'v',
+    TY_ZONE = 'z'
 };
 
 struct expr {
@@ -70,7 +73,7 @@ struct expr {
     double num;               /* EX_NUM; EX_BOOL: 0 or 1 */
     int64_t ns;               /* EX_DURATION */
     const struct rule_op *op; /* EX_CALL */
-    uint32_t let;             /* EX_LET: index */
+    uint32_t let;             /* EX_LET, EX_INPUT, EX_ZONE: index */
     uint32_t height;          /* of the tree, bounded so that walks may recurse */
     uint32_t n;               /* arguments, or numbers of a vector */
     struct expr **args;
@@ -88,10 +91,6 @@ struct persist {
     uint32_t k, n; /* n = 0: clause absent */
 };
 
-struct rule_label {
-    const char *key, *glob;
-};
-
 enum clause {
     CL_RULE,
     CL_ON,
@@ -104,18 +103,27 @@ enum clause {
     CL_COUNT
 };
 
+/* Something besides the series itself that a rule reads at every point. */
+struct input {
+    const char *comment;
+    struct ac_rule_input in;
+    uint64_t hash; /* of what it is, without its name */
+};
+
 /* A reason is literal text and names in turn. */
 struct reason_part {
     const char *text; /* literal, or NULL: a name */
     const char *name;
-    int32_t let; /* index, or -1: value */
+    int32_t let; /* index; -1: value; -2, -3 ..: input 0, 1 .. */
 };
 
 struct ac_rule {
     const char *name, *metric;
-    struct rule_label *labels;
+    struct ac_label *labels; /* value: a glob */
     size_t n_labels;
     int64_t step_ns;
+    struct input *inputs;
+    size_t n_inputs;
     struct let *lets;
     size_t n_lets;
     struct expr *when, *until;
@@ -134,11 +142,15 @@ struct ac_ruleset {
     const char *comment, *tail; /* before the language line; after the last rule */
 };
 
-#define RULE_LETS_MAX   2048
-#define RULE_DEPTH_MAX  100
-#define RULE_VEC_MAX    512
-#define RULE_COUNT_MAX  4096 /* rules of one text */
-#define RULE_LABELS_MAX 32
+#define RULE_LETS_MAX    2048
+#define RULE_DEPTH_MAX   100
+#define RULE_VEC_MAX     512
+#define RULE_COUNT_MAX   4096 /* rules of one text */
+#define RULE_LABELS_MAX  32
+#define RULE_INPUTS_MAX  32
+#define RULE_ZONE_MAX    64   /* characters of a zone's name */
+#define ZONED_POINTS_MAX 4096 /* of a season with a zone: they are gone through at every point */
+#define SPECTRAL_MAX     1024
 
 /** Adds an error unless the list is full; diags may be NULL. */
 void rule_diag(struct ac_diags *d, int line, int column, const char *hint, const char *fmt, ...)
@@ -148,10 +160,19 @@ bool rule_check(struct ac_rule *r, struct ac_diags *d);
 /** Parses the placeholders of the reason. */
 bool rule_parse_reason(struct ac_arena *a, struct ac_rule *r, int line, int column,
                        struct ac_diags *d);
+/** In quotes, with escapes. */
+void rule_put_str(struct ac_buf *b, const char *s);
+void rule_put_duration(struct ac_buf *b, int64_t ns);
+/** How tightly an expression binds: a part that binds less than its place asks needs parentheses.
+ */
+int rule_level(const struct expr *e);
 /** Value of an expression made of literals and constant lets; false for others. */
 bool rule_const(const struct ac_rule *r, const struct expr *e, double *ret_v);
 /** Points that a count argument stands for; false when it is no count. */
 bool rule_points(const struct ac_rule *r, const struct expr *e, double *ret_n);
+bool rule_same_input(const struct input *a, const struct input *b); /* but for the name */
+bool rule_expr_equal(const struct ac_rule *ra, const struct expr *a, const struct ac_rule *rb,
+                     const struct expr *b);
 /** The closest of names within a small edit distance, or NULL. */
 const char *rule_closest(const char *word, const char *const *names, size_t n);
 
@@ -166,8 +187,10 @@ static inline double rule_canon(double v)
 
 enum node_op {
     N_VALUE,
-    N_TIME_OF_DAY,
+    N_INPUT,
+    N_TIME_OF_DAY, /* argument: the zone's offset, none for UTC */
     N_DAY_OF_WEEK,
+    N_TIME_OF_WEEK,
     N_CONST,
     N_NEG,
     N_NOT,
@@ -188,6 +211,8 @@ enum node_op {
     N_LOG,
     N_EXP,
     N_SIGN,
+    N_FLOOR,
+    N_POW,
     N_LEAST,
     N_GREATEST,
     N_CLIP,
@@ -213,6 +238,14 @@ enum node_op {
     N_SEASON_MEDIAN,
     N_SEASON_MIN,
     N_SEASON_MAX,
+    N_ZONED_MEAN, /* seasons by the clock of a zone: arguments x and its offset, c the step in s */
+    N_ZONED_MEDIAN,
+    N_ZONED_MIN,
+    N_ZONED_MAX,
+    N_GAIN, /* of a counter since its last known point */
+    N_SPAN, /* points since then */
+    N_UNCHANGED,
+    N_SPECTRAL,
     N_RUN,
     N_EDGE,
     N_PERSIST,
@@ -228,7 +261,7 @@ struct node {
     enum node_op op;
     uint32_t n_args;
     struct ref args[3];
-    uint32_t w, m, h; /* window; count of blocks or seasons, persistence k; half width */
+    uint32_t w, m, h; /* window; count of blocks or seasons, persistence k, input; half width */
     double c;         /* constant, quantile, rate */
     const double *vec;
     uint32_t n_vec;
@@ -241,6 +274,7 @@ struct plan_rule {
     const struct ac_rule *rule;
     struct ref verdict;
     struct ref *lets; /* node == UINT32_MAX: not compiled */
+    struct ref *inputs;
 };
 
 struct ac_plan {
@@ -250,6 +284,8 @@ struct ac_plan {
     size_t n_index;
     struct plan_rule *rules;
     size_t n_rules;
+    const struct input **inputs; /* of all rules, equal ones once */
+    size_t n_inputs, cap_inputs;
     struct ac_cost cost;
 };
 
@@ -258,6 +294,19 @@ struct ac_plan {
 static inline bool node_is_season(enum node_op op)
 {
     return op >= N_SEASON_MEAN && op <= N_SEASON_MAX;
+}
+
+static inline bool node_is_zoned(enum node_op op)
+{
+    return op >= N_ZONED_MEAN && op <= N_ZONED_MAX;
+}
+
+/* Points by which a zone's clock may be put forward or back: 3 hours, as no zone has gone beyond
+ * but for moving across the date line. */
+static inline uint32_t node_shift(const struct node *n)
+{
+    double s = n->c > 0 ? 10800 / n->c : 0;
+    return s < AC_RULES_WINDOW_MAX ? (uint32_t)s : AC_RULES_WINDOW_MAX;
 }
 
 /* ---- evaluation ---- */
@@ -305,7 +354,15 @@ void kernel_window(const struct step *s); /* sums, order statistics, seasons, me
 void kernel_rebuild(const struct step *s);
 /** Puts the scalars of a node to their start: sums are then taken afresh at the next point. */
 void kernel_reset(const struct node *n, struct col *c);
+/* In clocks.c: zones and counters, by the same contract. */
+void kernel_clock(const struct step *s);
+void kernel_clock_reset(const struct node *n, double *scalars);
+void kernel_clock_check(const struct node *n, double *scalars);
+void kernel_spectral(const struct step *s);
 uint32_t node_scalars(const struct node *n);
+/** Points before the current one that an operator reads of its k-th argument. */
+uint32_t node_lookback(const struct node *n, uint32_t k);
+void plan_count_cost(struct ac_plan *p);
 bool node_has_set(const struct node *n); /* keeps an order-statistics set */
 
 /* Queues count time from here, so that a window may begin before the first point. */

@@ -399,7 +399,7 @@ void kernel_window(const struct step *s)
         truth(s);
         break;
     default:
-        AC_ASSERT(!"operator without a kernel");
+        kernel_clock(s);
     }
 }
 
@@ -424,6 +424,10 @@ uint32_t node_scalars(const struct node *n)
     case N_LATCH:
     case N_EDGE:
         return 1;
+    case N_GAIN:
+    case N_SPAN:
+    case N_UNCHANGED:
+        return 2;
     default:
         return 0;
     }
@@ -444,6 +448,7 @@ void kernel_reset(const struct node *n, struct col *c)
             c->scalars[E_RING + i] = NAN_;
         c->scalars[E_MAX] = c->scalars[E_VALUE] = NAN_;
     }
+    kernel_clock_reset(n, c->scalars);
     if (c->os)
         ac_ostat_clear(c->os);
     c->dq.head = c->dq.len = 0;
@@ -502,6 +507,7 @@ static void rebuild_scalars(const struct step *s)
         z[0] = z[0] >= 0 ? z[0] : 0;
         break;
     default:
+        kernel_clock_check(n, z);
         break;
     }
 }
@@ -522,7 +528,7 @@ void kernel_rebuild(const struct step *s)
         for (uint32_t k = n->w; k-- > 0;) {
             deque_take(&s->col->dq, s->t - 1 - k, *(a - k), n->w, n->op == N_MAX);
         }
-    } else if (s->col->os) {
+    } else if (node_is_season(n->op) && s->col->os) {
         for (uint32_t d = 1; d <= n->m; d++) {
             for (uint32_t k = 0; k <= 2 * n->h; k++) {
                 double v = *(a - (size_t)d * n->w - n->h + k);

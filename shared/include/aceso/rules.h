@@ -52,6 +52,10 @@ bool ac_ruleset_print(const struct ac_ruleset *s, struct ac_buf *b);
 bool ac_rule_print(const struct ac_rule *r, struct ac_buf *b);        /* with the language line */
 bool ac_rule_equal(const struct ac_rule *a, const struct ac_rule *b); /* comments do not count */
 
+struct ac_label {
+    const char *key, *value;
+};
+
 const char *ac_rule_name(const struct ac_rule *r);
 const char *ac_rule_metric(const struct ac_rule *r); /* glob */
 enum ac_severity ac_rule_severity(const struct ac_rule *r);
@@ -59,9 +63,27 @@ int64_t ac_rule_step_ns(const struct ac_rule *r); /* 0: none declared */
 size_t ac_rule_n_labels(const struct ac_rule *r);
 void ac_rule_label(const struct ac_rule *r, size_t i, const char **ret_key, const char **ret_glob);
 
-struct ac_label {
-    const char *key, *value;
+/* What a rule reads at every point besides its own series. */
+enum ac_input_kind {
+    AC_INPUT_SERIES, /* input NAME = series("METRIC") {label = "PATTERN"}: the value at that time of
+                        the series with that metric, the named labels and else the same labels */
+    AC_INPUT_MODEL,  /* input NAME = model("NAME"): the score of a served model for this point */
+    AC_INPUT_SHARE,  /* input NAME = share("RULE") {label = "PATTERN"}: of the series that RULE
+                        follows and that match the labels the share, 0 to 1, that it flags */
+    AC_INPUT_ZONE    /* a time zone that an operator names: its offset from UTC then, in seconds */
 };
+const char *ac_input_kind_name(enum ac_input_kind k); /* "series" ... */
+
+struct ac_rule_input {
+    const char *name; /* "" for a zone */
+    enum ac_input_kind kind;
+    const char *of; /* metric, model, rule, zone */
+    const struct ac_label *labels;
+    size_t n_labels;
+};
+size_t ac_rule_n_inputs(const struct ac_rule *r);
+const struct ac_rule_input *ac_rule_input(const struct ac_rule *r, size_t i);
+
 /** Metric and every label of the selector match (globs; an absent label is ""). */
 bool ac_rule_matches(const struct ac_rule *r, const char *metric, const struct ac_label *labels,
                      size_t n_labels);
@@ -69,10 +91,14 @@ bool ac_rule_matches(const struct ac_rule *r, const char *metric, const struct a
 /* ---- the operators of the language, for manuals and tests ---- */
 
 struct ac_rule_op_info {
-    const char *name, *signature, *result; /* signature: "x, n, q" */
-    const char *formula, *warmup, *state, *example;
+    const char *name, *signature, *result, *group; /* signature and result: see ops.def */
+    const char *formula, *warmup, *missing, *state, *cost, *example;
 };
 size_t ac_rule_ops(const struct ac_rule_op_info **ret_ops);
+/** "mean(x, n)": a call with its parameters by name; what may be left out is in [ ]. */
+bool ac_rule_op_usage(const struct ac_rule_op_info *op, struct ac_buf *b);
+/** The reference manual, Markdown. */
+bool ac_rule_manual(struct ac_buf *b);
 
 /* ---- plans ---- */
 
@@ -94,6 +120,10 @@ void ac_plan_destroy(struct ac_plan *p); /* NULL is fine */
 struct ac_cost ac_plan_cost(const struct ac_plan *p);
 size_t ac_plan_n_rules(const struct ac_plan *p);
 const struct ac_rule *ac_plan_rule(const struct ac_plan *p, size_t i);
+/** What evaluation must be given with each point, in this order; equal inputs of several rules are
+ * one, under the first one's name. */
+size_t ac_plan_n_inputs(const struct ac_plan *p);
+const struct ac_rule_input *ac_plan_input(const struct ac_plan *p, size_t i);
 
 /* ---- evaluation of one series ---- */
 
@@ -109,6 +139,8 @@ uint64_t ac_eval_points(const struct ac_eval *e); /* taken so far */
 /** One point; a missing one is NaN. time_ns: Unix time of the point, used by time operators only.
  * Returns a bit for each of the first 64 rules that flags it. */
 uint64_t ac_eval_push(struct ac_eval *e, int64_t time_ns, double value);
+/** The same with the plan's inputs at that time, NaN where one has no value; NULL: none has. */
+uint64_t ac_eval_push_with(struct ac_eval *e, int64_t time_ns, double value, const double *inputs);
 /** Verdict on the last point. */
 bool ac_eval_flag(const struct ac_eval *e, size_t rule);
 
@@ -119,8 +151,9 @@ struct ac_eval_batch {
     const double *values;
     size_t n;
     int64_t t0_ns, step_ns;
-    uint8_t *flags;           /* n x rules, rule by rule; NULL: not wanted */
-    ac_eval_flag_cb *on_flag; /* may be NULL */
+    const double *const *inputs; /* a column of n for each input of the plan; NULL: all missing */
+    uint8_t *flags;              /* n x rules, rule by rule; NULL: not wanted */
+    ac_eval_flag_cb *on_flag;    /* may be NULL */
     void *arg;
     size_t n_terms;                /* columns wanted besides: lets of rule 0 ... */
     const char *const *term_names; /* ... by name (they must exist: AC_PLAN_ALL_TERMS) */
@@ -130,7 +163,7 @@ void ac_eval_run(struct ac_eval *e, const struct ac_eval_batch *b);
 
 /** Reason of a rule with its placeholders filled from the last (or called back) point. */
 bool ac_eval_reason(const struct ac_eval *e, size_t rule, struct ac_buf *b);
-/** Value of a let or of "value" at that point; NaN also for an unknown or unused name. */
+/** Value of a let, an input or of "value" at that point; NaN also for an unknown or unused name. */
 double ac_eval_term(const struct ac_eval *e, size_t rule, const char *name);
 /** Names that the reason of a rule shows, in order; returns their number. */
 size_t ac_rule_reason_names(const struct ac_rule *r, const char **names, size_t max);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <aceso/buf.h>
 #include <aceso/rng.h>
@@ -11,7 +12,7 @@
 struct rulegen {
     struct ac_rng rng;
     struct ac_buf *b;
-    int lets; /* x0.. so far */
+    int lets, inputs; /* x0.., in0.. so far */
 };
 
 static inline uint32_t rg_below(struct rulegen *g, uint32_t n)
@@ -30,7 +31,17 @@ static inline void rg_arg(struct rulegen *g, char sig, int depth, const char *op
         for (uint32_t i = 0, n = rg_below(g, 6); i < n; i++)
             ac_buf_printf(g->b, "%s%.3f", i ? ", " : "", ac_rng_normal(&g->rng));
         ac_buf_putc(g->b, ']');
+    } else if (sig == 'z') {
+        ac_buf_printf(g->b, "\"Zone/%u\"", rg_below(g, 3));
     } else if (sig == 'n') {
+        if (strcmp(op, "held") == 0) {
+            ac_buf_printf(g->b, "%u", index == 1 ? 1 + rg_below(g, 3) : 3 + rg_below(g, 20));
+            return;
+        }
+        if (strcmp(op, "spectral_residual") == 0) {
+            ac_buf_printf(g->b, "%u", 8u << rg_below(g, 4));
+            return;
+        }
         bool season = op[0] == 's' && op[1] == 'e';
         uint32_t n = season ? (index == 1   ? 8 + rg_below(g, 20)
                                : index == 2 ? 1 + rg_below(g, 4)
@@ -50,6 +61,8 @@ static void rg_expr(struct rulegen *g, char type, int depth)
                           rg_below(g, 2) ? ">" : "<=", 3 * ac_rng_normal(&g->rng));
         else if (g->lets && rg_below(g, 2))
             ac_buf_printf(g->b, "x%u", rg_below(g, (uint32_t)g->lets));
+        else if (g->inputs && rg_below(g, 4) == 0)
+            ac_buf_printf(g->b, "in%u", rg_below(g, (uint32_t)g->inputs));
         else if (rg_below(g, 4))
             ac_buf_puts(g->b, "value");
         else
@@ -96,6 +109,20 @@ static inline void rg_rule(struct rulegen *g, struct ac_buf *b, int id)
     g->b = b;
     g->lets = 0;
     ac_buf_printf(b, "rule \"r%d\" {\n on \"m*\" {a = \"x?\"}\n step 1s\n", id);
+    g->inputs = rg_below(g, 2) ? (int)rg_below(g, 4) : 0;
+    for (int i = 0; i < g->inputs; i++) {
+        static const char *const kinds[] = {"series(\"m%u\") {pod = \"*\"}", "model(\"m%u\")",
+                                            "share(\"m%u\")"};
+        uint32_t kind = rg_below(g, 3), of = rg_below(g, 2);
+        ac_buf_printf(b, " input in%d = ", i);
+        for (const char *s = kinds[kind]; *s; s++) {
+            if (*s == '%' && s++)
+                ac_buf_printf(b, "%u", of);
+            else
+                ac_buf_putc(b, *s);
+        }
+        ac_buf_putc(b, '\n');
+    }
     for (uint32_t i = 0, n = rg_below(g, 5); i < n; i++) {
         ac_buf_printf(b, " let x%u = ", i);
         rg_expr(g, 'x', 3);

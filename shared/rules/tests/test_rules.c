@@ -158,6 +158,7 @@ static double run_example(const char *expr, bool truth)
 {
     static const double v[] = {1, 2, 4, 8, 16};
     char text[512];
+    const double zone[] = {3600};
     (void)snprintf(
         text, sizeof text,
         "language 1\nrule \"e\" {\n step 1s\n let x = %s\n when %s\n reason \"{x}\"\n}\n", expr,
@@ -167,8 +168,9 @@ static double run_example(const char *expr, bool truth)
     struct ac_plan *p = NULL;
     assert_int_equal(ac_plan_create(&r, 1, 0, &p, NULL), 0);
     struct ac_eval *e = ac_eval_create(p, 1);
+    assert_true(ac_plan_n_inputs(p) <= 1);
     for (int i = 0; i < 5; i++)
-        ac_eval_push(e, i * 1000000000LL, v[i]);
+        ac_eval_push_with(e, i * 1000000000LL, v[i], zone);
     double x = ac_eval_term(e, 0, "x");
     ac_eval_destroy(e);
     ac_plan_destroy(p);

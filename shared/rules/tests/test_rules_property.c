@@ -83,10 +83,32 @@ static void printing_is_a_fixed_point(void **st)
     }
 }
 
-struct run {
-    uint8_t *flags;
-    double *terms; /* reason value of the last let of rule 0 */
-};
+/* Columns for the inputs of a plan: offsets of zones change on a few points, others are series. */
+static double **make_inputs(const struct ac_plan *p, uint64_t seed)
+{
+    size_t n = ac_plan_n_inputs(p);
+    double **in = calloc(n + 1, sizeof *in);
+    struct ac_rng r;
+    ac_rng_seed(&r, seed * 31 + 7);
+    for (size_t i = 0; i < n; i++) {
+        in[i] = malloc(N * sizeof(double));
+        rg_series(&r, in[i], N);
+        double offset = 3600;
+        for (size_t k = 0; ac_plan_input(p, i)->kind == AC_INPUT_ZONE && k < N; k++) {
+            if (ac_rng_below(&r, 100) == 0)
+                offset = 3600 + (double)ac_rng_below(&r, 3) - (ac_rng_below(&r, 9) ? 0 : NAN);
+            in[i][k] = offset;
+        }
+    }
+    return in;
+}
+
+static void free_inputs(const struct ac_plan *p, double **in)
+{
+    for (size_t i = 0; i < ac_plan_n_inputs(p); i++)
+        free(in[i]);
+    free(in);
+}
 
 static void batch_is_stream(void **st)
 {
@@ -100,6 +122,8 @@ static void batch_is_stream(void **st)
         ac_rng_seed(&r, seed * 977);
         rg_series(&r, v, N);
         uint8_t *whole = calloc(N, m.n);
+        double **in = make_inputs(m.plan, seed);
+        double *now = calloc(ac_plan_n_inputs(m.plan) + 1, sizeof *now);
         const char *name = strstr(m.text.data, "let x0 =") &&
                                    strstr(m.text.data, "let x0") < strstr(m.text.data, "when")
                                ? "x0"
@@ -109,6 +133,7 @@ static void batch_is_stream(void **st)
                                   .n = N,
                                   .t0_ns = 1600000000000000000,
                                   .step_ns = 1000000000,
+                                  .inputs = (const double *const *)in,
                                   .flags = whole,
                                   .n_terms = 1,
                                   .term_names = &name,
@@ -129,7 +154,10 @@ static void batch_is_stream(void **st)
                 assert_int_equal(ac_eval_points(s), i);
                 ac_buf_fini(&bytes);
             }
-            uint64_t mask = ac_eval_push(s, 1600000000000000000 + (int64_t)i * 1000000000, v[i]);
+            for (size_t k = 0; k < ac_plan_n_inputs(m.plan); k++)
+                now[k] = in[k][i];
+            uint64_t mask =
+                ac_eval_push_with(s, 1600000000000000000 + (int64_t)i * 1000000000, v[i], now);
             double t = ac_eval_term(s, 0, name);
             /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): to the bit, NaN too */
             if (memcmp(&t, &ta[i], sizeof t) != 0)
@@ -144,6 +172,8 @@ static void batch_is_stream(void **st)
         ac_eval_destroy(s);
         ac_eval_destroy(e);
         free(whole);
+        free(now);
+        free_inputs(m.plan, in);
         unmake(&m);
     }
     free(v);

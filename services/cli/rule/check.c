@@ -1,0 +1,48 @@
+/* aceso rule check: mistakes with their places, or what the rules cost. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <aceso/base.h>
+#include <aceso/file.h>
+#include <aceso/str.h>
+
+#include "rule/rule.h"
+
+int rule_check_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
+{
+    const char *path = a->file;
+    struct ac_ruleset *s = NULL;
+    struct ac_diags d = {.n = 0};
+    struct ac_plan *p = NULL;
+    struct ac_err err = AC_ERR_INIT;
+    int code = rule_load("rule check", path, &s, &d);
+    if (code && !d.n)
+        return code;
+    if (!code && rule_plan(s, &p, &err) < 0) {
+        ac_ruleset_destroy(s);
+        return cli_fail("rule check", &err);
+    }
+    struct ac_cost c = p ? ac_plan_cost(p) : (struct ac_cost){0};
+    if (ctx->json) {
+        struct ac_buf b;
+        ac_buf_init(&b, 1 << 20);
+        ac_buf_printf(&b, "{\"ok\": %s, \"errors\": [", code ? "false" : "true");
+        rule_put_diags(&b, &d);
+        ac_buf_printf(
+            &b,
+            "], \"rules\": %zu, \"state_bytes\": %zu, \"ops_per_point\": %.6g, \"lookback\": %zu}",
+            s ? ac_ruleset_len(s) : 0, c.state_bytes, c.ops_per_point, c.lookback);
+        printf("%s\n", ac_buf_str(&b));
+        ac_buf_fini(&b);
+    } else if (code) {
+        rule_print_diags(stderr, path, &d);
+    } else {
+        printf("%s: ok; %zu rules, %zu bytes of state a series, %.0f steps a point, looks back %zu "
+               "points\n",
+               path, ac_ruleset_len(s), c.state_bytes, c.ops_per_point, c.lookback);
+    }
+    ac_plan_destroy(p);
+    ac_ruleset_destroy(s);
+    return code;
+}

@@ -1,0 +1,60 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <aceso/base.h>
+#include <aceso/file.h>
+#include <aceso/str.h>
+
+#include "rule/rule.h"
+
+void rule_put_diags(struct ac_buf *b, const struct ac_diags *d)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        ac_buf_printf(b, "%s{\"line\": %d, \"column\": %d, \"message\": ", i ? ", " : "",
+                      d->v[i].line, d->v[i].column);
+        ac_buf_put_json_str(b, d->v[i].message);
+        ac_buf_puts(b, ", \"hint\": ");
+        ac_buf_put_json_str(b, d->v[i].hint);
+        ac_buf_putc(b, '}');
+    }
+}
+
+void rule_print_diags(FILE *to, const char *path, const struct ac_diags *d)
+{
+    for (size_t i = 0; i < d->n; i++)
+        fprintf(to, "%s:%d:%d: %s%s%s%s\n", path, d->v[i].line, d->v[i].column, d->v[i].message,
+                d->v[i].hint[0] ? " (" : "", d->v[i].hint, d->v[i].hint[0] ? ")" : "");
+}
+
+int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struct ac_diags *d)
+{
+    struct ac_err err = AC_ERR_INIT;
+    char *text = NULL;
+    size_t len = 0;
+    if (ac_file_read(path, AC_RULES_TEXT_MAX, &text, &len, &err) < 0)
+        return cli_fail_input(verb, &err);
+    int rc = ac_ruleset_parse(text, len, ret, d);
+    free(text);
+    return rc < 0 ? CLI_USAGE : CLI_OK;
+}
+
+int rule_plan(const struct ac_ruleset *s, struct ac_plan **ret, struct ac_err *err)
+{
+    size_t n = ac_ruleset_len(s);
+    const struct ac_rule **r = ac_xcalloc(n + 1, sizeof *r);
+    for (size_t i = 0; i < n; i++)
+        r[i] = ac_ruleset_get(s, i);
+    int rc = ac_plan_create(r, n, 0, ret, err);
+    free(r);
+    return rc;
+}
+
+int rule_load_ok(const char *verb, const char *path, struct ac_ruleset **ret)
+{
+    struct ac_diags d = {.n = 0};
+    int code = rule_load(verb, path, ret, &d);
+    if (code)
+        rule_print_diags(stderr, path, &d);
+    return code;
+}

@@ -1,0 +1,32 @@
+/* aceso rule: what its actions share. One file an action. */
+#pragma once
+
+#include "verbs.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include <aceso/buf.h>
+#include <aceso/rules.h>
+
+struct rule_args {
+    const char *file, *other; /* other: the second file of diff */
+    const char *series, *out, *to;
+    bool stream, write, markdown;
+    size_t explain; /* flags whose reasons are shown */
+};
+
+int rule_check_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
+int rule_fmt_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
+int rule_eval_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
+int rule_ops_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
+
+/** Reads and parses a file. 0, or the exit code; when d is empty then, it has been told why. */
+int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struct ac_diags *d);
+/** The same, and tells about the text's mistakes. */
+int rule_load_ok(const char *verb, const char *path, struct ac_ruleset **ret);
+/** One plan of all rules of the set. */
+int rule_plan(const struct ac_ruleset *s, struct ac_plan **ret, struct ac_err *err) AC_MUST_USE;
+void rule_put_diags(struct ac_buf *b, const struct ac_diags *d); /* JSON objects */
+/** Errors as people read them: one line each, with the place; the hint behind. */
+void rule_print_diags(FILE *to, const char *path, const struct ac_diags *d);
