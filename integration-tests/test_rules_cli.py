@@ -264,3 +264,61 @@ def test_the_manual_is_the_operator_table():
     ops = answer("rule", "ops")["operators"]
     text = aceso("rule", "ops").stdout
     assert len(ops) > 45 and all(o["example"] in text and o["missing"] and o["cost"] for o in ops)
+
+
+INPUTS = """language 1
+rule "errors" {
+    on "requests"
+    step 1h
+    input errors = series("errors") {kind = "5*"}
+    input score = model("resnet")
+    let share = ratio(errors, value, 10)
+    let night = time_of_day("Europe/Berlin") < 21600
+    when share > 0.1 and not night or score > 3
+    reason "{share} {score} {errors}"
+}
+"""
+
+
+def test_inputs_are_columns_and_zones_have_their_summer_time(tmp_path):
+    rule, csv = tmp_path / "a.rule", tmp_path / "a.csv"
+    rule.write_text(INPUTS)
+    start = 1774742400  # 2026-03-29 00:00 UTC: an hour before the clocks of Berlin are put forward
+    rows = [(start + 3600 * i, 100 if i % 7 else 5, i % 13, i % 5) for i in range(48)]
+    csv.write_text("timestamp,value,score,errors\n" + "".join(f"{t},{v},{s},{e}\n" for t, v, e, s in rows))
+    want = []
+    for i, (t, v, e, s) in enumerate(rows):
+        local = (t + (7200 if t >= start + 3600 else 3600)) % 86400
+        want.append(int((v >= 10 and e / v > 0.1 and local >= 21600) or s > 3))
+    assert 3 < sum(want) < 40
+    for mode in ([], ["--stream"]):
+        out = answer("rule", "eval", rule, "--series", csv, "--out", tmp_path / "f", *mode)
+        assert [int(x) for x in (tmp_path / "f").read_text().split()] == want
+    assert out["explained"][0]["values"].keys() == {"share", "score", "errors"}
+    csv.write_text("timestamp,value,score\n1,2,3\n")
+    p = aceso("rule", "eval", rule, "--series", csv, code=2)
+    assert p.stderr == f"aceso rule eval: {csv}: row 1, column 1: the header names no column errors\n"
+    csv.write_text("timestamp,value,score,errors\n1,2,3,x\n")
+    assert "row 2, column 4: this is no number" in aceso("rule", "eval", rule, "--series", csv, code=2).stderr
+    rule.write_text(INPUTS.replace("Europe/Berlin", "Europe/Atlantis"))
+    csv.write_text("timestamp,value,score,errors\n1,2,3,4\n")
+    assert "there is no time zone Europe/Atlantis" in aceso("rule", "eval", rule, "--series", csv, code=2).stderr
+
+
+def test_a_season_by_a_zones_clock_follows_it_over_the_change(tmp_path):
+    """A peak at 08:00 Berlin time every day: by points of 24 h it moves away in spring, by the clock it does not."""
+    csv, rule = tmp_path / "s.csv", tmp_path / "s.rule"
+    start, change = 1774742400 - 10 * 86400, 1774746000
+    text, peaks = "timestamp,value\n", []
+    for i in range(24 * 20):
+        t = start + 3600 * i
+        peak = (t + (7200 if t >= change else 3600)) % 86400 == 8 * 3600
+        peaks.append(peak)
+        text += f"{t},{100 if peak else 1}\n"
+    csv.write_text(text)
+    for zone, wrong in ((', "Europe/Berlin"', set()), ("", {peaks.index(True, 24 * i) for i in range(10, 13)})):
+        rule.write_text('language 1\nrule "s" { step 1h\n when value > 50 and season_max(value, 1d, 3, 0' + zone +
+                        ") < 50 }\n")
+        answer("rule", "eval", rule, "--series", csv, "--out", tmp_path / "f")
+        flagged = {i for i, x in enumerate((tmp_path / "f").read_text().split()) if x == "1"}
+        assert flagged == wrong or (wrong and flagged and flagged <= wrong), (zone, flagged, wrong)

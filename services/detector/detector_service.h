@@ -48,6 +48,7 @@ struct det_service {
     int64_t clock_ns;       /* time in which the stream spoke: silence is measured by it */
     int64_t stream_ns;      /* its time ... */
     int64_t stream_at;      /* ... and when, monotonic, it was taken */
+    struct ac_map *zones;   /* time zones that rules name: struct ac_zone */
     struct ac_map *repeats; /* alerts told since the restored snapshot: id -> struct det_repeat */
 
     /* snapshot.c */

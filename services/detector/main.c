@@ -119,6 +119,7 @@ static void fini(struct ac_svc *svc)
     s->outbox = NULL;
     outbox_destroy(o);
     ac_map_destroy(s->repeats);
+    ac_map_destroy(s->zones);
     if (!s->storing) /* else a job still reads them, and the process ends */
         free(s->rules.bytes);
     free(s->next.bytes);

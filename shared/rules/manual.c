@@ -28,9 +28,9 @@ static void put_parameter(struct ac_buf *b, const char *op, char sig, size_t i, 
     else if (sig == 'z')
         ac_buf_puts(b, "\"ZONE\"");
     else if (sig == 'n')
-        ac_buf_putc(b, same == 0 ? 'n' : same == 1 ? 'm' : 'h');
+        ac_buf_putc(b, "nmh"[same]);
     else
-        ac_buf_putc(b, same ? (char)(sig + 1) : sig);
+        ac_buf_printf(b, "%c", same && sig == 'x' ? 'y' : sig);
 }
 
 bool ac_rule_op_usage(const struct ac_rule_op_info *op, struct ac_buf *b)

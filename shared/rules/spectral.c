@@ -103,7 +103,7 @@ static void draw_out(double *x, uint32_t own)
 /* Amplitudes above the mean of the logarithms around them, phases kept. */
 static void residual(struct spectrum *x, uint32_t n)
 {
-    double log_size[SPECTRAL_MAX], size[SPECTRAL_MAX];
+    double log_size[SPECTRAL_MAX] = {0}, size[SPECTRAL_MAX] = {0};
     for (uint32_t k = 0; k < n; k++) {
         size[k] = sqrt(x->re[k] * x->re[k] + x->im[k] * x->im[k]);
         log_size[k] = rule_log(size[k] > FAINT ? size[k] : FAINT);
@@ -118,6 +118,7 @@ static void residual(struct spectrum *x, uint32_t n)
 
 static double score(struct spectrum *x, const double *a, uint32_t n)
 {
+    AC_ASSERT(n >= 8 && n <= SPECTRAL_MAX);
     uint32_t own = n - EXTRA;
     if (!window(x, a, own))
         return __builtin_nan("");

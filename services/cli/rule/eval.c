@@ -9,7 +9,7 @@
 #include <aceso/file.h>
 #include <aceso/str.h>
 
-#include "readers/series_file.h"
+#include "rule/inputs.h"
 #include "rule/rule.h"
 
 struct explain {
@@ -36,6 +36,7 @@ struct evaluation {
     const struct ac_ruleset *set;
     struct ac_plan *plan;
     const struct series_file *f;
+    struct rule_inputs in;
     uint8_t *any; /* a row's flag: any rule */
     struct explain x;
     double seconds;
@@ -73,8 +74,11 @@ static void run_eval(struct evaluation *v, bool stream)
     uint8_t *flags = stream ? NULL : ac_xcalloc(f->n * AC_MAX(n_rules, (size_t)1) + 1, 1);
     int64_t start = ac_now_ns();
     if (stream) {
+        ac_cleanup(ac_free_p) double *now = ac_xcalloc(v->in.n + 1, sizeof *now);
         for (size_t i = 0; i < f->n; i++) {
-            (void)ac_eval_push(e, f->t0_ns + (int64_t)i * f->step_ns, f->values[i]);
+            for (size_t k = 0; k < v->in.n; k++)
+                now[k] = v->in.column[k][i];
+            (void)ac_eval_push_with(e, f->t0_ns + (int64_t)i * f->step_ns, f->values[i], now);
             for (size_t r = 0; r < n_rules; r++)
                 v->any[i] |= ac_eval_flag(e, r);
         }
@@ -83,6 +87,7 @@ static void run_eval(struct evaluation *v, bool stream)
                                   .n = f->n,
                                   .t0_ns = f->t0_ns,
                                   .step_ns = f->step_ns,
+                                  .inputs = (const double *const *)v->in.column,
                                   .flags = flags};
         ac_eval_run(e, &b);
     }
@@ -98,6 +103,7 @@ static void run_eval(struct evaluation *v, bool stream)
                                   .n = f->n,
                                   .t0_ns = f->t0_ns,
                                   .step_ns = f->step_ns,
+                                  .inputs = (const double *const *)v->in.column,
                                   .on_flag = on_flag,
                                   .arg = v};
         ac_eval_run(e, &b);
@@ -144,7 +150,8 @@ int rule_eval_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
     if (code)
         return code;
     struct evaluation v = {.set = s, .f = &f};
-    if (rule_plan(s, &v.plan, &err) < 0 || series_file_read(a->series, &f, &err) < 0) {
+    if (rule_plan(s, &v.plan, &err) < 0 ||
+        rule_inputs_read(a->series, v.plan, &f, &v.in, &err) < 0) {
         ac_plan_destroy(v.plan);
         ac_ruleset_destroy(s);
         return cli_fail("rule eval", &err);
@@ -158,6 +165,7 @@ int rule_eval_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
     ac_buf_fini(&v.x.json);
     ac_buf_fini(&v.x.text);
     free(v.any);
+    rule_inputs_fini(&v.in);
     series_file_fini(&f);
     ac_plan_destroy(v.plan);
     ac_ruleset_destroy(s);

@@ -69,11 +69,35 @@ static void emit(const struct engine_alert *a, void *arg)
     outbox_add(s->outbox, m);
 }
 
+static void zone_free(void *z)
+{
+    ac_zone_destroy(z);
+}
+
+/* Zones are read once: a process sees one edition of the tables, however long it runs. */
+static const struct ac_zone *zone(const char *name, void *arg)
+{
+    struct det_service *s = arg;
+    struct ac_zone *z = ac_map_get(s->zones, name);
+    struct ac_err err = AC_ERR_INIT;
+    if (z)
+        return z;
+    if (ac_zone_load(NULL, name, &z, &err) < 0) {
+        AC_LOGW("detector", "zone_unknown", AC_KS("zone", name), AC_KS("msg", err.msg));
+        return NULL;
+    }
+    ac_map_set(s->zones, name, z);
+    return z;
+}
+
 void det_alerts_init(struct det_service *s)
 {
+    s->zones = ac_map_create(zone_free);
     const struct engine_opts o = {.silence_ns = s->conf->silence_ns,
                                   .forget_ns = s->conf->forget_ns,
-                                  .state_max = s->conf->state_max_bytes};
+                                  .state_max = s->conf->state_max_bytes,
+                                  .zone = zone,
+                                  .zone_arg = s};
     s->engine = engine_create(&o, emit, s);
     s->outbox = outbox_create(send, s);
     s->repeats = ac_map_create(free);

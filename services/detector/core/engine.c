@@ -18,6 +18,7 @@ static void watch_fini(struct engine *e, struct watch *w)
     e->counts.unwatched -= w->unwatched;
     ac_eval_destroy(w->eval);
     ac_plan_destroy(w->plan);
+    free(w->zones);
     free(w->rules);
     free(w->alerts);
     *w = (struct watch){0};
@@ -158,6 +159,10 @@ static struct watch choose(struct engine *e, const struct engine_series *k)
     w.bytes = ac_plan_cost(w.plan).state_bytes;
     e->counts.state_bytes += w.bytes;
     w.eval = ac_eval_create(w.plan, 1);
+    size_t n_inputs = ac_plan_n_inputs(w.plan); /* zones that were found when the rules came */
+    w.zones = ac_xcalloc(n_inputs + 1, sizeof *w.zones);
+    for (size_t i = 0; i < n_inputs; i++)
+        w.zones[i] = e->opts.zone(ac_plan_input(w.plan, i)->of, e->opts.zone_arg);
     w.rules = ac_xcalloc(w.n, sizeof *w.rules);
     memcpy(w.rules, found, w.n * sizeof *w.rules);
     w.alerts = ac_xcalloc(w.n, sizeof *w.alerts);
@@ -195,6 +200,21 @@ struct series *engine_series_(struct engine *e, const struct engine_series *k)
 
 /* ---- points ---- */
 
+static uint64_t push(struct watch *w, int64_t time_ns, double value)
+{
+    double offsets[ENGINE_RULES_MAX];
+    size_t n = ac_plan_n_inputs(w->plan);
+    if (!n)
+        return ac_eval_push(w->eval, time_ns, value);
+    double *in = n <= AC_ARRAY_LEN(offsets) ? offsets : ac_xcalloc(n, sizeof *in);
+    for (size_t i = 0; i < n; i++)
+        in[i] = ac_zone_offset_s(w->zones[i], time_ns);
+    uint64_t flags = ac_eval_push_with(w->eval, time_ns, value, in);
+    if (in != offsets)
+        free(in);
+    return flags;
+}
+
 static void take(struct engine *e, struct series *s, int64_t time_ns, double value)
 {
     s->last_ns = time_ns;
@@ -202,7 +222,7 @@ static void take(struct engine *e, struct series *s, int64_t time_ns, double val
     e->counts.points++;
     if (!s->w.eval)
         return;
-    uint64_t flags = ac_eval_push(s->w.eval, time_ns, value);
+    uint64_t flags = push(&s->w, time_ns, value);
     for (size_t i = 0; i < s->w.n; i++) {
         struct alert *a = &s->w.alerts[i];
         bool flag = flags >> i & 1;
@@ -347,7 +367,7 @@ size_t engine_set_rules(struct engine *e, const struct engine_rule_in *in, size_
     void *v;
     struct ac_buf b;
     ac_buf_init(&b, STATE_MAX + (1u << 20));
-    e->books = engine_books_create_(in, n, old, &e->counts.rules);
+    e->books = engine_books_create_(&e->opts, in, n, old, &e->counts.rules);
     for (size_t it = 0; ac_map_next(e->series, &it, &key, &v);) {
         struct series *s = v;
         const char *ns = s->key.ns;

@@ -13,6 +13,7 @@
 
 #include <aceso/buf.h>
 #include <aceso/rules.h>
+#include <aceso/rules_zone.h>
 
 #define ENGINE_SERIES_MAX 200000u
 #define ENGINE_LABELS_MAX 64u   /* of a series */
@@ -25,6 +26,10 @@ struct engine_opts {
     int64_t silence_ns; /* alerts of a series that sends nothing for so long are closed */
     int64_t forget_ns;  /* and its state is given up after this */
     size_t state_max;   /* bytes that the states of all series may need together */
+    /* The zone of a name, alive as long as the engine; NULL when there is none. May be NULL itself:
+     * then rules that name zones are left out. */
+    const struct ac_zone *(*zone)(const char *name, void *arg);
+    void *zone_arg;
 };
 
 struct engine_rule_in {
@@ -64,7 +69,8 @@ void engine_destroy(struct engine *e); /* NULL is fine */
 
 /** Takes a new set of rules. Operators that old and new rules share keep their state, others start
  * cold; an open alert goes on under a rule of the same name that still matches its series, others
- * are closed. A rule that does not compile is left out; returns how many were. */
+ * are closed. A rule that does not compile, or that reads what the engine cannot give it (other
+ * series, models, shares, unknown time zones), is left out; returns how many were. */
 size_t engine_set_rules(struct engine *e, const struct engine_rule_in *in, size_t n);
 
 /** Points of one series in any order; NaN is a missing value. Points that are not newer than the

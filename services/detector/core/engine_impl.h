@@ -29,6 +29,7 @@ struct alert {
 struct watch {
     struct ac_plan *plan;
     struct ac_eval *eval;
+    const struct ac_zone **zones; /* the plan's inputs */
     struct rule **rules;
     struct alert *alerts;
     size_t n;
@@ -62,8 +63,8 @@ void engine_reset_(struct series *s); /* as if it had just been seen for the fir
 /* engine_rules.c */
 /** Rules by namespace. Those that are in the old books just so are shared with them; those that do
  * not compile are left out. */
-struct ac_map *engine_books_create_(const struct engine_rule_in *in, size_t n,
-                                    const struct ac_map *old, size_t *ret_n_rules);
+struct ac_map *engine_books_create_(const struct engine_opts *o, const struct engine_rule_in *in,
+                                    size_t n, const struct ac_map *old, size_t *ret_n_rules);
 void engine_books_destroy_(struct ac_map *books);
 /** Both namespaces have the very same rules. NULL is none. */
 bool engine_book_same_(const struct book *a, const struct book *b);

@@ -31,12 +31,23 @@ void engine_books_destroy_(struct ac_map *books)
     ac_map_destroy(books);
 }
 
-static struct rule *parse(const struct engine_rule_in *in)
+/* Only zones can be given to a rule here: a detector follows each series by itself. */
+static bool can_feed(const struct engine_opts *o, const struct ac_rule *r)
+{
+    for (size_t i = 0; i < ac_rule_n_inputs(r); i++) {
+        const struct ac_rule_input *in = ac_rule_input(r, i);
+        if (in->kind != AC_INPUT_ZONE || !o->zone || !o->zone(in->of, o->zone_arg))
+            return false;
+    }
+    return true;
+}
+
+static struct rule *parse(const struct engine_opts *o, const struct engine_rule_in *in)
 {
     struct ac_ruleset *set = NULL;
     if (ac_ruleset_parse(in->text, strlen(in->text), &set, NULL) < 0)
         return NULL;
-    if (ac_ruleset_len(set) != 1) {
+    if (ac_ruleset_len(set) != 1 || !can_feed(o, ac_ruleset_get(set, 0))) {
         ac_ruleset_destroy(set);
         return NULL;
     }
@@ -59,15 +70,15 @@ static struct rule *find(const struct book *b, const struct engine_rule_in *in, 
     return NULL;
 }
 
-struct ac_map *engine_books_create_(const struct engine_rule_in *in, size_t n,
-                                    const struct ac_map *old, size_t *ret_n_rules)
+struct ac_map *engine_books_create_(const struct engine_opts *o, const struct engine_rule_in *in,
+                                    size_t n, const struct ac_map *old, size_t *ret_n_rules)
 {
     struct ac_map *books = ac_map_create(book_free);
     size_t hint = 0;
     *ret_n_rules = 0;
     for (size_t i = 0; i < n; i++) {
         struct rule *r = find(old ? ac_map_get(old, in[i].ns) : NULL, &in[i], &hint);
-        if (!r && !(r = parse(&in[i])))
+        if (!r && !(r = parse(o, &in[i])))
             continue;
         struct book *b = ac_map_get(books, in[i].ns);
         if (!b) {

@@ -3,6 +3,7 @@
 
 #include <aceso/base.h>
 #include <aceso/rules.h>
+#include <aceso/rules_zone.h>
 
 #include "adapters/service.h"
 
@@ -56,6 +57,25 @@ static int check_cost(struct ac_cost c, struct ac_err *err)
     return 0;
 }
 
+/* What the detectors can give a rule: its series, and the clocks of time zones. */
+static int check_inputs(const struct ac_rule *r, struct ac_err *err)
+{
+    for (size_t i = 0; i < ac_rule_n_inputs(r); i++) {
+        const struct ac_rule_input *in = ac_rule_input(r, i);
+        struct ac_zone *z = NULL;
+        if (in->kind != AC_INPUT_ZONE)
+            return ac_err_set(
+                err, AC_EINVAL,
+                "the rule reads %s = %s(\"%.64s\"), but a detector follows each series "
+                "by itself: use such a rule on files (aceso rule eval)",
+                in->name, ac_input_kind_name(in->kind), in->of);
+        if (ac_zone_load(NULL, in->of, &z, err) < 0)
+            return AC_EINVAL;
+        ac_zone_destroy(z);
+    }
+    return 0;
+}
+
 static bool fail_if_empty(struct ac_rpc_call *c, const char *v, const char *what)
 {
     struct ac_err err = AC_ERR_INIT;
@@ -85,7 +105,7 @@ static void put(struct ac_rpc_call *c, const void *req, void *self)
     if (!rule)
         (void)ac_err_set(&err, AC_EINVAL, "one call puts one rule");
     if (!rule || ac_plan_create(&rule, 1, 0, &p, &err) < 0 ||
-        check_cost(ac_plan_cost(p), &err) < 0) {
+        check_cost(ac_plan_cost(p), &err) < 0 || check_inputs(rule, &err) < 0) {
         ac_rpc_fail(c, &err);
     } else {
         struct ac_buf b;

@@ -44,6 +44,48 @@ static bool point(struct engine *e, int64_t t, double v)
     return engine_points(e, &series, t, &t, &v, 1) == 1;
 }
 
+static const struct ac_zone *zone(const char *name, void *arg)
+{
+    return strcmp(name, "Made/Up") == 0 ? arg : NULL;
+}
+
+/* The smallest zone file: one type, here an hour ahead of UTC. */
+static struct ac_zone *hour_ahead(void)
+{
+    unsigned char file[54] = {'T', 'Z', 'i', 'f', [39] = 1, [43] = 4, [46] = 0x0e, [47] = 0x10};
+    struct ac_zone *z = NULL;
+    assert_int_equal(ac_zone_parse("made", file, sizeof file, &z, NULL), 0);
+    assert_int_equal(ac_zone_offset_s(z, 0), 3600);
+    return z;
+}
+
+static void rules_get_their_zones_and_nothing_else(void **st)
+{
+    (void)st;
+    static const struct engine_rule_in in[] = {
+        {"ns", "zone", "language 1 rule \"zone\" { when time_of_day(\"Made/Up\") == 3601 }", 1},
+        {"ns", "lost", "language 1 rule \"lost\" { when time_of_day(\"No/Where\") > 0 }", 1},
+        {"ns", "other", "language 1 rule \"other\" { input x = series(\"y\") when x > 0 }", 1},
+        {"ns", "model", "language 1 rule \"model\" { input x = model(\"y\") when x > 0 }", 1}};
+    struct ac_zone *z = hour_ahead();
+    struct engine_opts o = opts;
+    struct seen s = {.n = 0};
+    struct engine *e = engine_create(&o, emit, &s);
+    assert_int_equal(engine_set_rules(e, in, 4), 4);
+    engine_destroy(e);
+    o.zone = zone;
+    o.zone_arg = z;
+    e = engine_create(&o, emit, &s);
+    assert_int_equal(engine_set_rules(e, in, 4), 3);
+    for (int t = 0; t < 5; t++) {
+        assert_true(point(e, t * 1000000000LL, 1));
+        assert_int_equal(s.n > 0, t > 0);
+    }
+    assert_non_null(strstr(s.msg[0], "open"));
+    engine_destroy(e);
+    ac_zone_destroy(z);
+}
+
 static double at(int t)
 {
     return t >= 20 && t < 30 ? 30 : 1;
@@ -370,6 +412,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_alert_opens_and_closes),
+        cmocka_unit_test(rules_get_their_zones_and_nothing_else),
         cmocka_unit_test(a_crash_loses_nothing_and_repeats_the_same),
         cmocka_unit_test(rules_change_without_losing_alerts_and_silence_closes),
         cmocka_unit_test(broken_snapshots_are_taken_as_none),

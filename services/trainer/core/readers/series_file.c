@@ -14,6 +14,7 @@
 
 #define LINE_MAX_ 65536
 #define COLS_MAX  64
+#define NAMES_MAX 32
 
 struct reader {
     const char *path;
@@ -21,6 +22,9 @@ struct reader {
     char *line;
     size_t row; /* line of the file, from 1 */
     int c_time, c_value, c_label, n_cols;
+    int of_column[COLS_MAX]; /* the named column that it is, else -1 */
+    const char *const *names;
+    size_t caps[NAMES_MAX];
     bool header;
     size_t cap_v, cap_l;
     int64_t first_ns, last_ns;
@@ -32,8 +36,12 @@ void series_file_fini(struct series_file *s)
 {
     free(s->values);
     free(s->labels);
+    for (size_t i = 0; s->columns && i < s->n_columns; i++)
+        free(s->columns[i]);
+    free(s->columns);
     s->values = NULL;
     s->labels = NULL;
+    s->columns = NULL;
 }
 
 static int bad(struct reader *r, int column, const char *what)
@@ -76,12 +84,28 @@ static void read_comment(struct reader *r)
     }
 }
 
+/* Which of the columns asked for a header's word is; the first of two with the same name counts. */
+static int named(const struct reader *r, const char *word, bool *found)
+{
+    for (size_t i = 0; i < r->s->n_columns; i++) {
+        if (!found[i] && strcmp(word, r->names[i]) == 0) {
+            found[i] = true;
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
 static int read_header(struct reader *r)
 {
     char *rest = r->line;
     r->c_time = r->c_value = r->c_label = -1;
+    bool found[NAMES_MAX] = {false};
     for (char *w; (w = ac_str_next(&rest, ','));) {
         w = ac_str_trim(w);
+        if (r->n_cols == COLS_MAX)
+            return bad(r, r->n_cols, "too many columns");
+        r->of_column[r->n_cols] = named(r, w, found);
         if (strcmp(w, "timestamp") == 0 || strcmp(w, "time") == 0)
             r->c_time = r->n_cols;
         else if (strcmp(w, "value") == 0)
@@ -89,8 +113,13 @@ static int read_header(struct reader *r)
         else if (strcmp(w, "label") == 0 || strcmp(w, "anomaly") == 0 ||
                  strcmp(w, "is_anomaly") == 0)
             r->c_label = r->n_cols;
-        if (++r->n_cols > COLS_MAX)
-            return bad(r, r->n_cols - 1, "too many columns");
+        r->n_cols++;
+    }
+    for (size_t i = 0; i < r->s->n_columns; i++) {
+        if (!found[i])
+            return ac_err_set(r->err, AC_EINVAL,
+                              "%s: row %zu, column 1: the header names no column %s", r->path,
+                              r->row, r->names[i]);
     }
     if (r->c_value < 0)
         return bad(r, 0, "the header names no column value");
@@ -135,6 +164,17 @@ static int read_time(struct reader *r, const char *w)
     return 0;
 }
 
+static int read_column(struct reader *r, int c, const char *w)
+{
+    size_t i = (size_t)r->of_column[c];
+    double v = __builtin_nan("");
+    if (*w && !ac_str_to_f64(w, &v))
+        return bad(r, c, "this is no number");
+    ac_grow(&r->s->columns[i], &r->caps[i], r->s->n + 1, sizeof(double));
+    r->s->columns[i][r->s->n] = v;
+    return 0;
+}
+
 static int read_row(struct reader *r)
 {
     char *rest = r->line;
@@ -143,6 +183,11 @@ static int read_row(struct reader *r)
     int c = 0;
     for (char *w; (w = ac_str_next(&rest, ',')); c++) {
         w = ac_str_trim(w);
+        if (c < r->n_cols && r->of_column[c] >= 0) {
+            int rc = read_column(r, c, w);
+            if (rc < 0)
+                return rc;
+        }
         if (c == r->c_time) {
             int rc = read_time(r, w);
             if (rc < 0)
@@ -206,14 +251,21 @@ static int read_lines(struct reader *r, size_t stop)
     return 0;
 }
 
-static int read_file(const char *path, bool train_only, struct series_file *ret, struct ac_err *err)
+static int read_file(const char *path, bool train_only, const char *const *names, size_t n_names,
+                     struct series_file *ret, struct ac_err *err)
 {
     struct series_file s = {0};
+    AC_ASSERT(n_names <= NAMES_MAX);
+    s.n_columns = n_names;
+    s.columns = n_names ? ac_xcalloc(n_names, sizeof(double *)) : NULL;
     default_name(&s, path);
-    struct reader r = {.path = path, .s = &s, .err = err};
+    struct reader r = {.path = path, .s = &s, .names = names, .err = err};
     r.f = gzopen(path, "rb");
-    if (!r.f)
-        return ac_err_set(err, AC_EINVAL, "%s: cannot open: %s", path, strerrordesc_np(errno));
+    if (!r.f) {
+        int why = errno;
+        free(s.columns);
+        return ac_err_set(err, AC_EINVAL, "%s: cannot open: %s", path, strerrordesc_np(why));
+    }
     (void)gzbuffer(r.f, 1 << 17);
     r.line = ac_xmalloc(LINE_MAX_);
     int rc = read_lines(&r, train_only ? SIZE_MAX : 0);
@@ -235,10 +287,16 @@ static int read_file(const char *path, bool train_only, struct series_file *ret,
 
 int series_file_read(const char *path, struct series_file *ret, struct ac_err *err)
 {
-    return read_file(path, false, ret, err);
+    return read_file(path, false, NULL, 0, ret, err);
 }
 
 int series_file_read_train(const char *path, struct series_file *ret, struct ac_err *err)
 {
-    return read_file(path, true, ret, err);
+    return read_file(path, true, NULL, 0, ret, err);
+}
+
+int series_file_read_columns(const char *path, const char *const *names, size_t n_names,
+                             struct series_file *ret, struct ac_err *err)
+{
+    return read_file(path, false, names, n_names, ret, err);
 }

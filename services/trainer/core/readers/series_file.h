@@ -20,6 +20,8 @@ struct series_file {
     size_t n;
     size_t n_train; /* of the # line; 0: not given */
     int64_t t0_ns, step_ns;
+    double **columns; /* those asked for by name, each of n values; NULL: none */
+    size_t n_columns;
 };
 
 /** AC_EINVAL with file, row and column in the text. */
@@ -27,4 +29,7 @@ int series_file_read(const char *path, struct series_file *ret, struct ac_err *e
 /** The training part alone: n_train rows, or all when the file states no training part. */
 int series_file_read_train(const char *path, struct series_file *ret,
                            struct ac_err *err) AC_MUST_USE;
+/** The whole file with further columns that its header must name (at most 32). */
+int series_file_read_columns(const char *path, const char *const *names, size_t n_names,
+                             struct series_file *ret, struct ac_err *err) AC_MUST_USE;
 void series_file_fini(struct series_file *s);

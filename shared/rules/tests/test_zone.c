@@ -1,0 +1,97 @@
+/* Zone files against the C library's reading of them, and damaged ones. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include <aceso/base.h>
+#include <aceso/file.h>
+#include <aceso/rng.h>
+#include <aceso/rules_zone.h>
+
+static const char *const zones[] = {"Europe/Berlin",     "America/New_York",  "Australia/Lord_Howe",
+                                    "Asia/Kolkata",      "America/Sao_Paulo", "Pacific/Auckland",
+                                    "Africa/Casablanca", "Asia/Kathmandu",    "Etc/UTC",
+                                    "America/Nuuk"};
+
+static void offsets_are_those_of_the_c_library(void **st)
+{
+    (void)st;
+    struct ac_rng r;
+    ac_rng_seed(&r, 21);
+    size_t tried = 0;
+    for (size_t i = 0; i < AC_ARRAY_LEN(zones); i++) {
+        struct ac_zone *z = NULL;
+        if (ac_zone_load(NULL, zones[i], &z, NULL) < 0)
+            continue; /* a system without tzdata */
+        setenv("TZ", zones[i], 1);
+        tzset();
+        for (int k = 0; k < 20000; k++) { /* 1970 to 2110 */
+            time_t t = (time_t)(ac_rng_uniform(&r) * 4.4e9);
+            struct tm tm;
+            localtime_r(&t, &tm);
+            int32_t got = ac_zone_offset_s(z, (int64_t)t * 1000000000 + 999999999);
+            if (got != tm.tm_gmtoff)
+                fail_msg("%s at %lld: %d, the C library says %ld (seed 21)", zones[i], (long long)t,
+                         got, tm.tm_gmtoff);
+        }
+        ac_zone_destroy(z);
+        tried++;
+    }
+    if (!tried)
+        skip();
+}
+
+/* The second a clock is put forward, from the rule of a file that lists no transitions. */
+static void a_rule_alone_is_enough(void **st)
+{
+    (void)st;
+    static const unsigned char head[44] = {'T', 'Z', 'i', 'f', '2', [39] = 1, [43] = 4};
+    unsigned char file[300] = {0};
+    size_t n = 0;
+    for (int i = 0; i < 2; i++) { /* counts: one type, four characters */
+        memcpy(file + n, head, 44);
+        n += 44 + 6 + 4;
+    }
+    const char *rule = "\nCET-1CEST,M3.5.0,M10.5.0/3\n";
+    memcpy(file + n, rule, strlen(rule));
+    struct ac_zone *z = NULL;
+    assert_int_equal(ac_zone_parse("made", file, n + strlen(rule), &z, NULL), 0);
+    const int64_t spring = 1774746000, autumn = 1792890000; /* 2026-03-29, 2026-10-25 01:00 UTC */
+    assert_int_equal(ac_zone_offset_s(z, spring * 1000000000 - 1), 3600);
+    assert_int_equal(ac_zone_offset_s(z, spring * 1000000000), 7200);
+    assert_int_equal(ac_zone_offset_s(z, autumn * 1000000000 - 1), 7200);
+    assert_int_equal(ac_zone_offset_s(z, autumn * 1000000000), 3600);
+    ac_zone_destroy(z);
+    for (size_t cut = 0; cut < n + strlen(rule); cut++) {
+        struct ac_err err = AC_ERR_INIT;
+        assert_int_equal(ac_zone_parse("cut", file, cut, &z, &err), AC_EINVAL);
+        assert_non_null(strstr(err.msg, "cut: this is no zone file"));
+    }
+}
+
+static void what_is_no_zone_is_told(void **st)
+{
+    (void)st;
+    struct ac_zone *z = NULL;
+    struct ac_err err = AC_ERR_INIT;
+    assert_int_equal(ac_zone_load(NULL, "Mars/Olympus", &z, &err), AC_ENOTFOUND);
+    assert_non_null(strstr(err.msg, "no time zone Mars/Olympus"));
+    assert_int_equal(ac_zone_load(NULL, "../../etc/passwd", &z, &err), AC_EINVAL);
+    assert_null(z);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(offsets_are_those_of_the_c_library),
+        cmocka_unit_test(a_rule_alone_is_enough),
+        cmocka_unit_test(what_is_no_zone_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
