@@ -31,8 +31,8 @@ int rca_bench_case(struct rca_bench *b, const struct ac_rca_case *c, const struc
     q.unexplained = o->unexplained;
     q.keep_time |= o->keep_time;
     int64_t begin = ac_now_ns();
-    int rc = o->baseline ? ac_rca_baseline_rank(c, &q, o->scorer, &r, err)
-                         : ac_rca_localise(c, &q, &r, err);
+    struct ac_rca_scoring how = {.scorer = o->scorer, .seed = 1};
+    int rc = o->compare ? ac_rca_score(c, &q, &how, &r, err) : ac_rca_localise(c, &q, &r, err);
     b->seconds += (double)(ac_now_ns() - begin) / 1e9;
     if (rc)
         return rc;

@@ -1,16 +1,15 @@
 /* aceso rca bench: what the data sets share. One file a data set; each fills a struct rca_bench. */
 #pragma once
 
-#include "rca_baseline.h"
-
 #include "readers/rca_dataset.h"
+#include "scorers/rca_scorer.h"
 
 struct rca_bench_options {
     double late_s;
     bool no_graph, no_gaps;
     const char *graph; /* calls from a file instead of the set's own; NULL: these (nezha) */
-    bool baseline;     /* a simple scorer instead of ours */
-    enum ac_rca_baseline scorer;
+    bool compare;      /* a scorer of the literature instead of ours */
+    enum ac_rca_scorer scorer;
     uint32_t without; /* ablation, see struct ac_rca_params */
     bool unexplained, keep_time;
 };

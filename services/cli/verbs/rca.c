@@ -18,6 +18,9 @@
 
 static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx);
 
+#define NAME_OF(id, name) name ", "
+#define SCORERS           AC_RCA_SCORERS(NAME_OF)
+
 const struct cli_verb cli_verb_rca = {
     "rca", "find root causes in recorded metrics; score the method on a data set", cmd_rca,
     "usage: aceso rca discover --method pc|fci|ges|lingam|pcmci|granger --data FILE [--alpha A]\n"
@@ -30,8 +33,8 @@ const struct cli_verb cli_verb_rca = {
     "       aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
     "       aceso rca bench --dataset sockshop|petshop|nezha|causal-learn|bnlearn DIR [--late-s S] "
     "[--no-graph]\n"
-    "                       [--no-edge-latency] [--scorer recipe|nsigma|baro|correlation]\n"
-    "                       [--without PARTS] [--graph FILE]\n\n"
+    "                       [--no-edge-latency] [--scorer NAME] [--without PARTS] [--graph "
+    "FILE]\n\n"
     "  --data FILE     a row a sample, a column a variable; commas, tabs or blanks\n"
     "  --alpha A       level of the tests (default 0.05; over time 0.01)\n"
     "  --test NAME     fisherz for numbers, chisq or gsq for classes (ges: BIC or BDeu)\n"
@@ -51,7 +54,7 @@ const struct cli_verb cli_verb_rca = {
     "                  petshop: DIR/<scenario>/{graph.csv,noissue,train,test}\n"
     "                  nezha: DIR/rca_data/<day>/{metric,<day>-fault_list.json}\n"
     "  --late-s S      state the time S seconds too late\n"
-    "  --scorer NAME   a simple scorer to compare with\n"
+    "  --scorer NAME   instead of the recipe, to compare with: " SCORERS "\n"
     "  --without PARTS leave parts of the recipe out: cpu,lat,gap,..., explained, onset\n"
     "  --no-graph, --no-edge-latency  leave these inputs out\n"};
 
@@ -306,10 +309,9 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
             return bench_bnlearn(argv[2], synthesise.out, ctx);
         struct rca_bench_options o = {
             .late_s = late_s, .no_graph = no_graph != NULL, .no_gaps = no_gaps != NULL};
-        o.baseline = scorer && !ac_streq(scorer, "recipe");
-        if (o.baseline && !ac_rca_baseline_parse(scorer, &o.scorer))
-            return cli_usage("rca", "--scorer must be recipe, nsigma, baro or correlation, not %s",
-                             scorer);
+        o.compare = scorer && !ac_streq(scorer, "recipe");
+        if (o.compare && !ac_rca_scorer_parse(scorer, &o.scorer))
+            return cli_usage("rca", "--scorer must be recipe, " SCORERS "not %s", scorer);
         o.graph = graph;
         if (!parse_without(without, &o))
             return cli_usage("rca",
