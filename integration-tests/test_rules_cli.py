@@ -322,3 +322,21 @@ def test_a_season_by_a_zones_clock_follows_it_over_the_change(tmp_path):
         answer("rule", "eval", rule, "--series", csv, "--out", tmp_path / "f")
         flagged = {i for i, x in enumerate((tmp_path / "f").read_text().split()) if x == "1"}
         assert flagged == wrong or (wrong and flagged and flagged <= wrong), (zone, flagged, wrong)
+
+
+def test_rules_as_json_and_back(tmp_path):
+    rule, tree = tmp_path / "a.rule", tmp_path / "a.json"
+    rule.write_text(RULE + INPUTS.split("\n", 1)[1])
+    once = aceso("rule", "fmt", rule).stdout
+    tree.write_text(aceso("rule", "fmt", rule, "--to", "json").stdout)
+    t = json.loads(tree.read_text())
+    assert [r["name"] for r in t["rules"]] == ["slow", "errors"]
+    assert t["rules"][0]["when"]["args"][0] == {"op": ">", "args": ["m", {"op": "*", "args": [3, "usual"]}]}
+    assert t["rules"][0]["when_for"] == [2, 3] and t["rules"][1]["inputs"][1]["kind"] == "model"
+    assert aceso("rule", "fmt", tree).stdout == once
+    assert answer("rule", "check", tree)["rules"] == 2
+    t["rules"][0]["when"]["args"][0]["args"][1]["args"][1] = "usuel"
+    tree.write_text(json.dumps(t))
+    p = aceso("rule", "check", tree, code=2)
+    assert p.stderr.strip().endswith(f"{tree}: rules[0].when.args[0].args[1].args[1]: the name usuel is not known "
+                                     "(did you mean usual?)")

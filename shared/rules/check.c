@@ -258,11 +258,9 @@ static void check_expr(struct checker *c, struct expr *e)
         break;
     case EX_BIN: {
         enum expr_type in = e->bin <= BIN_AND ? TY_BOOL : TY_NUM;
-        static const char *const names[] = {
-            "or", "and", "<", "<=", ">", ">=", "==", "!=", "+", "-", "*", "/"};
         for (int i = 0; i < 2; i++) {
             check_expr(c, e->args[i]);
-            want(c, e->args[i], in, names[e->bin]);
+            want(c, e->args[i], in, rule_bin_name(e->bin));
         }
         e->type = e->bin < BIN_ADD ? TY_BOOL : TY_NUM;
         break;

@@ -75,8 +75,11 @@ static void skip(struct lexer *l, struct token *t)
             const char *e = l->p;
             while (e > s && isspace((unsigned char)e[-1]))
                 e--;
+            size_t before = b.len;
             ac_buf_append(&b, s, (size_t)(e - s));
             ac_buf_putc(&b, '\n');
+            if (!b.failed && !ac_utf8_valid_n(b.data + before, b.len - before))
+                l->not_utf8 = true;
         } else {
             break;
         }
@@ -155,8 +158,11 @@ static struct token string(struct lexer *l, struct token t)
         ac_buf_putc(&b, (char)c);
     }
     t.kind = T_STRING;
+    bool utf8 = ac_utf8_valid(ac_buf_str(&b));
     t.text = b.failed ? NULL : ac_arena_strdup(l->arena, ac_buf_str(&b));
     ac_buf_fini(&b);
+    if (closed && !utf8)
+        return bad(l, t, NULL, "the string is not UTF-8");
     if (!closed)
         return bad(l, t, "add the closing \"", "the string has no end on its line");
     if (!t.text)
@@ -170,6 +176,10 @@ struct token lexer_next(struct lexer *l)
     skip(l, &t);
     t.line = l->line;
     t.column = (int)(l->p - l->line_start) + 1;
+    if (l->not_utf8) {
+        l->not_utf8 = false;
+        return bad(l, t, NULL, "the comment before this is not UTF-8");
+    }
     if (l->p >= l->end)
         return t;
     unsigned char c = (unsigned char)*l->p;

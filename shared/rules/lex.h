@@ -32,6 +32,7 @@ struct lexer {
     const char *p, *end, *line_start;
     int line;
     bool started, newline; /* a token was read; a line ended since */
+    bool not_utf8;         /* a comment before the next token is not */
     struct ac_arena *arena;
     struct ac_diags *diags;
 };

@@ -124,7 +124,7 @@ static bool parse_let(struct parser *p)
     parser_advance(p);
     if (!parser_expect(p, "="))
         return false;
-    struct expr *e = parser_expr(p);
+    struct expr *e = parser_is(p, "[") ? parser_list(p) : parser_expr(p);
     if (!e)
         return false;
     if (r->n_lets == p->cap_lets) {
@@ -185,6 +185,9 @@ static bool parse_body(struct parser *p, enum clause c)
         return parse_reason(p);
     }
 }
+
+const char *const rule_clause_names[CL_COUNT] = {"rule",  "on",       "step",   "when",
+                                                 "until", "severity", "reason", "end"};
 
 /* One clause; *seen has a bit for each kind that may come once. */
 static bool parse_clause(struct parser *p, unsigned *seen)

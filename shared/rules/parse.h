@@ -31,5 +31,7 @@ bool parser_parse_input(struct parser *p);
 bool parser_new_name(struct parser *p, const char *usage);
 /** {label = "PATTERN", ...}, if there is one. */
 bool parser_labels(struct parser *p, struct ac_label **ret, size_t *ret_n);
+/** [1, -2], at its [. */
+struct expr *parser_list(struct parser *p);
 /** A whole expression; NULL after an error was noted. */
 struct expr *parser_expr(struct parser *p);

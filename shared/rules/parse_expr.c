@@ -38,7 +38,7 @@ static struct expr *sealed(struct parser *p, struct expr *e)
     return e;
 }
 
-static struct expr *parse_vec(struct parser *p)
+struct expr *parser_list(struct parser *p)
 {
     struct token at = p->t;
     double v[RULE_VEC_MAX];
@@ -117,7 +117,7 @@ static struct expr *parse_call(struct parser *p, const struct token *name)
             rule_diag(p->diags, p->t.line, p->t.column, NULL, "too many arguments of %s", op->name);
             return NULL;
         }
-        if (!(args[n++] = parser_is(p, "[")       ? parse_vec(p)
+        if (!(args[n++] = parser_is(p, "[")       ? parser_list(p)
                           : p->t.kind == T_STRING ? parse_zone(p)
                                                   : parser_expr(p)))
             return NULL;
@@ -184,7 +184,7 @@ static struct expr *parse_primary(struct parser *p)
         struct expr *e = node(p, at.kind == T_NUM ? EX_NUM : EX_DURATION, &at, 0);
         if (!e)
             return NULL;
-        e->num = at.num;
+        e->num = at.kind == T_NUM ? at.num : 0;
         e->ns = at.ns;
         parser_advance(p);
         return e;

@@ -85,13 +85,18 @@ static void put_list(struct ac_buf *b, const struct ac_rule *r, const struct exp
     }
 }
 
-static void put_bin(struct ac_buf *b, const struct ac_rule *r, const struct expr *e, int own)
+const char *rule_bin_name(enum bin_op op)
 {
     static const char *const names[] = {
         "or", "and", "<", "<=", ">", ">=", "==", "!=", "+", "-", "*", "/"};
+    return names[op];
+}
+
+static void put_bin(struct ac_buf *b, const struct ac_rule *r, const struct expr *e, int own)
+{
     bool compare = e->bin >= BIN_LT && e->bin <= BIN_NE;
     put_expr(b, r, e->args[0], compare ? own + 1 : own);
-    ac_buf_printf(b, " %s ", names[e->bin]);
+    ac_buf_printf(b, " %s ", rule_bin_name(e->bin));
     put_expr(b, r, e->args[1], own + 1);
 }
 

@@ -160,6 +160,8 @@ bool rule_check(struct ac_rule *r, struct ac_diags *d);
 /** Parses the placeholders of the reason. */
 bool rule_parse_reason(struct ac_arena *a, struct ac_rule *r, int line, int column,
                        struct ac_diags *d);
+const char *rule_bin_name(enum bin_op op);
+extern const char *const rule_clause_names[CL_COUNT]; /* of their comments */
 /** In quotes, with escapes. */
 void rule_put_str(struct ac_buf *b, const char *s);
 void rule_put_duration(struct ac_buf *b, int64_t ns);

@@ -1,4 +1,4 @@
-/* aceso rule fmt: the canonical text. */
+/* aceso rule fmt: the canonical text, or the syntax tree as JSON. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +18,16 @@ int rule_fmt_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
     if (code)
         return code;
     struct ac_buf b;
-    ac_buf_init(&b, 4 * (size_t)AC_RULES_TEXT_MAX);
-    ac_ruleset_print(s, &b);
-    if (a->write && ac_file_write_atomic(path, b.data, b.len, 0644, &err) < 0) {
+    ac_buf_init(&b, 16 * (size_t)AC_RULES_TEXT_MAX);
+    if (ac_streq(a->to, "json"))
+        ac_ruleset_json(s, &b), ac_buf_putc(&b, '\n');
+    else
+        ac_ruleset_print(s, &b);
+    if (b.failed)
+        (void)ac_err_set(&err, AC_ERANGE, "%s: the result is too long", path);
+    if (b.failed) {
+        code = cli_fail("rule fmt", &err);
+    } else if (a->write && ac_file_write_atomic(path, b.data, b.len, 0644, &err) < 0) {
         code = cli_fail("rule fmt", &err);
     } else if (ctx->json) {
         struct ac_buf j;

@@ -4,9 +4,12 @@
 
 #include <aceso/base.h>
 #include <aceso/file.h>
+#include <aceso/rules_json.h>
 #include <aceso/str.h>
 
 #include "rule/rule.h"
+
+#define JSON_MAX (16u << 20)
 
 void rule_put_diags(struct ac_buf *b, const struct ac_diags *d)
 {
@@ -32,10 +35,21 @@ int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struc
     struct ac_err err = AC_ERR_INIT;
     char *text = NULL;
     size_t len = 0;
-    if (ac_file_read(path, AC_RULES_TEXT_MAX, &text, &len, &err) < 0)
+    if (ac_file_read(path, JSON_MAX, &text, &len, &err) < 0)
         return cli_fail_input(verb, &err);
-    int rc = ac_ruleset_parse(text, len, ret, d);
+    size_t first = strspn(text, " \t\r\n");
+    int rc;
+    if (text[first] == '{') { /* no rule text begins so: this is its syntax tree */
+        rc = ac_ruleset_from_json(path, text, len, ret, &err);
+        free(text);
+        return rc < 0 ? cli_fail_input(verb, &err) : CLI_OK;
+    }
+    rc = len > AC_RULES_TEXT_MAX
+             ? ac_err_set(&err, AC_EINVAL, "%s: longer than %u bytes", path, AC_RULES_TEXT_MAX)
+             : ac_ruleset_parse(text, len, ret, d);
     free(text);
+    if (rc < 0 && err.msg[0])
+        return cli_fail_input(verb, &err);
     return rc < 0 ? CLI_USAGE : CLI_OK;
 }
 

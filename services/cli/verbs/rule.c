@@ -9,11 +9,12 @@ static int cmd_rule(int argc, char **argv, const struct cli_ctx *ctx);
 const struct cli_verb cli_verb_rule = {
     "rule", "check, format and evaluate rules", cmd_rule,
     "usage: aceso rule check FILE\n"
-    "       aceso rule fmt FILE [--write]\n"
+    "       aceso rule fmt FILE [--to text|json] [--write]\n"
     "       aceso rule eval FILE --series CSV [--stream] [--out FLAGS] [--explain N]\n"
     "       aceso rule ops [--markdown]\n\n"
     "  check          syntax, types, bytes of state a series and arithmetic steps a point\n"
-    "  fmt            prints the canonical text; --write puts it into the file\n"
+    "                 FILE is rule text, or its syntax tree in JSON (as fmt --to json gives it)\n"
+    "  fmt            prints the canonical text, or JSON; --write puts it into the file\n"
     "  --series CSV   value,label rows or a header with timestamp,value,label; .gz is read as it "
     "is\n"
     "  --stream       feeds point by point instead of in blocks: the flags are the same\n"
@@ -35,6 +36,7 @@ static int cmd_rule(int argc, char **argv, const struct cli_ctx *ctx)
     struct rule_args a = {.explain = 20};
     const char *stream = NULL, *write = NULL, *explain = NULL, *markdown = NULL;
     struct cli_opt opts[] = {{.name = "--series", .has_value = true, .value = &a.series},
+                             {.name = "--to", .has_value = true, .value = &a.to},
                              {.name = "--out", .has_value = true, .value = &a.out},
                              {.name = "--explain", .has_value = true, .value = &explain},
                              {.name = "--stream", .value = &stream},
@@ -51,6 +53,8 @@ static int cmd_rule(int argc, char **argv, const struct cli_ctx *ctx)
     a.stream = stream;
     a.write = write;
     a.markdown = markdown;
+    if (a.to && !ac_streq(a.to, "text") && !ac_streq(a.to, "json"))
+        return cli_usage("rule fmt", "--to is text or json");
     if (npos < 1)
         return cli_usage("rule", "say check, fmt, eval or ops (see aceso rule --help)");
     size_t i = 0;

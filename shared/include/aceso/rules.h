@@ -56,6 +56,11 @@ struct ac_label {
     const char *key, *value;
 };
 
+/** The syntax tree as JSON (docs/rules.md, "As JSON"); ac_ruleset_from_json in rules_json.h reads
+ * it. */
+bool ac_ruleset_json(const struct ac_ruleset *s, struct ac_buf *b);
+bool ac_rule_json(const struct ac_rule *r, struct ac_buf *b); /* one rule's object */
+
 const char *ac_rule_name(const struct ac_rule *r);
 const char *ac_rule_metric(const struct ac_rule *r); /* glob */
 enum ac_severity ac_rule_severity(const struct ac_rule *r);
