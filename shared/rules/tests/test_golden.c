@@ -20,17 +20,17 @@ static const struct {
 static void compare(const char *expr, struct golden g, void *arg)
 {
     size_t *n = arg;
-    size_t i = 0;
     ++*n;
-    while (i < AC_ARRAY_LEN(golden) && strcmp(golden[i].expr, expr) != 0)
-        i++;
-    if (i == AC_ARRAY_LEN(golden))
-        fail_msg("golden.def lacks %s: build golden_print.c (docs/rules.md) and add its line",
-                 expr);
-    if (g.hash != golden[i].hash)
-        fail_msg("%s has other bits: hash %016llx, not %016llx; last known value %a, not %a", expr,
-                 (unsigned long long)g.hash, (unsigned long long)golden[i].hash, g.last,
-                 golden[i].last);
+    for (size_t i = 0; i < AC_ARRAY_LEN(golden); i++) {
+        if (strcmp(golden[i].expr, expr) != 0)
+            continue;
+        if (g.hash != golden[i].hash)
+            fail_msg("%s has other bits: hash %016llx, not %016llx; last known value %a, not %a",
+                     expr, (unsigned long long)g.hash, (unsigned long long)golden[i].hash, g.last,
+                     golden[i].last);
+        return;
+    }
+    fail_msg("golden.def lacks %s: build golden_print.c (docs/rules.md) and add its line", expr);
 }
 
 static void every_operator_keeps_its_bits(void **st)
