@@ -62,7 +62,7 @@ static void cpu_unload(struct wk_executor *x, struct wk_model *base)
     c->mem.release(c->mem.self, m->device, m->blob_bytes);
 }
 
-static void activate(const struct wk_activation *act, float *v, size_t n)
+void cpu_activate(const struct wk_activation *act, float *v, size_t n)
 {
     const float a = act->a, b = act->b;
     switch (act->kind) {
@@ -130,7 +130,7 @@ static void run_dense(const struct step *s, const float *in, const float *w, con
     else
         cblas_sgemm(BLAS_ROW_MAJOR, BLAS_NO_TRANS, BLAS_NO_TRANS, (int)s->m, (int)s->n, (int)s->k,
                     1, in, (int)s->k, w, (int)s->n, 1, out, (int)s->n);
-    activate(&s->act, out, s->m * s->n);
+    cpu_activate(&s->act, out, s->m * s->n);
 }
 
 static void run_affine(const struct step *s, const float *in, const float *scale, const float *bias,
@@ -142,7 +142,7 @@ static void run_affine(const struct step *s, const float *in, const float *scale
             for (size_t i = 0; i < s->n; i++)
                 out[at + i] = in[at + i] * scale[c] + bias[c];
         }
-    activate(&s->act, out, s->m * s->k * s->n);
+    cpu_activate(&s->act, out, s->m * s->k * s->n);
 }
 
 /* Softmax over k, for every m before it and n behind it. */
@@ -201,6 +201,8 @@ static void run_binary(const struct step *s, const void *a, const void *b, void 
             ib -= s->sb[d] * s->dims[d];
         }
     }
+    if (s->act.kind != WK_KEEP)
+        cpu_activate(&s->act, out, s->n);
 }
 
 static void run_step(const struct cpu *c, const struct cpu_model *m, const struct step *s)
@@ -218,7 +220,7 @@ static void run_step(const struct cpu *c, const struct cpu_model *m, const struc
         break;
     case WK_UNARY:
         memcpy(out, a, s->n * sizeof(float));
-        activate(&s->act, out, s->n);
+        cpu_activate(&s->act, out, s->n);
         break;
     case WK_BINARY:
         run_binary(s, a, b, out);
@@ -228,6 +230,23 @@ static void run_step(const struct cpu *c, const struct cpu_model *m, const struc
         break;
     case WK_RESHAPE:
         memcpy(out, a, s->n * wk_dtype_size(s->dtype));
+        break;
+    case WK_CONV:
+        cpu_conv(s, a, w, bias, (float *)(void *)(c->workspace + s->scratch), out);
+        break;
+    case WK_POOL_MAX:
+    case WK_POOL_MEAN:
+        cpu_pool(s, a, out);
+        break;
+    case WK_PAD:
+        for (size_t i = 0; i < s->n; i++)
+            ((float *)out)[i] = s->fill;
+        cpu_move(s, a, out);
+        break;
+    case WK_TRANSPOSE:
+    case WK_SLICE:
+    case WK_CONCAT:
+        cpu_move(s, a, out);
         break;
     case WK_DROPPED:
         break;

@@ -7,6 +7,7 @@
 #include <aceso/base.h>
 
 #define CPU_ALIGN         64
+#define CPU_TILE          (128 * 1024) /* floats of an image laid out for the matrix product */
 #define CPU_WORKSPACE_MAX ((size_t)1 << 30)
 #define CPU_DESCRIPTION                                                                            \
     (64u << 20) /* most memory for a model's description while it is prepared                      \
@@ -29,6 +30,14 @@ struct step {
     size_t weights, bias; /* offsets in the blob */
     uint32_t rank;        /* BINARY: strides of a and b over the result; 0 where broadcast */
     size_t dims[WK_ONNX_MAX_RANK], sa[WK_ONNX_MAX_RANK], sb[WK_ONNX_MAX_RANK];
+    /* CONV, POOL: m images of k channels in, n channels out; scratch: offset in the workspace. */
+    struct wk_geometry geometry;
+    struct wk_window window;
+    size_t groups, kernel, scratch, tile;
+    /* PAD, SLICE, CONCAT, TRANSPOSE: moves of dims elements, from strides sa (negative ones wrap)
+     * to strides sb; all n elements of the result become fill before the first move of a PAD. */
+    float fill;
+    size_t from, to; /* bytes at which it starts */
 };
 
 struct plan {
@@ -57,4 +66,9 @@ struct cpu {
  * that the largest plan needs. m is zeroed; on error cpu_model_free it. */
 int cpu_compile(const struct wk_source *src, struct cpu_model *m, size_t *ret_workspace,
                 struct ac_err *err) AC_MUST_USE;
+void cpu_activate(const struct wk_activation *act, float *v, size_t n);
+void cpu_conv(const struct step *s, const float *in, const float *w, const float *bias,
+              float *scratch, float *out);
+void cpu_pool(const struct step *s, const float *in, float *out);
+void cpu_move(const struct step *s, const void *in, void *out);
 void cpu_model_free(struct cpu_model *m);

@@ -39,12 +39,26 @@ static void pack_dense(struct blob *b, const struct wk_node *x, size_t *ret_weig
     memcpy(b->data + *ret_bias, x->bias, n * sizeof(float));
 }
 
+static void pack_conv(struct blob *b, const struct wk_node *x, size_t *ret_weights,
+                      size_t *ret_bias)
+{
+    *ret_weights = blob_add(b, ac_mul_size(x->weights->elems, sizeof(float)));
+    float *w = (float *)(void *)(b->data + *ret_weights);
+    memcpy(w, x->weights->data, x->weights->elems * sizeof(float));
+    for (size_t i = 0; i < x->weights->elems; i++)
+        w[i] *= x->scale[i / x->k];
+    *ret_bias = blob_add(b, x->n * sizeof(float));
+    memcpy(b->data + *ret_bias, x->bias, x->n * sizeof(float));
+}
+
 static void pack(const struct wk_graph *g, struct blob *b, struct layout *l)
 {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const struct wk_node *x = &g->nodes[i];
         if (x->op == WK_DENSE) {
             pack_dense(b, x, &l->weights[i], &l->bias[i]);
+        } else if (x->op == WK_CONV) {
+            pack_conv(b, x, &l->weights[i], &l->bias[i]);
         } else if (x->op == WK_AFFINE) {
             l->weights[i] = blob_add(b, x->n * sizeof(float));
             memcpy(b->data + l->weights[i], x->scale, x->n * sizeof(float));
@@ -84,24 +98,29 @@ static size_t value_bytes(const struct planner *p, uint32_t v)
 }
 
 /* First gap that is large enough among the blocks still in use at the node. */
-static void take_space(struct planner *p, uint32_t v, uint32_t node)
+static size_t take_bytes(struct planner *p, size_t bytes, uint32_t node, uint32_t until)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < p->n_blocks; i++)
         if (p->blocks[i].until >= node)
             p->blocks[n++] = p->blocks[i];
     p->n_blocks = n;
-    size_t need = (value_bytes(p, v) + CPU_ALIGN - 1) / CPU_ALIGN * CPU_ALIGN, at = 0;
+    size_t need = (bytes + CPU_ALIGN - 1) / CPU_ALIGN * CPU_ALIGN, at = 0;
     uint32_t i = 0;
     while (i < n && p->blocks[i].at - at < need) {
         at = p->blocks[i].at + p->blocks[i].bytes;
         i++;
     }
     memmove(p->blocks + i + 1, p->blocks + i, (n - i) * sizeof(*p->blocks));
-    p->blocks[i] = (struct block){.at = at, .bytes = need, .until = p->last_use[v]};
+    p->blocks[i] = (struct block){.at = at, .bytes = need, .until = until};
     p->n_blocks++;
-    p->place[v] = (struct place){.offset = at};
     p->high = AC_MAX(p->high, at + need);
+    return at;
+}
+
+static void take_space(struct planner *p, uint32_t v, uint32_t node)
+{
+    p->place[v] = (struct place){.offset = take_bytes(p, value_bytes(p, v), node, p->last_use[v])};
 }
 
 static void last_uses(struct planner *p)
@@ -130,6 +149,72 @@ static void strides(const struct wk_shape *s, const struct step *x, size_t *ret)
         ret[i] = d == 1 ? 0 : run;
         run *= d;
     }
+}
+
+static void dense_strides(const struct wk_shape *s, size_t *ret)
+{
+    size_t run = 1;
+    for (uint32_t i = s->rank; i-- > 0;) {
+        ret[i] = run;
+        run *= (size_t)s->dims[i];
+    }
+}
+
+static int fill_window(struct planner *p, uint32_t node, struct step *s, struct ac_err *err)
+{
+    const struct wk_node *x = &p->g->nodes[node];
+    const struct wk_shape *in = &p->shapes[x->in[0]], *out = &p->shapes[x->out];
+    int rc = wk_geometry(x, in, &s->geometry, err);
+    if (rc)
+        return rc;
+    s->window = x->window;
+    s->m = (size_t)in->dims[0];
+    s->k = (size_t)in->dims[1];
+    s->n = (size_t)out->dims[1];
+    if (x->op != WK_CONV)
+        return 0;
+    size_t area = (size_t)(s->geometry.out[0] * s->geometry.out[1]);
+    s->groups = x->groups;
+    s->kernel = x->k;
+    s->tile = AC_MIN(AC_MAX((size_t)CPU_TILE / s->kernel, (size_t)8), area);
+    s->scratch = take_bytes(p, s->kernel * s->tile * sizeof(float), node, node);
+    return 0;
+}
+
+static int fill_move(const struct planner *p, const struct wk_node *x, uint32_t input,
+                     struct step *s, struct ac_err *err)
+{
+    const struct wk_shape *in = &p->shapes[x->in[input]], *out = &p->shapes[x->out];
+    size_t size = wk_dtype_size(s->dtype), sa[WK_ONNX_MAX_RANK], sb[WK_ONNX_MAX_RANK];
+    int64_t first[WK_ONNX_MAX_RANK], step[WK_ONNX_MAX_RANK];
+    struct wk_shape cut;
+    dense_strides(in, sa);
+    dense_strides(out, sb);
+    s->a = p->place[x->in[input]];
+    s->rank = in->rank;
+    s->fill = x->fill;
+    int rc = x->op == WK_SLICE ? wk_slice(x, in, first, step, &cut, err) : 0;
+    if (rc)
+        return rc;
+    int64_t axis = x->axis < 0 ? x->axis + in->rank : x->axis;
+    for (uint32_t i = 0; x->op == WK_CONCAT && i < input; i++)
+        s->to += (size_t)p->shapes[x->in[i]].dims[axis] * sb[axis] * size;
+    for (uint32_t i = 0; i < in->rank; i++) {
+        uint32_t from = i;
+        if (x->op == WK_TRANSPOSE)
+            from = x->n_axes ? (uint32_t)x->axes[i] : in->rank - 1 - i;
+        s->dims[i] = (size_t)in->dims[from];
+        s->sa[i] = sa[from];
+        s->sb[i] = sb[i];
+        if (x->op == WK_SLICE) {
+            s->dims[i] = (size_t)cut.dims[i];
+            s->from += (size_t)first[i] * sa[i] * size;
+            s->sa[i] = sa[i] * (size_t)step[i];
+        } else if (x->op == WK_PAD) {
+            s->to += (size_t)x->first[i] * sb[i] * size;
+        }
+    }
+    return 0;
 }
 
 static void fill_step(const struct planner *p, const struct layout *l, uint32_t node,
@@ -172,9 +257,30 @@ static void fill_step(const struct planner *p, const struct layout *l, uint32_t 
     }
 }
 
-static void make_steps(struct planner *p, const struct layout *l, struct plan *plan)
+/* A concatenation is one step for each of its inputs, anything else one. */
+static int add_steps(struct planner *p, const struct layout *l, uint32_t node, struct plan *plan,
+                     struct ac_err *err)
+{
+    const struct wk_node *x = &p->g->nodes[node];
+    int rc = 0;
+    take_space(p, x->out, node);
+    for (uint32_t i = 0; rc == 0 && i < (x->op == WK_CONCAT ? x->n_in : 1); i++) {
+        struct step *s = &plan->steps[plan->n_steps++];
+        fill_step(p, l, node, s);
+        if (x->op == WK_CONV || x->op == WK_POOL_MAX || x->op == WK_POOL_MEAN)
+            rc = fill_window(p, node, s, err);
+        else if (x->op == WK_TRANSPOSE || x->op == WK_SLICE || x->op == WK_CONCAT ||
+                 x->op == WK_PAD)
+            rc = fill_move(p, x, i, s, err);
+    }
+    return rc;
+}
+
+static int make_steps(struct planner *p, const struct layout *l, struct plan *plan,
+                      struct ac_err *err)
 {
     const struct wk_graph *g = p->g;
+    size_t steps = 1;
     for (uint32_t v = 0; v < g->n_values; v++)
         if (g->values[v].constant)
             p->place[v] = (struct place){.weight = true, .offset = l->constant[v]};
@@ -182,18 +288,22 @@ static void make_steps(struct planner *p, const struct layout *l, struct plan *p
         take_space(p, g->inputs[i], 0);
         plan->inputs[i] = p->place[g->inputs[i]].offset;
     }
-    plan->steps = ac_xcalloc(g->n_nodes + 1u, sizeof(*plan->steps));
+    for (uint32_t i = 0; i < g->n_nodes; i++)
+        steps += g->nodes[i].op == WK_CONCAT ? g->nodes[i].n_in : 1;
+    plan->steps = ac_xcalloc(steps, sizeof(*plan->steps));
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const struct wk_node *x = &g->nodes[i];
         if (x->op == WK_RESHAPE && !(g->values[x->out].output && p->place[x->in[0]].weight)) {
             p->place[x->out] = p->place[x->in[0]];
             continue;
         }
-        take_space(p, x->out, i);
-        fill_step(p, l, i, &plan->steps[plan->n_steps++]);
+        int rc = add_steps(p, l, i, plan, err);
+        if (rc)
+            return rc;
     }
     for (uint32_t i = 0; i < g->n_outputs; i++)
         plan->outputs[i] = p->place[g->outputs[i]].offset;
+    return 0;
 }
 
 static int make_plan(const struct wk_graph *g, const struct layout *l, int64_t batch,
@@ -203,7 +313,7 @@ static int make_plan(const struct wk_graph *g, const struct layout *l, int64_t b
     struct wk_shape *shapes = ac_arena_calloc(arena, g->n_values, sizeof(*shapes));
     struct planner p = {.g = g,
                         .shapes = shapes,
-                        .blocks = ac_arena_calloc(arena, g->n_values + 1u, sizeof(*p.blocks)),
+                        .blocks = ac_arena_calloc(arena, g->n_values + 2u, sizeof(*p.blocks)),
                         .last_use = ac_arena_calloc(arena, g->n_values, sizeof(*p.last_use)),
                         .place = ac_arena_calloc(arena, g->n_values, sizeof(*p.place))};
     if (!shapes || !p.blocks || !p.last_use || !p.place)
@@ -220,7 +330,9 @@ static int make_plan(const struct wk_graph *g, const struct layout *l, int64_t b
                               g->values[g->outputs[i]].name);
     }
     last_uses(&p);
-    make_steps(&p, l, plan);
+    rc = make_steps(&p, l, plan, err);
+    if (rc)
+        return rc;
     *workspace = AC_MAX(*workspace, p.high);
     plan->ok = true;
     return 0;

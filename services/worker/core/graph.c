@@ -1,4 +1,4 @@
-#include "graph.h"
+#include "graph_int.h"
 
 #include <math.h>
 #include <string.h>
@@ -6,21 +6,13 @@
 #include <aceso/base.h>
 #include <aceso/map.h>
 
-struct builder {
-    const struct wk_onnx *m;
-    struct ac_arena *arena;
-    struct wk_graph *g;
-    struct ac_map *by_name; /* value number + 1 */
-    struct ac_err *err;
-};
-
-static int no_memory(const struct builder *b)
+int gb_no_memory(const struct builder *b)
 {
     return ac_err_set(b->err, AC_ENOMEM,
                       "the model needs more memory than is allowed for its description");
 }
 
-static int fail(const struct builder *b, const struct wk_onnx_node *n, int code, const char *what)
+int gb_fail(const struct builder *b, const struct wk_onnx_node *n, int code, const char *what)
 {
     const char *name = n->name[0] ? n->name : n->n_outputs ? n->outputs[0] : "?";
     return ac_err_set(b->err, code, "node %.80s (operator %.40s): %s", name, n->op, what);
@@ -41,78 +33,81 @@ static int add_value(struct builder *b, const char *name, int dtype,
     return 0;
 }
 
-static int find(const struct builder *b, const struct wk_onnx_node *n, uint32_t i, uint32_t *ret_v)
+int gb_find(const struct builder *b, const struct wk_onnx_node *n, uint32_t i, uint32_t *ret_v)
 {
     if (i >= n->n_inputs || n->inputs[i][0] == '\0')
-        return fail(b, n, AC_EINVAL, "an input is missing");
+        return gb_fail(b, n, AC_EINVAL, "an input is missing");
     uintptr_t v = (uintptr_t)ac_map_get(b->by_name, n->inputs[i]);
     if (v == 0)
-        return fail(b, n, AC_EINVAL, "an input is not computed by an earlier node");
+        return gb_fail(b, n, AC_EINVAL, "an input is not computed by an earlier node");
     *ret_v = (uint32_t)(v - 1);
     return 0;
 }
 
 /* NULL when the optional input is absent; an error when it is not constant. */
-static int constant(const struct builder *b, const struct wk_onnx_node *n, uint32_t i,
-                    const struct wk_onnx_tensor **ret_t)
+int gb_constant(const struct builder *b, const struct wk_onnx_node *n, uint32_t i,
+                const struct wk_onnx_tensor **ret_t)
 {
     *ret_t = NULL;
     if (i >= n->n_inputs || n->inputs[i][0] == '\0')
         return 0;
     uint32_t v = 0;
-    int rc = find(b, n, i, &v);
+    int rc = gb_find(b, n, i, &v);
     if (rc)
         return rc;
     *ret_t = b->g->values[v].constant;
-    return *ret_t ? 0 : fail(b, n, AC_ENOTSUP, "this input must be constant");
+    return *ret_t ? 0 : gb_fail(b, n, AC_ENOTSUP, "this input must be constant");
 }
 
-static float tensor_f32(const struct wk_onnx_tensor *t, size_t i)
+float gb_f32(const struct wk_onnx_tensor *t, size_t i)
 {
     float f = 0;
     memcpy(&f, (const char *)t->data + 4ul * i, 4);
     return f;
 }
 
-static int tensor_ints(const struct builder *b, const struct wk_onnx_node *n,
-                       const struct wk_onnx_tensor *t, struct wk_node *x)
+int gb_ints(const struct builder *b, const struct wk_onnx_node *n, const struct wk_onnx_tensor *t,
+            uint32_t max, int64_t *ret_list, uint32_t *ret_n)
 {
-    if (t->rank > 1 || t->elems > WK_ONNX_MAX_RANK || (t->dtype != WK_I64 && t->dtype != WK_I32))
-        return fail(b, n, AC_EINVAL, "a shape or list of axes must be a short list of integers");
-    x->n_axes = (uint32_t)t->elems;
-    for (uint32_t i = 0; i < x->n_axes; i++) {
+    if (t->rank > 1 || t->elems > max || (t->dtype != WK_I64 && t->dtype != WK_I32))
+        return gb_fail(b, n, AC_EINVAL, "a shape or list of axes must be a short list of integers");
+    *ret_n = (uint32_t)t->elems;
+    for (uint32_t i = 0; i < *ret_n; i++) {
         if (t->dtype == WK_I64) {
-            memcpy(&x->axes[i], (const char *)t->data + 8ul * i, 8);
+            memcpy(&ret_list[i], (const char *)t->data + 8ul * i, 8);
         } else {
             int32_t v;
             memcpy(&v, (const char *)t->data + 4ul * i, 4);
-            x->axes[i] = v;
+            ret_list[i] = v;
         }
     }
     return 0;
 }
 
-static int new_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op, int dtype,
-                    struct wk_node **ret_x)
+int gb_new_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op, int dtype,
+                struct wk_node **ret_x)
 {
     struct wk_graph *g = b->g;
     if (n->n_outputs == 0 || n->outputs[0][0] == '\0')
-        return fail(b, n, AC_EINVAL, "it has no output");
+        return gb_fail(b, n, AC_EINVAL, "it has no output");
     AC_ASSERT(g->n_nodes < g->cap_nodes);
     struct wk_node *x = &g->nodes[g->n_nodes++];
     *x = (struct wk_node){.op = op, .name = n->name[0] ? n->name : n->outputs[0], .onnx_op = n->op};
+    x->in = ac_arena_calloc(b->arena, AC_MAX(n->n_inputs, 1u), sizeof(*x->in));
+    if (!x->in)
+        return gb_no_memory(b);
     *ret_x = x;
     return add_value(b, n->outputs[0], dtype, NULL, &x->out);
 }
 
-static int one_input(struct builder *b, const struct wk_onnx_node *n, enum wk_op op,
-                     struct wk_node **ret_x)
+int gb_one_input(struct builder *b, const struct wk_onnx_node *n, enum wk_op op,
+                 struct wk_node **ret_x)
 {
     uint32_t v = 0;
-    int rc = find(b, n, 0, &v);
+    int rc = gb_find(b, n, 0, &v);
     if (rc)
         return rc;
-    rc = new_node(b, n, op, b->g->values[v].dtype, ret_x);
+    rc = gb_new_node(b, n, op, b->g->values[v].dtype, ret_x);
     if (rc)
         return rc;
     (*ret_x)->in[0] = v;
@@ -120,14 +115,14 @@ static int one_input(struct builder *b, const struct wk_onnx_node *n, enum wk_op
     return 0;
 }
 
-static int need_f32(const struct builder *b, const struct wk_onnx_node *n, uint32_t v)
+int gb_need_f32(const struct builder *b, const struct wk_onnx_node *n, uint32_t v)
 {
     if (b->g->values[v].dtype == WK_F32)
         return 0;
-    return fail(b, n, AC_ENOTSUP, "only FP32 is supported for this operator");
+    return gb_fail(b, n, AC_ENOTSUP, "only FP32 is supported for this operator");
 }
 
-static float *filled(const struct builder *b, size_t n, float v)
+float *gb_filled(const struct builder *b, size_t n, float v)
 {
     float *p = ac_arena_alloc(b->arena, ac_mul_size(n, sizeof(*p)));
     for (size_t i = 0; p && i < n; i++)
@@ -139,56 +134,56 @@ static int dense(struct builder *b, const struct wk_onnx_node *n, const struct w
                  bool transposed, float alpha, struct wk_node **ret_x)
 {
     struct wk_node *x;
-    int rc = one_input(b, n, WK_DENSE, &x);
+    int rc = gb_one_input(b, n, WK_DENSE, &x);
     if (rc == 0)
-        rc = need_f32(b, n, x->in[0]);
+        rc = gb_need_f32(b, n, x->in[0]);
     if (rc)
         return rc;
     if (w->rank != 2 || w->dtype != WK_F32 || w->elems == 0)
-        return fail(b, n, AC_ENOTSUP, "weights must be a constant FP32 matrix");
+        return gb_fail(b, n, AC_ENOTSUP, "weights must be a constant FP32 matrix");
     x->weights = w;
     x->transposed = transposed;
     x->k = (uint32_t)w->dims[transposed ? 1 : 0];
     x->n = (uint32_t)w->dims[transposed ? 0 : 1];
-    x->scale = filled(b, x->n, alpha);
-    x->bias = filled(b, x->n, 0);
+    x->scale = gb_filled(b, x->n, alpha);
+    x->bias = gb_filled(b, x->n, 0);
     *ret_x = x;
-    return x->scale && x->bias ? 0 : no_memory(b);
+    return x->scale && x->bias ? 0 : gb_no_memory(b);
 }
 
 static int tr_gemm(struct builder *b, const struct wk_onnx_node *n)
 {
     const struct wk_onnx_tensor *w, *c;
-    int rc = constant(b, n, 1, &w);
+    int rc = gb_constant(b, n, 1, &w);
     if (rc == 0)
-        rc = constant(b, n, 2, &c);
+        rc = gb_constant(b, n, 2, &c);
     if (rc)
         return rc;
     if (!w)
-        return fail(b, n, AC_EINVAL, "an input is missing");
+        return gb_fail(b, n, AC_EINVAL, "an input is missing");
     if (wk_onnx_attr_int(n, "transA", 0) != 0)
-        return fail(b, n, AC_ENOTSUP, "transA is not supported");
+        return gb_fail(b, n, AC_ENOTSUP, "transA is not supported");
     struct wk_node *x;
     rc = dense(b, n, w, wk_onnx_attr_int(n, "transB", 0) != 0, wk_onnx_attr_float(n, "alpha", 1),
                &x);
     if (rc || !c)
         return rc;
     if (c->dtype != WK_F32 || (c->elems != x->n && c->elems != 1))
-        return fail(b, n, AC_ENOTSUP, "the third input must be one FP32 value a column");
+        return gb_fail(b, n, AC_ENOTSUP, "the third input must be one FP32 value a column");
     float beta = wk_onnx_attr_float(n, "beta", 1);
     for (uint32_t i = 0; i < x->n; i++)
-        x->bias[i] = beta * tensor_f32(c, c->elems == 1 ? 0 : i);
+        x->bias[i] = beta * gb_f32(c, c->elems == 1 ? 0 : i);
     return 0;
 }
 
 static int tr_matmul(struct builder *b, const struct wk_onnx_node *n)
 {
     const struct wk_onnx_tensor *w;
-    int rc = constant(b, n, 1, &w);
+    int rc = gb_constant(b, n, 1, &w);
     if (rc)
         return rc;
     if (!w)
-        return fail(b, n, AC_EINVAL, "an input is missing");
+        return gb_fail(b, n, AC_EINVAL, "an input is missing");
     struct wk_node *x;
     return dense(b, n, w, false, 1, &x);
 }
@@ -197,31 +192,31 @@ static int tr_batchnorm(struct builder *b, const struct wk_onnx_node *n)
 {
     const struct wk_onnx_tensor *t[4];
     for (uint32_t i = 0; i < 4; i++) {
-        int rc = constant(b, n, i + 1, &t[i]);
+        int rc = gb_constant(b, n, i + 1, &t[i]);
         if (rc)
             return rc;
         if (!t[i] || t[i]->dtype != WK_F32 || t[i]->elems == 0 || t[i]->elems != t[0]->elems)
-            return fail(b, n, AC_EINVAL,
-                        "scale, bias, mean and variance must be FP32 lists of one length");
+            return gb_fail(b, n, AC_EINVAL,
+                           "scale, bias, mean and variance must be FP32 lists of one length");
     }
     if (wk_onnx_attr_int(n, "training_mode", 0) != 0)
-        return fail(b, n, AC_ENOTSUP, "training mode is not supported");
+        return gb_fail(b, n, AC_ENOTSUP, "training mode is not supported");
     struct wk_node *x;
-    int rc = one_input(b, n, WK_AFFINE, &x);
+    int rc = gb_one_input(b, n, WK_AFFINE, &x);
     if (rc == 0)
-        rc = need_f32(b, n, x->in[0]);
+        rc = gb_need_f32(b, n, x->in[0]);
     if (rc)
         return rc;
     x->n = (uint32_t)t[0]->elems;
-    x->scale = filled(b, x->n, 1);
-    x->bias = filled(b, x->n, 0);
+    x->scale = gb_filled(b, x->n, 1);
+    x->bias = gb_filled(b, x->n, 0);
     if (!x->scale || !x->bias)
-        return no_memory(b);
+        return gb_no_memory(b);
     double eps = (double)wk_onnx_attr_float(n, "epsilon", 1e-5f);
     for (uint32_t i = 0; i < x->n; i++) {
-        double s = (double)tensor_f32(t[0], i) / sqrt((double)tensor_f32(t[3], i) + eps);
+        double s = (double)gb_f32(t[0], i) / sqrt((double)gb_f32(t[3], i) + eps);
         x->scale[i] = (float)s;
-        x->bias[i] = (float)((double)tensor_f32(t[1], i) - (double)tensor_f32(t[2], i) * s);
+        x->bias[i] = (float)((double)gb_f32(t[1], i) - (double)gb_f32(t[2], i) * s);
     }
     return 0;
 }
@@ -247,9 +242,9 @@ static int tr_unary(struct builder *b, const struct wk_onnx_node *n)
         {"Log", WK_LOG, NULL, NULL, 0, 0},
     };
     struct wk_node *x;
-    int rc = one_input(b, n, WK_UNARY, &x);
+    int rc = gb_one_input(b, n, WK_UNARY, &x);
     if (rc == 0)
-        rc = need_f32(b, n, x->in[0]);
+        rc = gb_need_f32(b, n, x->in[0]);
     for (size_t i = 0; rc == 0 && i < AC_ARRAY_LEN(kinds); i++) {
         if (strcmp(kinds[i].op, n->op) != 0)
             continue;
@@ -265,9 +260,9 @@ static int tr_unary(struct builder *b, const struct wk_onnx_node *n)
 static int tr_clip(struct builder *b, const struct wk_onnx_node *n)
 {
     struct wk_node *x;
-    int rc = one_input(b, n, WK_UNARY, &x);
+    int rc = gb_one_input(b, n, WK_UNARY, &x);
     if (rc == 0)
-        rc = need_f32(b, n, x->in[0]);
+        rc = gb_need_f32(b, n, x->in[0]);
     if (rc)
         return rc;
     x->act = (struct wk_activation){.kind = WK_CLIP,
@@ -275,15 +270,15 @@ static int tr_clip(struct builder *b, const struct wk_onnx_node *n)
                                     .b = wk_onnx_attr_float(n, "max", INFINITY)};
     for (uint32_t i = 1; i <= 2; i++) {
         const struct wk_onnx_tensor *t;
-        rc = constant(b, n, i, &t);
+        rc = gb_constant(b, n, i, &t);
         if (rc)
             return rc;
         if (t && (t->dtype != WK_F32 || t->elems != 1))
-            return fail(b, n, AC_EINVAL, "a bound must be one FP32 value");
+            return gb_fail(b, n, AC_EINVAL, "a bound must be one FP32 value");
         if (t && i == 1)
-            x->act.a = tensor_f32(t, 0);
+            x->act.a = gb_f32(t, 0);
         else if (t)
-            x->act.b = tensor_f32(t, 0);
+            x->act.b = gb_f32(t, 0);
     }
     return 0;
 }
@@ -291,18 +286,18 @@ static int tr_clip(struct builder *b, const struct wk_onnx_node *n)
 static int tr_binary(struct builder *b, const struct wk_onnx_node *n)
 {
     uint32_t l, r;
-    int rc = find(b, n, 0, &l);
+    int rc = gb_find(b, n, 0, &l);
     if (rc == 0)
-        rc = find(b, n, 1, &r);
+        rc = gb_find(b, n, 1, &r);
     if (rc)
         return rc;
     int dtype = b->g->values[l].dtype;
     if (dtype != b->g->values[r].dtype)
-        return fail(b, n, AC_EINVAL, "the inputs have different element types");
+        return gb_fail(b, n, AC_EINVAL, "the inputs have different element types");
     if (dtype != WK_F32 && dtype != WK_I32)
-        return fail(b, n, AC_ENOTSUP, "only FP32 and INT32 are supported for this operator");
+        return gb_fail(b, n, AC_ENOTSUP, "only FP32 and INT32 are supported for this operator");
     struct wk_node *x;
-    rc = new_node(b, n, WK_BINARY, dtype, &x);
+    rc = gb_new_node(b, n, WK_BINARY, dtype, &x);
     if (rc)
         return rc;
     x->in[0] = l;
@@ -318,9 +313,9 @@ static int tr_binary(struct builder *b, const struct wk_onnx_node *n)
 static int tr_softmax(struct builder *b, const struct wk_onnx_node *n)
 {
     struct wk_node *x;
-    int rc = one_input(b, n, WK_SOFTMAX, &x);
+    int rc = gb_one_input(b, n, WK_SOFTMAX, &x);
     if (rc == 0)
-        rc = need_f32(b, n, x->in[0]);
+        rc = gb_need_f32(b, n, x->in[0]);
     if (rc)
         return rc;
     /* Before opset 13 everything from the axis on is one row, and the default axis is 1. */
@@ -330,14 +325,55 @@ static int tr_softmax(struct builder *b, const struct wk_onnx_node *n)
     return 0;
 }
 
+/* Constants that are only given another shape stay constants: they may be weights. */
+static int fold_reshape(struct builder *b, const struct wk_node *x)
+{
+    struct wk_value *out = &b->g->values[x->out];
+    const struct wk_onnx_tensor *from = b->g->values[x->in[0]].constant;
+    if (!from)
+        return 0;
+    struct wk_shape in = {.rank = from->rank}, shape;
+    memcpy(in.dims, from->dims, sizeof(in.dims));
+    int rc = wk_reshape_shape(x, &in, &shape, b->err);
+    if (rc)
+        return rc;
+    struct wk_onnx_tensor *t = ac_arena_calloc(b->arena, 1, sizeof(*t));
+    if (!t)
+        return gb_no_memory(b);
+    *t = *from;
+    t->rank = shape.rank;
+    memcpy(t->dims, shape.dims, sizeof(t->dims));
+    out->constant = t;
+    b->g->n_nodes--;
+    return 0;
+}
+
+static int reshape_target(struct builder *b, const struct wk_onnx_node *n, struct wk_node *x)
+{
+    const struct wk_onnx_attr *list =
+        wk_onnx_attr(n, strcmp(n->op, "Reshape") == 0 ? "shape" : "axes");
+    const struct wk_onnx_tensor *t = NULL;
+    int rc = list ? 0 : gb_constant(b, n, 1, &t);
+    if (rc)
+        return rc;
+    if (t)
+        return gb_ints(b, n, t, WK_ONNX_MAX_RANK, x->axes, &x->n_axes);
+    if (!list && x->reshape != WK_SQUEEZE)
+        return gb_fail(b, n, AC_EINVAL, "the target is missing");
+    if (list && list->n_ints > WK_ONNX_MAX_RANK)
+        return gb_fail(b, n, AC_ERANGE, "too many dimensions");
+    x->n_axes = list ? (uint32_t)list->n_ints : 0;
+    if (x->n_axes)
+        memcpy(x->axes, list->ints, x->n_axes * sizeof(*x->axes));
+    return 0;
+}
+
 static int tr_reshape(struct builder *b, const struct wk_onnx_node *n)
 {
     struct wk_node *x;
-    int rc = one_input(b, n, WK_RESHAPE, &x);
+    int rc = gb_one_input(b, n, WK_RESHAPE, &x);
     if (rc)
         return rc;
-    const struct wk_onnx_attr *list =
-        wk_onnx_attr(n, strcmp(n->op, "Reshape") == 0 ? "shape" : "axes");
     bool flatten = strcmp(n->op, "Flatten") == 0;
     x->reshape = flatten                           ? WK_FLATTEN
                  : strcmp(n->op, "Reshape") == 0   ? WK_TO_SHAPE
@@ -346,33 +382,21 @@ static int tr_reshape(struct builder *b, const struct wk_onnx_node *n)
                                                    : WK_SAME;
     if (flatten)
         x->axis = wk_onnx_attr_int(n, "axis", 1);
-    if (flatten || x->reshape == WK_SAME)
-        return 0;
-    const struct wk_onnx_tensor *t = NULL;
-    if (!list && (rc = constant(b, n, 1, &t)) != 0)
-        return rc;
-    if (t)
-        return tensor_ints(b, n, t, x);
-    if (!list && x->reshape != WK_SQUEEZE)
-        return fail(b, n, AC_EINVAL, "the target is missing");
-    if (list && list->n_ints > WK_ONNX_MAX_RANK)
-        return fail(b, n, AC_ERANGE, "too many dimensions");
-    x->n_axes = list ? (uint32_t)list->n_ints : 0;
-    if (x->n_axes)
-        memcpy(x->axes, list->ints, x->n_axes * sizeof(*x->axes));
-    return 0;
+    else if (x->reshape != WK_SAME)
+        rc = reshape_target(b, n, x);
+    return rc ? rc : fold_reshape(b, x);
 }
 
 /* A cast to the type that the value has already is a name for it; others are not supported. */
 static int tr_cast(struct builder *b, const struct wk_onnx_node *n)
 {
     struct wk_node *x;
-    int rc = one_input(b, n, WK_RESHAPE, &x);
+    int rc = gb_one_input(b, n, WK_RESHAPE, &x);
     if (rc)
         return rc;
     x->reshape = WK_SAME;
     if (wk_onnx_attr_int(n, "to", 0) != b->g->values[x->in[0]].dtype)
-        return fail(b, n, AC_ENOTSUP, "only a cast to the same element type is supported");
+        return gb_fail(b, n, AC_ENOTSUP, "only a cast to the same element type is supported");
     return 0;
 }
 
@@ -381,9 +405,9 @@ static int tr_constant(struct builder *b, const struct wk_onnx_node *n)
     const struct wk_onnx_attr *a = wk_onnx_attr(n, "value");
     uint32_t v;
     if (!a || !a->t)
-        return fail(b, n, AC_ENOTSUP, "only the attribute value is supported");
+        return gb_fail(b, n, AC_ENOTSUP, "only the attribute value is supported");
     if (n->n_outputs == 0)
-        return fail(b, n, AC_EINVAL, "it has no output");
+        return gb_fail(b, n, AC_EINVAL, "it has no output");
     return add_value(b, n->outputs[0], a->t->dtype, a->t, &v);
 }
 
@@ -391,16 +415,43 @@ static const struct {
     const char *op;
     int (*translate)(struct builder *b, const struct wk_onnx_node *n);
 } operators[] = {
-    {"Gemm", tr_gemm},         {"MatMul", tr_matmul},    {"BatchNormalization", tr_batchnorm},
-    {"Relu", tr_unary},        {"LeakyRelu", tr_unary},  {"Sigmoid", tr_unary},
-    {"Tanh", tr_unary},        {"Elu", tr_unary},        {"HardSigmoid", tr_unary},
-    {"Neg", tr_unary},         {"Abs", tr_unary},        {"Sqrt", tr_unary},
-    {"Exp", tr_unary},         {"Log", tr_unary},        {"Clip", tr_clip},
-    {"Add", tr_binary},        {"Sub", tr_binary},       {"Mul", tr_binary},
-    {"Div", tr_binary},        {"Softmax", tr_softmax},  {"Reshape", tr_reshape},
-    {"Flatten", tr_reshape},   {"Squeeze", tr_reshape},  {"Unsqueeze", tr_reshape},
-    {"Cast", tr_cast},         {"Identity", tr_reshape}, {"Dropout", tr_reshape},
+    {"Gemm", tr_gemm},
+    {"MatMul", tr_matmul},
+    {"BatchNormalization", tr_batchnorm},
+    {"Relu", tr_unary},
+    {"LeakyRelu", tr_unary},
+    {"Sigmoid", tr_unary},
+    {"Tanh", tr_unary},
+    {"Elu", tr_unary},
+    {"HardSigmoid", tr_unary},
+    {"Neg", tr_unary},
+    {"Abs", tr_unary},
+    {"Sqrt", tr_unary},
+    {"Exp", tr_unary},
+    {"Log", tr_unary},
+    {"Clip", tr_clip},
+    {"Add", tr_binary},
+    {"Sub", tr_binary},
+    {"Mul", tr_binary},
+    {"Div", tr_binary},
+    {"Softmax", tr_softmax},
+    {"Reshape", tr_reshape},
+    {"Flatten", tr_reshape},
+    {"Squeeze", tr_reshape},
+    {"Unsqueeze", tr_reshape},
+    {"Cast", tr_cast},
+    {"Identity", tr_reshape},
+    {"Dropout", tr_reshape},
     {"Constant", tr_constant},
+    {"Conv", gb_conv},
+    {"MaxPool", gb_pool},
+    {"AveragePool", gb_pool},
+    {"GlobalMaxPool", gb_pool},
+    {"GlobalAveragePool", gb_pool},
+    {"Transpose", gb_transpose},
+    {"Slice", gb_slice},
+    {"Concat", gb_concat},
+    {"Pad", gb_pad},
 };
 
 static int translate(struct builder *b, const struct wk_onnx_node *n)
@@ -409,88 +460,7 @@ static int translate(struct builder *b, const struct wk_onnx_node *n)
     for (size_t i = 0; standard && i < AC_ARRAY_LEN(operators); i++)
         if (strcmp(operators[i].op, n->op) == 0)
             return operators[i].translate(b, n);
-    return fail(b, n, AC_ENOTSUP, "this operator is not supported");
-}
-
-/* ---- simplification ---- */
-
-static void count_uses(struct wk_graph *g)
-{
-    for (uint32_t i = 0; i < g->n_values; i++)
-        g->values[i].uses = 0;
-    for (uint32_t i = 0; i < g->n_nodes; i++)
-        for (uint32_t k = 0; g->nodes[i].op != WK_DROPPED && k < g->nodes[i].n_in; k++)
-            g->values[g->nodes[i].in[k]].uses++;
-}
-
-/* The bias that a constant summand is to a DENSE node: one value, or one a column in the last
- * place. */
-static bool as_bias(const struct wk_node *d, const struct wk_onnx_tensor *t, float *bias)
-{
-    if (!t || t->dtype != WK_F32 || (t->elems != 1 && t->elems != d->n))
-        return false;
-    if (t->elems > 1 && t->dims[t->rank - 1] != (int64_t)d->n)
-        return false;
-    for (uint32_t i = 0; i < d->n; i++)
-        bias[i] += tensor_f32(t, t->elems == 1 ? 0 : i);
-    return true;
-}
-
-/* Tries to make x part of p, which computes x's input and is used by x alone. */
-static bool fuse(const struct wk_graph *g, const struct wk_shape *shapes, struct wk_node *p,
-                 const struct wk_node *x)
-{
-    const struct wk_shape *from = &shapes[p->out], *to = &shapes[x->out];
-    bool same = from->rank == to->rank &&
-                memcmp(from->dims, to->dims, from->rank * sizeof(*from->dims)) == 0;
-    if (p->act.kind != WK_KEEP || !same)
-        return false;
-    if (x->op == WK_UNARY && (p->op == WK_DENSE || p->op == WK_AFFINE)) {
-        p->act = x->act;
-        return true;
-    }
-    /* AFFINE works along dimension 1, which is DENSE's last only when there are two. */
-    if (x->op == WK_AFFINE && p->op == WK_DENSE && x->n == p->n && from->rank == 2) {
-        for (uint32_t i = 0; i < p->n; i++) {
-            p->scale[i] *= x->scale[i];
-            p->bias[i] = p->bias[i] * x->scale[i] + x->bias[i];
-        }
-        p->act = x->act;
-        return true;
-    }
-    if (x->op == WK_BINARY && x->binary == WK_ADD && p->op == WK_DENSE) {
-        uint32_t other = x->in[0] == p->out ? x->in[1] : x->in[0];
-        return as_bias(p, g->values[other].constant, p->bias);
-    }
-    return false;
-}
-
-static void simplify(struct wk_graph *g, const struct wk_shape *shapes, uint32_t *producer)
-{
-    for (uint32_t i = 0; i < g->n_values; i++)
-        producer[i] = UINT32_MAX;
-    count_uses(g);
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        struct wk_node *x = &g->nodes[i];
-        producer[x->out] = i;
-        for (uint32_t k = 0; k < x->n_in; k++) {
-            uint32_t v = x->in[k], p = producer[v];
-            if (p == UINT32_MAX || g->values[v].uses != 1 || g->values[v].output)
-                continue;
-            if (fuse(g, shapes, &g->nodes[p], x)) {
-                g->nodes[p].out = x->out;
-                producer[x->out] = p;
-                x->op = WK_DROPPED;
-                break;
-            }
-        }
-    }
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < g->n_nodes; i++)
-        if (g->nodes[i].op != WK_DROPPED)
-            g->nodes[n++] = g->nodes[i];
-    g->n_nodes = n;
-    count_uses(g);
+    return gb_fail(b, n, AC_ENOTSUP, "this operator is not supported");
 }
 
 /* ---- building ---- */
@@ -543,7 +513,7 @@ static int build(struct builder *b)
     struct wk_shape *shapes = ac_arena_calloc(b->arena, g->cap_values + 1u, sizeof(*shapes));
     if (!g->values || !g->nodes || !g->inputs || !g->input_shapes || !g->outputs || !producer ||
         !shapes)
-        return no_memory(b);
+        return gb_no_memory(b);
     int rc = 0;
     uint32_t v;
     for (uint32_t i = 0; rc == 0 && i < m->n_tensors; i++)
@@ -565,7 +535,7 @@ static int build(struct builder *b)
     if (rc == 0)
         rc = wk_graph_shapes(g, g->batched ? 1 : g->fixed_batch, shapes, b->err);
     if (rc == 0)
-        simplify(g, shapes, producer);
+        gb_simplify(g, shapes, producer);
     return rc;
 }
 

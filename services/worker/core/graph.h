@@ -5,8 +5,6 @@
 
 #include "onnx.h"
 
-#define WK_NODE_INPUTS 2
-
 enum wk_op {
     WK_DENSE,
     WK_AFFINE,
@@ -14,6 +12,13 @@ enum wk_op {
     WK_BINARY,
     WK_SOFTMAX,
     WK_RESHAPE,
+    WK_CONV,
+    WK_POOL_MAX,
+    WK_POOL_MEAN,
+    WK_TRANSPOSE,
+    WK_SLICE,
+    WK_CONCAT,
+    WK_PAD,
     WK_DROPPED
 };
 
@@ -64,16 +69,45 @@ struct wk_activation {
     float a, b; /* slope; bounds; alpha and beta */
 };
 
+enum wk_auto_pad {
+    WK_PADS_GIVEN,
+    WK_PADS_NONE,
+    WK_PADS_SAME_UPPER,
+    WK_PADS_SAME_LOWER
+};
+
+/* How a kernel moves over the dimensions behind the channels: one (then it stands in [1], and [0]
+ * is a single row) or two. */
+struct wk_window {
+    uint32_t n;
+    int64_t kernel[2], stride[2], dilation[2], before[2], behind[2];
+    enum wk_auto_pad pads;
+    bool global;     /* as large as the input */
+    bool ceil;       /* a last window that is not whole counts */
+    bool count_pads; /* POOL_MEAN divides by these, too */
+};
+
+/* The same for inputs of known shape. */
+struct wk_geometry {
+    int64_t in[2], out[2], kernel[2], before[2], behind[2];
+};
+
 struct wk_node {
     enum wk_op op;
     const char *name, *onnx_op; /* for messages */
-    uint32_t in[WK_NODE_INPUTS], n_in, out;
-    struct wk_activation act; /* UNARY, or fused behind another */
+    uint32_t *in, n_in, out;    /* in: in the arena */
+    struct wk_activation act;   /* UNARY, or fused behind another */
     enum wk_binary binary;
     enum wk_reshape reshape;
     int64_t axis;
-    int64_t axes[WK_ONNX_MAX_RANK];
+    int64_t axes[WK_ONNX_MAX_RANK]; /* also the target of a RESHAPE, the order of a TRANSPOSE */
     uint32_t n_axes;
+    /* SLICE: first, end and step along each of axes; PAD: elements before and behind each
+     * dimension. */
+    int64_t first[WK_ONNX_MAX_RANK], last[WK_ONNX_MAX_RANK], step[WK_ONNX_MAX_RANK];
+    float fill;              /* PAD */
+    struct wk_window window; /* CONV, POOL */
+    uint32_t groups;         /* CONV: k is the size of one output channel's kernel */
     /* DENSE: out = in x weights (k x n) + bias; AFFINE: out = in * scale + bias along dimension 1.
      */
     const struct wk_onnx_tensor *weights;
@@ -100,4 +134,13 @@ int wk_graph_build(const struct wk_onnx *m, struct ac_arena *arena, struct wk_gr
 /** Shapes of all values for a batch, into shapes[n_values]. */
 int wk_graph_shapes(const struct wk_graph *g, int64_t batch, struct wk_shape *shapes,
                     struct ac_err *err) AC_MUST_USE;
+/** What a RESHAPE makes of a shape. */
+int wk_reshape_shape(const struct wk_node *x, const struct wk_shape *in, struct wk_shape *out,
+                     struct ac_err *err) AC_MUST_USE;
+/** For CONV and POOL. */
+int wk_geometry(const struct wk_node *x, const struct wk_shape *in, struct wk_geometry *ret_g,
+                struct ac_err *err) AC_MUST_USE;
+/** For SLICE: first element, step and number of elements for each dimension. */
+int wk_slice(const struct wk_node *x, const struct wk_shape *in, int64_t *ret_first,
+             int64_t *ret_step, struct wk_shape *ret_out, struct ac_err *err) AC_MUST_USE;
 size_t wk_shape_elems(const struct wk_shape *s);

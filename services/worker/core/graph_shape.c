@@ -69,8 +69,8 @@ static int to_shape(const struct wk_node *x, const struct wk_shape *in, struct w
     return 0;
 }
 
-static int reshape(const struct wk_node *x, const struct wk_shape *in, struct wk_shape *out,
-                   struct ac_err *err)
+int wk_reshape_shape(const struct wk_node *x, const struct wk_shape *in, struct wk_shape *out,
+                     struct ac_err *err)
 {
     *out = *in;
     bool marked[2 * WK_ONNX_MAX_RANK] = {0};
@@ -114,6 +114,131 @@ static int reshape(const struct wk_node *x, const struct wk_shape *in, struct wk
     return 0;
 }
 
+int wk_geometry(const struct wk_node *x, const struct wk_shape *in, struct wk_geometry *ret_g,
+                struct ac_err *err)
+{
+    const struct wk_window *w = &x->window;
+    struct wk_geometry g = {.in = {1, 1}, .out = {1, 1}, .kernel = {1, 1}};
+    bool fits = w->global ? in->rank == 3 || in->rank == 4 : in->rank == w->n + 2;
+    if (!fits)
+        return mismatch(x, err, "the input is not an image of the kernel's dimensions");
+    for (uint32_t i = 2; i < in->rank; i++) {
+        uint32_t d = i + 2 - in->rank;
+        int64_t size = g.in[d] = in->dims[i], stride = w->stride[d];
+        g.kernel[d] = w->global ? size : w->kernel[d];
+        int64_t reach = (g.kernel[d] - 1) * w->dilation[d] + 1, extra = 0;
+        if (w->pads == WK_PADS_SAME_UPPER || w->pads == WK_PADS_SAME_LOWER) {
+            extra = AC_MAX(((size + stride - 1) / stride - 1) * stride + reach - size, (int64_t)0);
+            g.before[d] = (w->pads == WK_PADS_SAME_LOWER ? extra + 1 : extra) / 2;
+            g.behind[d] = extra - g.before[d];
+        } else if (w->pads == WK_PADS_GIVEN) {
+            g.before[d] = w->before[d];
+            g.behind[d] = w->behind[d];
+        }
+        int64_t room = size + g.before[d] + g.behind[d] - reach;
+        if (room < 0)
+            return mismatch(x, err, "the kernel is larger than its input");
+        g.out[d] = (room + (w->ceil ? stride - 1 : 0)) / stride + 1;
+        /* A window that would start behind the input is none. */
+        if (w->ceil && (g.out[d] - 1) * stride >= size + g.before[d])
+            g.out[d]--;
+    }
+    *ret_g = g;
+    return 0;
+}
+
+static int window_shape(const struct wk_node *x, const struct wk_shape *in, struct wk_shape *out,
+                        struct ac_err *err)
+{
+    struct wk_geometry g;
+    int rc = wk_geometry(x, in, &g, err);
+    if (rc)
+        return rc;
+    if (x->op == WK_CONV) {
+        int64_t area = x->window.kernel[0] * x->window.kernel[1];
+        if (in->dims[1] != (int64_t)x->k / area * x->groups)
+            return mismatch(x, err, "the input's channels do not match the weights");
+        out->dims[1] = x->n;
+    }
+    for (uint32_t i = 2; i < in->rank; i++)
+        out->dims[i] = g.out[i + 2 - in->rank];
+    return 0;
+}
+
+int wk_slice(const struct wk_node *x, const struct wk_shape *in, int64_t *ret_first,
+             int64_t *ret_step, struct wk_shape *ret_out, struct ac_err *err)
+{
+    bool cut[WK_ONNX_MAX_RANK] = {0};
+    *ret_out = *in;
+    for (uint32_t i = 0; i < in->rank; i++) {
+        ret_first[i] = 0;
+        ret_step[i] = 1;
+    }
+    for (uint32_t i = 0; i < x->n_axes; i++) {
+        int64_t a = x->axes[i], first = x->first[i], last = x->last[i], step = x->step[i];
+        if (!axis_in(&a, in->rank, false) || cut[a])
+            return mismatch(x, err, "an axis is out of range or given twice");
+        cut[a] = true;
+        int64_t n = in->dims[a];
+        first = first < 0 ? first + n : first;
+        last = last < 0 ? last + n : last;
+        /* Backwards, the last element is n - 1 and the end before the first one -1. */
+        int64_t low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1;
+        first = AC_MIN(AC_MAX(first, step > 0 ? low : 0), high);
+        last = AC_MIN(AC_MAX(last, low), high);
+        int64_t way = step > 0 ? last - first : first - last, pace = step > 0 ? step : -step;
+        if (way <= 0)
+            return mismatch(x, err, "the result is empty");
+        ret_first[a] = first;
+        ret_step[a] = step;
+        ret_out->dims[a] = (way + pace - 1) / pace;
+    }
+    return 0;
+}
+
+static int transpose(const struct wk_node *x, const struct wk_shape *in, struct wk_shape *out,
+                     struct ac_err *err)
+{
+    bool taken[WK_ONNX_MAX_RANK] = {0};
+    if (x->n_axes && x->n_axes != in->rank)
+        return mismatch(x, err, "perm does not name every dimension once");
+    for (uint32_t i = 0; i < in->rank; i++) {
+        int64_t from = x->n_axes ? x->axes[i] : in->rank - 1 - i;
+        if (from < 0 || from >= in->rank || taken[from])
+            return mismatch(x, err, "perm does not name every dimension once");
+        taken[from] = true;
+        out->dims[i] = in->dims[from];
+    }
+    return 0;
+}
+
+static int concat(const struct wk_node *x, const struct wk_shape *shapes, struct wk_shape *out,
+                  struct ac_err *err)
+{
+    int64_t axis = x->axis;
+    if (!axis_in(&axis, out->rank, false))
+        return mismatch(x, err, "the axis is out of range");
+    for (uint32_t i = 1; i < x->n_in; i++) {
+        const struct wk_shape *s = &shapes[x->in[i]];
+        bool same = s->rank == out->rank;
+        for (uint32_t d = 0; same && d < s->rank; d++)
+            same = (int64_t)d == axis || s->dims[d] == out->dims[d];
+        if (!same)
+            return mismatch(x, err, "the shapes of its inputs do not match");
+        out->dims[axis] += s->dims[axis];
+    }
+    return 0;
+}
+
+static int pad(const struct wk_node *x, struct wk_shape *out, struct ac_err *err)
+{
+    if (x->n_axes != out->rank)
+        return mismatch(x, err, "pads must be given for both sides of every dimension");
+    for (uint32_t i = 0; i < out->rank; i++)
+        out->dims[i] += x->first[i] + x->last[i];
+    return 0;
+}
+
 static int node_shape(const struct wk_node *x, struct wk_shape *shapes, struct ac_err *err)
 {
     const struct wk_shape in = shapes[x->in[0]];
@@ -138,7 +263,26 @@ static int node_shape(const struct wk_node *x, struct wk_shape *shapes, struct a
             return mismatch(x, err, "the axis is out of range");
         break;
     case WK_RESHAPE:
-        rc = reshape(x, &in, &out, err);
+        rc = wk_reshape_shape(x, &in, &out, err);
+        break;
+    case WK_CONV:
+    case WK_POOL_MAX:
+    case WK_POOL_MEAN:
+        rc = window_shape(x, &in, &out, err);
+        break;
+    case WK_TRANSPOSE:
+        rc = transpose(x, &in, &out, err);
+        break;
+    case WK_SLICE: {
+        int64_t first[WK_ONNX_MAX_RANK], step[WK_ONNX_MAX_RANK];
+        rc = wk_slice(x, &in, first, step, &out, err);
+        break;
+    }
+    case WK_CONCAT:
+        rc = concat(x, shapes, &out, err);
+        break;
+    case WK_PAD:
+        rc = pad(x, &out, err);
         break;
     case WK_UNARY:
     case WK_DROPPED:
