@@ -118,6 +118,37 @@ static void test_published_autoencoder(void **state)
     assert_true(check(model, DATA "mlperf-tiny/autoencoder_ad01/test_data_set_b4") <= 1e-4);
 }
 
+/* Made by make_operator_models.py, which works out what each gives. */
+static const char *const cases[] = {"conv_fused", "conv_residual", "conv_line",
+                                    "conv_tiles", "pools",         "moves"};
+
+static void test_operators(void **state)
+{
+    (void)state;
+    char model[256], dir[256];
+    for (size_t i = 0; i < AC_ARRAY_LEN(cases); i++) {
+        snprintf(dir, sizeof(dir), "services/worker/tests/data/operators/%s", cases[i]);
+        snprintf(model, sizeof(model), "%s/model.onnx", dir);
+        assert_true(check(model, dir) <= 1e-5);
+    }
+}
+
+static void test_published_convolutions(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"mobilenetv1_025_vww96", "resnet8_cifar10",
+                                         "tcn_streaming_wakeword"};
+    char model[256], dir[300];
+    for (size_t i = 0; i < AC_ARRAY_LEN(models); i++)
+        for (int batch = 1; batch <= 4; batch += 3) {
+            snprintf(model, sizeof(model), DATA "mlperf-tiny/%s/model.onnx", models[i]);
+            if (!ac_path_exists(model))
+                skip();
+            snprintf(dir, sizeof(dir), DATA "mlperf-tiny/%s/test_data_set_b%d", models[i], batch);
+            assert_true(check(model, dir) <= 1e-5);
+        }
+}
+
 static void test_a_batch_is_its_rows(void **state)
 {
     (void)state;
@@ -208,6 +239,91 @@ static void test_broken_files_are_refused(void **state)
     free(f.data);
 }
 
+/* Prepares and, where that works and it is small, runs. */
+static bool run_zeros(struct wk_executor *x, const struct file *f)
+{
+    struct ac_err err = AC_ERR_INIT;
+    struct wk_source src = {.name = "m", .bytes = f->data, .len = f->len, .max_batch = 1};
+    struct wk_model *m = NULL;
+    if (x->ops->prepare(x, &src, &m, &err) != 0)
+        return false;
+    const struct wk_model_info *info = &m->info;
+    bool small = info->n_inputs == 1 && info->n_outputs == 1 && info->inputs[0].row_bytes < 65536 &&
+                 info->outputs[0].row_bytes < 65536;
+    if (small) {
+        void *in = ac_xcalloc(1, info->inputs[0].row_bytes);
+        void *out = ac_xcalloc(1, info->outputs[0].row_bytes);
+        struct wk_item item = {
+            .rows = 1, .inputs = (const void *const[]){in}, .outputs = (void *const[]){out}};
+        struct wk_phases ph;
+        assert_int_equal(x->ops->load(x, m, &err), 0);
+        assert_int_equal(x->ops->infer(x, m, 0, &item, 1, &ph, &err), 0);
+        x->ops->unload(x, m);
+        free(in);
+        free(out);
+    }
+    x->ops->forget(x, m);
+    return small;
+}
+
+/* Whatever a broken file still describes stays inside its memory (the sanitizers watch). */
+static void test_broken_operators(void **state)
+{
+    (void)state;
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    for (size_t c = 0; c < AC_ARRAY_LEN(cases); c++) {
+        char model[256];
+        snprintf(model, sizeof(model), "services/worker/tests/data/operators/%s/model.onnx",
+                 cases[c]);
+        struct file f = read_file(model);
+        struct ac_rng rng;
+        uint32_t ran = 0, refused = 0;
+        ac_rng_seed(&rng, 11 + c);
+        for (int i = 0; i < 2000; i++) {
+            size_t at = ac_rng_below(&rng, f.len);
+            char was = f.data[at];
+            f.data[at] = (char)(ac_rng_below(&rng, 2) ? ac_rng_below(&rng, 10) : ac_rng_u64(&rng));
+            *(run_zeros(x, &f) ? &ran : &refused) += 1;
+            f.data[at] = was;
+        }
+        print_message("%s: %u ran, %u refused\n", cases[c], ran, refused);
+        assert_true(ran > 0 && refused > 0);
+        free(f.data);
+    }
+    x->ops->destroy(x);
+}
+
+/* A few bytes make each of these ask for something that is not there. */
+static void test_refusals_name_the_node(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *from, *to, *message;
+    } refusals[] = {
+        {"conv_residual", "SAME_UPPER", "SAME_OTHER",
+         "node c (operator Conv): auto_pad is not one of NOTSET, VALID, SAME_UPPER, SAME_LOWER"},
+        {"moves", "constant", "reflects",
+         "node p (operator Pad): only the mode constant is supported"},
+        {"conv_tiles", "MaxPool", "LpPools",
+         "node y (operator LpPools): this operator is not supported"},
+    };
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    for (size_t i = 0; i < AC_ARRAY_LEN(refusals); i++) {
+        struct ac_err err = AC_ERR_INIT;
+        char model[256];
+        snprintf(model, sizeof(model), "services/worker/tests/data/operators/%s/model.onnx",
+                 refusals[i].model);
+        struct file f = read_file(model);
+        char *at = memmem(f.data, f.len, refusals[i].from, strlen(refusals[i].from));
+        assert_non_null(at);
+        memcpy(at, refusals[i].to, strlen(refusals[i].to));
+        assert_int_not_equal(prepare(x, f.data, f.len, &err), 0);
+        assert_string_equal(err.msg, refusals[i].message);
+        free(f.data);
+    }
+    x->ops->destroy(x);
+}
+
 static void test_triton_example(void **state)
 {
     (void)state;
@@ -245,9 +361,15 @@ static void test_triton_example(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_our_model),           cmocka_unit_test(test_published_autoencoder),
-        cmocka_unit_test(test_a_batch_is_its_rows), cmocka_unit_test(test_broken_files_are_refused),
+        cmocka_unit_test(test_our_model),
+        cmocka_unit_test(test_published_autoencoder),
+        cmocka_unit_test(test_a_batch_is_its_rows),
+        cmocka_unit_test(test_broken_files_are_refused),
         cmocka_unit_test(test_triton_example),
+        cmocka_unit_test(test_operators),
+        cmocka_unit_test(test_published_convolutions),
+        cmocka_unit_test(test_broken_operators),
+        cmocka_unit_test(test_refusals_name_the_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""Makes small models of operators over images and of moves of elements, and their test vectors.
+
+Only the standard library; the expected outputs come from a float64 evaluation of each operator's definition
+here, element by element, not from any runtime. Seeded: the same files every time.
+  services/worker/tests/data/operators/CASE/{model.onnx,input_0.pb,output_0.pb}    x [N,...] -> y
+"""
+import itertools
+import math
+import pathlib
+import random
+
+from make_dense_model import INT64, attr, blob, f32, num, tensor, value_info
+
+SEED = 20260102
+BATCH = 3
+
+
+def any_attr(name, v):
+    if isinstance(v, str):
+        return blob(1, name) + blob(4, v) + num(20, 3)
+    if isinstance(v, (list, tuple)):
+        return blob(1, name) + b"".join(num(8, i) for i in v) + num(20, 7)
+    return attr(name, v)
+
+
+class Array:
+    """A tensor as a dictionary from index to value."""
+
+    def __init__(self, dims, at):
+        self.dims = list(dims)
+        self.v = {i: at(i) for i in itertools.product(*map(range, dims))}
+
+    def flat(self):
+        return [self.v[i] for i in sorted(self.v)]
+
+    def map(self, fn):
+        return Array(self.dims, lambda i: fn(self.v[i]))
+
+
+
+def extent(size, kernel, stride, dilation, pads, ceil=False):
+    room = size + sum(pads) - (dilation * (kernel - 1) + 1)
+    n = (-(-room // stride) if ceil else room // stride) + 1
+    return n - 1 if ceil and (n - 1) * stride >= size + pads[0] else n
+
+
+def same(size, kernel, stride, lower):
+    extra = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return ((extra + 1) // 2, extra // 2) if lower else (extra // 2, (extra + 1) // 2)
+
+
+def conv(x, w, bias, groups, strides, dilations, pads):
+    per, area = w.dims[1], [range(k) for k in w.dims[2:]]
+    rows = w.dims[0] // groups
+    out = [extent(n, k, s, d, p) for n, k, s, d, p in zip(x.dims[2:], w.dims[2:], strides, dilations, pads)]
+
+    def at(i):
+        total = bias[i[1]]
+        for c in range(per):
+            for tap in itertools.product(*area):
+                place = tuple(o * s - p[0] + t * d for o, s, p, t, d in zip(i[2:], strides, pads, tap, dilations))
+                total += x.v.get((i[0], i[1] // rows * per + c) + place, 0.0) * w.v[(i[1], c) + tap]
+        return total
+    return Array([x.dims[0], w.dims[0]] + out, at)
+
+
+def pool(x, kernel, strides, pads, fn, ceil=False):
+    """fn gets the values inside the input and how many places of the window lie in it and its pads."""
+    out = [extent(n, k, s, 1, p, ceil) for n, k, s, p in zip(x.dims[2:], kernel, strides, pads)]
+
+    def at(i):
+        inside, padded = [], 0
+        for tap in itertools.product(*map(range, kernel)):
+            place = tuple(o * s - p[0] + t for o, s, p, t in zip(i[2:], strides, pads, tap))
+            padded += all(-p[0] <= a < n + p[1] for a, p, n in zip(place, pads, x.dims[2:]))
+            if i[:2] + place in x.v:
+                inside.append(x.v[i[:2] + place])
+        return fn(inside, padded)
+    return Array(x.dims[:2] + out, at)
+
+
+class Case:
+    def __init__(self, name, dims):
+        self.name, self.rng = name, random.Random("%d %s" % (SEED, name))
+        self.nodes, self.tensors, self.dims = [], [], dims
+        self.x = self.random([BATCH] + dims)
+
+    def random(self, dims):
+        return Array(dims, lambda _: f32(self.rng.gauss(0, 1)))
+
+    def weights(self, name, dims, spread=0.5, around=0.0):
+        a = Array(dims, lambda _: f32(around + self.rng.uniform(-spread, spread)))
+        self.tensors.append(tensor(name, dims, a.flat()))
+        return a
+
+    def ints(self, name, values):
+        self.tensors.append(tensor(name, [len(values)], values, INT64))
+
+    def node(self, op, inputs, output, **attrs):
+        body = b"".join(blob(1, i) for i in inputs) + blob(2, output) + blob(3, output) + blob(4, op)
+        self.nodes.append(body + b"".join(blob(5, any_attr(k, v)) for k, v in attrs.items()))
+
+    def write(self, folder, y, opset=13):
+        graph = b"".join(blob(1, n) for n in self.nodes) + blob(2, self.name)
+        graph += b"".join(blob(5, t) for t in self.tensors) + blob(11, value_info("x", ["N"] + self.dims))
+        graph += blob(12, value_info("y", ["N"] + y.dims[1:]))
+        model = num(1, 8) + blob(2, "aceso make_operator_models") + blob(7, graph) + blob(8, blob(1, "") + num(2, opset))
+        d = folder / self.name
+        d.mkdir(parents=True, exist_ok=True)
+        (d / "model.onnx").write_bytes(model)
+        (d / "input_0.pb").write_bytes(tensor("x", self.x.dims, self.x.flat()))
+        (d / "output_0.pb").write_bytes(tensor("y", y.dims, y.flat()))
+
+
+def conv_fused(folder):
+    """Groups, strides, dilations and uneven pads; normalisation, a constant summand and Relu become part of it."""
+    c = Case("conv_fused", [4, 9, 8])
+    w, b = c.weights("w", [6, 2, 3, 2]), c.weights("b", [6])
+    scale, bias, mean = (c.weights(s, [6]) for s in ("scale", "bias", "mean"))
+    var, more = c.weights("var", [6], 0.4, 1.0), c.weights("more", [6, 1, 1])
+    c.node("Conv", ["x", "w", "b"], "c", group=2, strides=[2, 1], dilations=[1, 3], pads=[1, 2, 0, 1])
+    c.node("BatchNormalization", ["c", "scale", "bias", "mean", "var"], "n", epsilon=1e-3)
+    c.node("Add", ["n", "more"], "a")
+    c.node("Relu", ["a"], "y")
+    y = conv(c.x, w, b.flat(), 2, [2, 1], [1, 3], [(1, 0), (2, 1)])
+    y = Array(y.dims, lambda i: max(0.0, (y.v[i] - mean.v[i[1:2]]) / math.sqrt(var.v[i[1:2]] + f32(1e-3)) *
+                                    scale.v[i[1:2]] + bias.v[i[1:2]] + more.v[(i[1], 0, 0)]))
+    c.write(folder, y)
+
+
+def conv_residual(folder):
+    """Depthwise and pointwise with automatic pads, and a sum with what came in before Relu6."""
+    c = Case("conv_residual", [5, 7, 6])
+    w1, w2 = c.weights("w1", [5, 1, 3, 4]), c.weights("w2", [5, 5, 1, 1])
+    c.tensors += [tensor("low", [], [0.0]), tensor("high", [], [6.0])]
+    c.node("Conv", ["x", "w1"], "c", group=5, auto_pad="SAME_UPPER")
+    c.node("LeakyRelu", ["c"], "l", alpha=0.25)
+    c.node("Conv", ["l", "w2"], "d")
+    c.node("Add", ["d", "x"], "a")
+    c.node("Clip", ["a", "low", "high"], "y")
+    y = conv(c.x, w1, [0.0] * 5, 5, [1, 1], [1, 1], [same(7, 3, 1, False), same(6, 4, 1, False)])
+    y = conv(y.map(lambda v: v if v >= 0 else 0.25 * v), w2, [0.0] * 5, 1, [1, 1], [1, 1], [(0, 0), (0, 0)])
+    c.write(folder, Array(y.dims, lambda i: min(6.0, max(0.0, y.v[i] + c.x.v[i]))))
+
+
+def conv_line(folder):
+    """One dimension, several channels out of each group."""
+    c = Case("conv_line", [3, 17])
+    w = c.weights("w", [6, 1, 4])
+    c.node("Conv", ["x", "w"], "y", group=3, strides=[3], auto_pad="SAME_LOWER", kernel_shape=[4])
+    c.write(folder, conv(c.x, w, [0.0] * 6, 3, [3], [1], [same(17, 4, 3, True)]))
+
+
+def conv_tiles(folder):
+    """So many places that the unrolled image is made in several pieces, which end within a row."""
+    c = Case("conv_tiles", [8, 50, 59])
+    w = c.weights("w", [2, 8, 3, 3])
+    c.node("Conv", ["x", "w"], "c", pads=[1, 1, 1, 1])
+    c.node("GlobalAveragePool", ["c"], "p")
+    c.node("Sub", ["c", "p"], "s")
+    c.node("MaxPool", ["s"], "y", kernel_shape=[5, 6], strides=[5, 6])
+    y = conv(c.x, w, [0.0, 0.0], 1, [1, 1], [1, 1], [(1, 1), (1, 1)])
+    mean = {k: sum(y.v[k + i] for i in itertools.product(range(50), range(59))) / (50 * 59)
+            for k in itertools.product(range(BATCH), range(2))}
+    s = Array(y.dims, lambda i: y.v[i] - mean[i[:2]])
+    c.write(folder, pool(s, [5, 6], [5, 6], [(0, 0), (0, 0)], lambda v, _: max(v)))
+
+
+def pools(folder):
+    """A last window that hangs over, means with and without the pads, put behind each other."""
+    c = Case("pools", [2, 8, 9])
+    shape = {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1]}
+    c.node("MaxPool", ["x"], "m", **shape)
+    c.node("AveragePool", ["x"], "a", **shape)
+    c.node("AveragePool", ["x"], "b", count_include_pad=1, **shape)
+    c.node("MaxPool", ["x"], "o", ceil_mode=1, kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1])
+    c.node("Slice", ["o", "zero", "size", "axes"], "oc")
+    c.node("Concat", ["m", "a", "b", "oc"], "y", axis=1)
+    c.ints("zero", [0, 0])
+    c.ints("size", [4, 5])
+    c.ints("axes", [2, 3])
+    args = (c.x, [3, 2], [2, 2], [(1, 1), (0, 1)])
+    parts = [pool(*args, lambda v, _: max(v)), pool(*args, lambda v, _: sum(v) / len(v)),
+             pool(*args, lambda v, n: sum(v) / n), pool(*args, lambda v, _: max(v), ceil=True)]
+    c.write(folder, Array([BATCH, 8] + parts[0].dims[2:], lambda i: parts[i[1] // 2].v[(i[0], i[1] % 2) + i[2:]]))
+
+
+def moves(folder):
+    """Pads, another order, every second from behind, and a constant whose shape is changed before use."""
+    c = Case("moves", [2, 3, 4])
+    c.ints("pads", [0, 1, 0, 2, 0, 0, 1, 0])
+    c.tensors.append(tensor("fill", [], [1.5]))
+    for name, values in (("starts", [-1, 1]), ("ends", [-100, 3]), ("axes", [1, 2]), ("steps", [-2, 1])):
+        c.ints(name, values)
+    w = c.weights("w", [2, 3, 3])
+    c.ints("matrix", [3, 6])
+    c.node("Pad", ["x", "pads", "fill"], "p", mode="constant")          # N 3 4 6
+    c.node("Transpose", ["p"], "t", perm=[0, 3, 2, 1])                  # N 6 4 3
+    c.node("Slice", ["t", "starts", "ends", "axes", "steps"], "s")      # N 3 2 3
+    c.node("Reshape", ["w", "matrix"], "wm")
+    c.node("MatMul", ["s", "wm"], "m")                                  # N 3 2 6
+    c.node("Concat", ["m", "s"], "y", axis=-1)                          # N 3 2 9
+    p = Array([BATCH, 3, 4, 6], lambda i: c.x.v.get((i[0], i[1] - 1, i[2], i[3] - 2), 1.5))
+    s = Array([BATCH, 3, 2, 3], lambda i: p.v[(i[0], i[3], i[2] + 1, 5 - 2 * i[1])])
+    flat = w.flat()
+    m = Array([BATCH, 3, 2, 6], lambda i: sum(s.v[i[:3] + (k,)] * flat[k * 6 + i[3]] for k in range(3)))
+    c.write(folder, Array([BATCH, 3, 2, 9], lambda i: m.v[i] if i[3] < 6 else s.v[i[:3] + (i[3] - 6,)]))
+
+
+def main():
+    folder = pathlib.Path(__file__).resolve().parent / "data/operators"
+    for case in (conv_fused, conv_residual, conv_line, conv_tiles, pools, moves):
+        case(folder)
+
+
+if __name__ == "__main__":
+    main()
