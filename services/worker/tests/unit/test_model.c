@@ -248,8 +248,8 @@ static bool run_zeros(struct wk_executor *x, const struct file *f)
     if (x->ops->prepare(x, &src, &m, &err) != 0)
         return false;
     const struct wk_model_info *info = &m->info;
-    bool small = info->n_inputs == 1 && info->n_outputs == 1 && info->inputs[0].row_bytes < 65536 &&
-                 info->outputs[0].row_bytes < 65536;
+    bool small = info->n_inputs == 1 && info->n_outputs == 1 &&
+                 info->inputs[0].row_bytes <= 1u << 17 && info->outputs[0].row_bytes <= 1u << 17;
     if (small) {
         void *in = ac_xcalloc(1, info->inputs[0].row_bytes);
         void *out = ac_xcalloc(1, info->outputs[0].row_bytes);
