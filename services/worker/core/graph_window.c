@@ -232,14 +232,17 @@ int gb_pad(struct builder *b, const struct wk_onnx_node *n)
         return rc;
     if (fill && (fill->dtype != WK_F32 || fill->elems != 1))
         return gb_fail(b, n, AC_EINVAL, "the value must be one FP32 value");
-    if (count == 0 || count % 2)
+    x->n_axes = count / 2;
+    if (x->n_axes == 0 || count % 2)
         return gb_fail(b, n, AC_EINVAL, "pads must be given for both sides of every dimension");
     x->fill = fill ? gb_f32(fill, 0) : wk_onnx_attr_float(n, "value", 0);
-    x->n_axes = count / 2;
     for (uint32_t i = 0; i < count; i++) {
         if (pads[i] < 0 || pads[i] > INT32_MAX)
             return gb_fail(b, n, AC_ENOTSUP, "a pad is negative or too large");
-        (i < x->n_axes ? x->first : x->last)[i % x->n_axes] = pads[i];
+        if (i < x->n_axes)
+            x->first[i] = pads[i];
+        else
+            x->last[i - x->n_axes] = pads[i];
     }
     return 0;
 }
