@@ -32,13 +32,14 @@ def services_of(state):
 
 
 def kill_at(demo, state, name, phase, seen):
-    """Reads the demo's progress; at the phase the service is killed, and at the next it must be back."""
+    """Reads the demo's progress; at the phase the service is killed, and once users are well again it must
+    be back. (Asked for later, the answer races with the end of the demo, which stops every service.)"""
     for line in demo.stderr:
         seen["progress"].append(line.rstrip())
         if "killed" not in seen and phase in line:
             seen["killed"] = services_of(state)[name]["pid"]
             os.kill(seen["killed"], signal.SIGKILL)
-        elif "killed" in seen and "clearing away" in line:
+        elif "killed" in seen and "taking the fault out" in line:
             seen["after"] = services_of(state)[name]
 
 
