@@ -3,6 +3,7 @@
 
 #include "bench.h"
 #include "evalrule.h"
+#include "guard.h"
 #include "verbs.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include <aceso/str.h>
 
 #include "readers/series_file.h"
+#include "readers/train_source.h"
 
 static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx);
 
@@ -149,13 +151,14 @@ static int list_files(const char *dir, char ***ret, size_t *ret_n, struct ac_err
 static void print_bench(const struct bench *b, size_t n, double seconds, const struct cli_ctx *ctx)
 {
     double delay = 0, whole = 0, vus = 0, auc = 0, alarms = 0, days = 0;
-    size_t counted = 0, worse = 0, fp = 0, tp = 0;
+    size_t counted = 0, worse = 0, worse_test = 0, fp = 0, tp = 0;
     for (size_t i = 0; i < n; i++) {
         const struct bench_result *r = &b->results[i];
         if (!ctx->json)
             printf("%-40s %.4f  tp %4zu fp %4zu fn %4zu  %s | %s\n", r->name, r->with_delay.f1,
                    r->with_delay.tp, r->with_delay.fp, r->with_delay.fn, r->rule.base,
                    r->rule.step);
+        worse += r->guard.value < r->guard.base_value - 1e-12;
         alarms += (double)r->alarms;
         days += r->days;
         fp += r->with_delay.fp;
@@ -167,7 +170,7 @@ static void print_bench(const struct bench *b, size_t n, double seconds, const s
         whole += r->without.f1;
         vus += r->vus_pr;
         auc += r->auc_pr;
-        worse += r->with_delay.f1 < r->base.f1 - 1e-12;
+        worse_test += r->with_delay.f1 < r->base.f1 - 1e-12;
     }
     double k = counted ? (double)counted : 1;
     if (!ctx->json) {
@@ -178,12 +181,12 @@ static void print_bench(const struct bench *b, size_t n, double seconds, const s
             n, tp, fp, days > 0 ? alarms / days : 0, seconds);
         return;
     }
-    printf(
-        "{\"event_f1_delay\": %.6f, \"event_f1\": %.6f, \"vus_pr\": %.6f, \"auc_pr\": %.6f, "
-        "\"alarms_per_day\": %.6f, \"worse_than_base\": %zu, \"series\": %zu, \"seconds\": %.3f, "
-        "\"tp\": %zu, \"fp\": %zu, \"delay\": %zu, \"protocol\": \"%s\"}\n",
-        delay / k, whole / k, vus / k, auc / k, days > 0 ? alarms / days : 0, worse, n, seconds, tp,
-        fp, b->delay, b->protocol == BENCH_ARGOS ? "argos" : "honest");
+    printf("{\"event_f1_delay\": %.6f, \"event_f1\": %.6f, \"vus_pr\": %.6f, \"auc_pr\": %.6f, "
+           "\"alarms_per_day\": %.6f, \"worse_than_base\": %zu, "
+           "\"worse_than_base_on_test\": %zu, \"series\": %zu, \"seconds\": %.3f, "
+           "\"tp\": %zu, \"fp\": %zu, \"delay\": %zu, \"protocol\": \"%s\"}\n",
+           delay / k, whole / k, vus / k, auc / k, days > 0 ? alarms / days : 0, worse, worse_test,
+           n, seconds, tp, fp, b->delay, b->protocol == BENCH_ARGOS ? "argos" : "honest");
 }
 
 static int run_bench(const char *dir, struct bench *b, unsigned threads, const struct cli_ctx *ctx)
@@ -300,22 +303,22 @@ static void train_one(struct pool *p, size_t i)
 {
     struct job *j = p->arg;
     int64_t start = ac_now_ns();
-    struct series_file f;
+    struct train_source *s = NULL;
+    struct guard_report report;
     if (j->until_ns && start > j->until_ns && i > 0) {
         j->rcs[i] =
             ac_err_set(&j->errs[i], AC_ETIMEOUT, "%s: the budget was used up before", j->files[i]);
         return;
     }
-    j->rcs[i] = series_file_read_train(j->files[i], &f, &j->errs[i]);
+    j->rcs[i] = train_source_open(j->files[i], TRAIN_SHARE_STATED, &s, &j->errs[i]);
     if (j->rcs[i] < 0)
         return;
-    ac_str_copy(j->names[i], sizeof j->names[i], f.name);
+    const struct train_part *part = train_source_part(s);
+    ac_str_copy(j->names[i], sizeof j->names[i], part->name);
     for (char *c = j->names[i]; *c; c++)
         *c = *c == '/' || (unsigned char)*c < 0x20 ? '_' : *c;
-    struct train_part part = {
-        .name = f.name, .values = f.values, .labels = f.labels, .n = f.n, .step_ns = f.step_ns};
-    j->rcs[i] = train_labelled(&part, j->delay, &j->results[i], &j->errs[i]);
-    series_file_fini(&f);
+    j->rcs[i] = guard_train(part, j->delay, &j->results[i], &report, &j->errs[i]);
+    train_source_close(s);
     if (j->rcs[i] == 0)
         j->rcs[i] = write_outputs(j, i, &j->errs[i]);
     j->seconds[i] = (double)(ac_now_ns() - start) / 1e9;

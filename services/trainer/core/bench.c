@@ -10,6 +10,7 @@
 #include <aceso/str.h>
 
 #include "readers/series_file.h"
+#include "readers/train_source.h"
 
 #define VUS_LENGTH 100
 
@@ -18,25 +19,22 @@ void bench_result_fini(struct bench_result *r)
     train_result_fini(&r->rule);
 }
 
-/* Trains on the first part of the file only; nothing of the rest was read by then. */
+/* The source hands out the training part alone. */
 static int train_first(const char *path, enum bench_protocol protocol, size_t delay,
                        struct bench_result *ret, size_t *ret_cut, size_t *ret_end,
                        struct ac_err *err)
 {
-    struct series_file f;
-    int rc = series_file_read_train(path, &f, err);
+    bool argos = protocol == BENCH_ARGOS;
+    struct train_source *s = NULL;
+    int rc = train_source_open(path, argos ? TRAIN_SHARE_ARGOS : TRAIN_SHARE_HALF, &s, err);
     if (rc < 0)
         return rc;
-    size_t n = f.n_train ? f.n : f.n / 2;
-    *ret_end = protocol == BENCH_ARGOS ? n : SIZE_MAX;
-    if (protocol == BENCH_ARGOS)
-        n = n * 7 / 10;
-    *ret_cut = n;
-    struct train_part part = {
-        .name = f.name, .values = f.values, .labels = f.labels, .n = n, .step_ns = f.step_ns};
-    ac_str_copy(ret->name, sizeof ret->name, f.name);
-    rc = train_labelled(&part, delay, &ret->rule, err);
-    series_file_fini(&f);
+    const struct train_part *part = train_source_part(s);
+    *ret_end = argos ? train_source_stated(s) : SIZE_MAX;
+    *ret_cut = part->n;
+    ac_str_copy(ret->name, sizeof ret->name, part->name);
+    rc = guard_train(part, delay, &ret->rule, &ret->guard, err);
+    train_source_close(s);
     return rc;
 }
 
@@ -85,23 +83,15 @@ static struct score_events best_events(const uint8_t *labels, const double *scor
     return best;
 }
 
-/* The same rule without its step atom, to see whether joining it did harm. */
+/* The detector that the rule was built on, alone: to see whether what joined it did harm. */
 static int base_alone(const struct bench_result *r, const struct series_file *f, size_t cut,
                       size_t delay, struct score_events *ret, struct ac_err *err)
 {
-    const char *join = strstr(r->rule.text, " or edge(step_strength");
-    if (!join) {
-        *ret = r->with_delay;
-        return 0;
-    }
-    const char *end = strchr(join, '\n');
-    char *text = ac_xasprintf("%.*s%s", (int)(join - r->rule.text), r->rule.text, end);
     uint8_t *flags = ac_xcalloc(f->n + 1, 1);
-    int rc = evalrule_flags(text, f->values, f->n, flags, NULL, err);
+    int rc = evalrule_flags(r->rule.base_text, f->values, f->n, flags, NULL, err);
     if (rc == 0)
         *ret = score_events(f->labels + cut, flags + cut, f->n - cut, delay);
     free(flags);
-    free(text);
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* One series of a data set, trained on its training part and scored on the rest. */
 #pragma once
 
+#include "guard.h"
 #include "score.h"
 #include "train.h"
 
@@ -18,6 +19,7 @@ enum bench_protocol {
 struct bench_result {
     char name[128];
     struct train_result rule;
+    struct guard_report guard;
     size_t segments; /* of the scored part; 0: the series does not count in the means */
     struct score_events with_delay, without, base; /* base: the base atom alone, with delay */
     double auc_pr, vus_pr, days, seconds_of_points;

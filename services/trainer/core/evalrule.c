@@ -72,6 +72,19 @@ int evalrule_flags(const char *text, const double *v, size_t n, uint8_t *ret_fla
     return 0;
 }
 
+int evalrule_cost(const char *text, struct ac_cost *ret, struct ac_err *err)
+{
+    struct ac_ruleset *set = NULL;
+    struct ac_plan *plan = NULL;
+    int rc = compile(text, strlen(text), 0, &set, &plan, err);
+    if (rc < 0)
+        return rc;
+    *ret = ac_plan_cost(plan);
+    ac_plan_destroy(plan);
+    ac_ruleset_destroy(set);
+    return 0;
+}
+
 int evalrule_canonical(char **text, struct ac_err *err)
 {
     struct ac_ruleset *set = NULL;

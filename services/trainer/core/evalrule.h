@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <aceso/err.h>
+#include <aceso/rules.h>
 
 /** Columns of the named lets over v. AC_EINTERNAL when the text does not compile (a bug). */
 int evalrule_columns(const struct bank_lets *l, int64_t step_ns, const double *v, size_t n,
@@ -17,3 +18,5 @@ int evalrule_flags(const char *text, const double *v, size_t n, uint8_t *ret_fla
                    double *ret_score, struct ac_err *err) AC_MUST_USE;
 /** The canonical form of a rule text; takes and gives a text that the caller frees. */
 int evalrule_canonical(char **text, struct ac_err *err) AC_MUST_USE;
+/** What the first rule of a text costs. */
+int evalrule_cost(const char *text, struct ac_cost *ret, struct ac_err *err) AC_MUST_USE;

@@ -36,7 +36,8 @@ struct choice {
 void train_result_fini(struct train_result *r)
 {
     free(r->text);
-    r->text = NULL;
+    free(r->base_text);
+    r->text = r->base_text = NULL;
 }
 
 static double sign_of(enum bank_dir d)
@@ -288,6 +289,7 @@ static int range_rule(struct synth *s, struct train_result *ret)
         "    reason \"{value} lies outside [{low}, {high}], the range learnt from\"\n}\n",
         lo - margin, hi + margin);
     ret->text = ac_buf_take(&b);
+    ret->base_text = ac_xstrdup(ret->text);
     (void)snprintf(ret->base, sizeof ret->base, "range");
     return 0;
 }
@@ -318,6 +320,7 @@ static int synthesise(struct synth *s, struct train_result *ret)
     if (rc < 0)
         return rc;
     ret->text = print_rule(s, &base, step.atom ? &step : NULL);
+    ret->base_text = print_rule(s, &base, NULL);
     ret->train_f = step.atom ? step.t.f : base.t.f;
     name_choice(&base, ret->base, sizeof ret->base);
     name_choice(&step, ret->step, sizeof ret->step);
@@ -337,7 +340,8 @@ int train_labelled(const struct train_part *p, size_t delay, struct train_result
     int rc = s.data.n_events ? synthesise(&s, ret) : range_rule(&s, ret);
     if (rc == AC_ENOTSUP)
         rc = range_rule(&s, ret);
-    if (rc == 0 && (rc = evalrule_canonical(&ret->text, err)) < 0)
+    if (rc == 0 && ((rc = evalrule_canonical(&ret->text, err)) < 0 ||
+                    (rc = evalrule_canonical(&ret->base_text, err)) < 0))
         train_result_fini(ret);
     bank_lets_fini(&s.lets);
     free(events);

@@ -18,7 +18,9 @@ struct train_part {
 };
 
 struct train_result {
-    char *text;     /* a rule; caller frees (train_result_fini) */
+    char *text; /* a rule; caller frees (train_result_fini) */
+    char *
+        base_text; /* the detector that text was built on, alone; equal to it when nothing joined */
     double train_f; /* smoothed event F1 on the training part */
     size_t events;
     char base[64], step[64]; /* the atoms chosen; step is "" when none helped */

@@ -1,0 +1,258 @@
+#include "guard.h"
+
+#include "evalrule.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <aceso/base.h>
+#include <aceso/rules.h>
+
+#define TRACKS (GUARD_BLOCKS + 1)
+
+struct track {
+    struct train_part seen;
+    double *values; /* owned copies of a track that must not see its block */
+    uint8_t *labels;
+    char *rule;
+    struct score_events hidden; /* of the rule on the block it did not see */
+};
+
+struct guard {
+    const struct train_part *part;
+    size_t delay, n_blocks; /* 0: too short to be cut */
+    struct track t[TRACKS];
+};
+
+static size_t block_start(const struct guard *g, size_t b)
+{
+    return g->part->n / GUARD_BLOCKS * b + (b == GUARD_BLOCKS ? g->part->n % GUARD_BLOCKS : 0);
+}
+
+struct guard *guard_create(const struct train_part *part, size_t delay)
+{
+    struct guard *g = ac_xcalloc(1, sizeof *g);
+    g->part = part;
+    g->delay = delay;
+    g->n_blocks = part->n >= (size_t)GUARD_BLOCKS * 8 ? GUARD_BLOCKS : 0;
+    g->t[GUARD_BLOCKS].seen = *part;
+    for (size_t b = 0; b < g->n_blocks; b++) {
+        struct track *t = &g->t[b];
+        t->values = ac_xmalloc(part->n * sizeof *t->values);
+        t->labels = ac_xmalloc(part->n);
+        memcpy(t->values, part->values, part->n * sizeof *t->values);
+        memcpy(t->labels, part->labels, part->n);
+        for (size_t i = block_start(g, b); i < block_start(g, b + 1); i++) {
+            t->values[i] = __builtin_nan("");
+            t->labels[i] = 0;
+        }
+        t->seen = *part;
+        t->seen.values = t->values;
+        t->seen.labels = t->labels;
+    }
+    return g;
+}
+
+void guard_destroy(struct guard *g)
+{
+    if (!g)
+        return;
+    for (size_t i = 0; i < TRACKS; i++) {
+        free(g->t[i].values);
+        free(g->t[i].labels);
+        free(g->t[i].rule);
+    }
+    free(g);
+}
+
+static size_t track_at(const struct guard *g, size_t i)
+{
+    return i < g->n_blocks ? i : GUARD_BLOCKS;
+}
+
+/* The rule runs over everything, as it would later; only its block counts. */
+static int judge(const struct guard *g, size_t b, const char *rule, struct score_events *ret,
+                 struct ac_err *err)
+{
+    uint8_t *flags = ac_xcalloc(g->part->n + 1, 1);
+    int rc = evalrule_flags(rule, g->part->values, g->part->n, flags, NULL, err);
+    size_t a = block_start(g, b);
+    if (rc == 0)
+        *ret = score_events(g->part->labels + a, flags + a, block_start(g, b + 1) - a, g->delay);
+    free(flags);
+    return rc;
+}
+
+static double value_of(const struct score_events *s)
+{
+    return s->tp + s->fn ? s->f1 : 1.0 / (1.0 + (double)s->fp);
+}
+
+/* New rules of all tracks, judged; a track without a change keeps NULL and its old score. */
+static int change_all(struct guard *g, guard_change *fn, void *arg, char *rules[TRACKS],
+                      struct score_events hidden[TRACKS], struct ac_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i <= g->n_blocks; i++) {
+        size_t k = track_at(g, i);
+        hidden[k] = g->t[k].hidden;
+        rc = fn(&g->t[k].seen, g->t[k].rule, k, arg, &rules[k], err);
+        if (rc == 0 && rules[k] && k < GUARD_BLOCKS)
+            rc = judge(g, k, rules[k], &hidden[k], err);
+    }
+    return rc;
+}
+
+static void take_all(struct guard *g, char *rules[TRACKS], const struct score_events hidden[TRACKS])
+{
+    for (size_t k = 0; k < TRACKS; k++) {
+        if (!rules[k])
+            continue;
+        free(g->t[k].rule);
+        g->t[k].rule = rules[k];
+        g->t[k].hidden = hidden[k];
+        rules[k] = NULL;
+    }
+}
+
+int guard_start(struct guard *g, guard_change *fn, void *arg, struct ac_err *err)
+{
+    char *rules[TRACKS] = {0};
+    struct score_events hidden[TRACKS] = {{0}};
+    int rc = change_all(g, fn, arg, rules, hidden, err);
+    if (rc == 0)
+        take_all(g, rules, hidden);
+    for (size_t k = 0; k < TRACKS; k++)
+        free(rules[k]);
+    return rc;
+}
+
+int guard_try(struct guard *g, guard_change *fn, void *arg, bool *ret_kept, double *ret_gain,
+              struct ac_err *err)
+{
+    char *rules[TRACKS] = {0};
+    struct score_events hidden[TRACKS] = {{0}};
+    int rc = change_all(g, fn, arg, rules, hidden, err);
+    double gain = 0;
+    for (size_t b = 0; rc == 0 && b < g->n_blocks; b++)
+        gain += (value_of(&hidden[b]) - value_of(&g->t[b].hidden)) / (double)g->n_blocks;
+    bool kept = rc == 0 && rules[GUARD_BLOCKS] && gain > 1e-12;
+    if (kept)
+        take_all(g, rules, hidden);
+    for (size_t k = 0; k < TRACKS; k++)
+        free(rules[k]);
+    if (rc < 0)
+        return rc;
+    if (ret_gain)
+        *ret_gain = gain;
+    *ret_kept = kept;
+    return 0;
+}
+
+double guard_value(const struct guard *g)
+{
+    double sum = 0;
+    for (size_t b = 0; b < g->n_blocks; b++)
+        sum += value_of(&g->t[b].hidden);
+    return g->n_blocks ? sum / (double)g->n_blocks : 0;
+}
+
+struct score_events guard_counts(const struct guard *g)
+{
+    struct score_events s = {0};
+    for (size_t b = 0; b < g->n_blocks; b++) {
+        s.tp += g->t[b].hidden.tp;
+        s.fp += g->t[b].hidden.fp;
+        s.fn += g->t[b].hidden.fn;
+    }
+    size_t all = 2 * s.tp + s.fp + s.fn;
+    s.f1 = all ? 2.0 * (double)s.tp / (double)all : 0;
+    return s;
+}
+
+const char *guard_rule(const struct guard *g)
+{
+    return g->t[GUARD_BLOCKS].rule;
+}
+
+int guard_bounded(const char *rule, struct ac_err *err)
+{
+    struct ac_cost c;
+    int rc = evalrule_cost(rule, &c, err);
+    if (rc < 0)
+        return rc;
+    if (c.ops_per_point > GUARD_OPS_MAX)
+        return ac_err_set(err, AC_ERANGE, "the rule needs %.0f steps a point, more than %.0f",
+                          c.ops_per_point, GUARD_OPS_MAX);
+    if (c.state_bytes > GUARD_STATE_MAX)
+        return ac_err_set(err, AC_ERANGE, "the rule needs %zu bytes a series, more than %u",
+                          c.state_bytes, GUARD_STATE_MAX);
+    return 0;
+}
+
+/* ---- training ---- */
+
+struct made {
+    struct train_result r[TRACKS];
+    size_t delay;
+};
+
+static int make_base(const struct train_part *seen, const char *rule, size_t track, void *arg,
+                     char **ret, struct ac_err *err)
+{
+    struct made *m = arg;
+    (void)rule;
+    int rc = train_labelled(seen, m->delay, &m->r[track], err);
+    if (rc == 0)
+        *ret = ac_xstrdup(m->r[track].base_text);
+    return rc;
+}
+
+static int join_parts(const struct train_part *seen, const char *rule, size_t track, void *arg,
+                      char **ret, struct ac_err *err)
+{
+    struct made *m = arg;
+    (void)seen;
+    (void)rule;
+    (void)err;
+    *ret = ac_xstrdup(m->r[track].text);
+    return 0;
+}
+
+static int learn(struct guard *g, struct made *m, struct guard_report *rep, struct ac_err *err)
+{
+    int rc = guard_start(g, make_base, m, err);
+    if (rc < 0)
+        return rc;
+    rep->base_value = guard_value(g);
+    rep->base = guard_counts(g);
+    const struct train_result *all = &m->r[GUARD_BLOCKS];
+    if (strcmp(all->text, all->base_text) != 0)
+        rc = guard_try(g, join_parts, m, &rep->kept, NULL, err);
+    rep->value = guard_value(g);
+    rep->rule = guard_counts(g);
+    return rc < 0 ? rc : guard_bounded(guard_rule(g), err);
+}
+
+int guard_train(const struct train_part *part, size_t delay, struct train_result *ret,
+                struct guard_report *ret_report, struct ac_err *err)
+{
+    struct made m = {.delay = delay};
+    struct guard_report rep = {0};
+    struct guard *g = guard_create(part, delay);
+    int rc = learn(g, &m, &rep, err);
+    if (rc == 0) {
+        *ret = m.r[GUARD_BLOCKS];
+        m.r[GUARD_BLOCKS] = (struct train_result){0};
+        *ret_report = rep;
+        if (!rep.kept) {
+            free(ret->text);
+            ret->text = ac_xstrdup(ret->base_text);
+            ret->step[0] = 0;
+        }
+    }
+    for (size_t k = 0; k < TRACKS; k++)
+        train_result_fini(&m.r[k]);
+    guard_destroy(g);
+    return rc;
+}

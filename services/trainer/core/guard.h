@@ -1,0 +1,54 @@
+/* What a rule must show before it is returned. The training part is cut into blocks; a rule is made
+ * once a block without that block (its points are missing, its labels gone) and judged on it, and
+ * once more from everything, which is the one that may be returned. A change is taken by all of
+ * these or by none: when the rules that have it are better on the blocks that they were not made
+ * from than those that do not. Pure; one thread a guard. */
+#pragma once
+
+#include "score.h"
+#include "train.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <aceso/err.h>
+
+#define GUARD_BLOCKS 3
+/* A rule is bounded when a running system would take it. */
+#define GUARD_OPS_MAX   50000.0
+#define GUARD_STATE_MAX (8u << 20)
+
+struct guard;
+
+/** From a part that may be seen and the rule so far (NULL at first), the changed rule to *ret, or
+ * NULL when nothing is to be changed. track: 0 to GUARD_BLOCKS, the last one sees everything. */
+typedef int guard_change(const struct train_part *seen, const char *rule, size_t track, void *arg,
+                         char **ret, struct ac_err *err);
+
+struct guard *guard_create(const struct train_part *part, size_t delay);
+void guard_destroy(struct guard *g); /* NULL is fine */
+/** The first rules; nothing is compared. */
+int guard_start(struct guard *g, guard_change *fn, void *arg, struct ac_err *err) AC_MUST_USE;
+/** Tries a change. *ret_gain (may be NULL): of the value; *ret_kept: it was above 0, so the change
+ * is taken. On an error nothing changes. */
+int guard_try(struct guard *g, guard_change *fn, void *arg, bool *ret_kept, double *ret_gain,
+              struct ac_err *err) AC_MUST_USE;
+/** Mean over blocks of event F1 on the block that the rule was not made from; a block without
+ * events counts 1 / (1 + false alarms). */
+double guard_value(const struct guard *g);
+/** Hits, false alarms and misses over all blocks. */
+struct score_events guard_counts(const struct guard *g);
+/** The rule that saw everything, still owned by g. */
+const char *guard_rule(const struct guard *g);
+/** It compiles and is bounded: AC_ERANGE with the figure that passes the limit. */
+int guard_bounded(const char *rule, struct ac_err *err) AC_MUST_USE;
+
+struct guard_report {
+    double base_value, value; /* guard_value of the base detector and of the rule returned */
+    struct score_events base, rule;
+    bool kept; /* what joined the base detector proved itself */
+};
+/** train_labelled with the guarantee: what joined the base detector is only in the rule when it
+ * proved itself. */
+int guard_train(const struct train_part *part, size_t delay, struct train_result *ret,
+                struct guard_report *ret_report, struct ac_err *err) AC_MUST_USE;
