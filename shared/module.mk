@@ -16,3 +16,8 @@ $(foreach t,$(wildcard shared/*/tests/fuzz_*.c),$(call fuzz_target,shared,$(t)))
 
 # Same results, wider loops: neither flag changes a value.
 $(call objs,shared/rules/kernels.c): XFLAGS := $(PUREFLAGS) -O3 -fno-trapping-math -fno-math-errno
+# And for each instruction set of x86-64; simd.h says why values do not depend on it.
+wide := $(PUREFLAGS) -O3 -fno-trapping-math -fno-math-errno
+x86 := $(findstring x86_64,$(shell $(CC) -dumpmachine))
+$(call objs,shared/rules/kernels_avx2.c): XFLAGS := $(wide) $(if $(x86),-mavx2)
+$(call objs,shared/rules/kernels_avx512.c): XFLAGS := $(wide) $(if $(x86),-mavx512f -mavx512dq -mavx512vl -mprefer-vector-width=512)

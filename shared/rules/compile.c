@@ -29,18 +29,38 @@ static uint64_t bits(double v)
     return u;
 }
 
-/* The hash speaks of the subterm alone, so that saved state finds its place in other plans. */
-static uint64_t node_hash(const struct ac_plan *p, const struct node *n)
+static bool compares(enum node_op op)
 {
-    uint64_t h = mix(0xace50, (uint64_t)n->op);
-    for (uint32_t i = 0; i < n->n_args; i++)
-        h = mix(mix(h, p->nodes[n->args[i].node].hash), n->args[i].off);
+    return op >= N_LT && op <= N_NE;
+}
+
+static bool makes_truth(enum node_op op)
+{
+    return compares(op) || op == N_NOT || op == N_OR || op == N_AND || op == N_MISSING;
+}
+
+/* hash speaks of the subterm alone, so that saved state finds its place in other plans. shape is
+ * the same for terms that differ in thresholds only: a comparison leaves out the constants in the
+ * arithmetic of its sides, for which they have a third hash, loose. */
+static void set_hash(const struct ac_plan *p, struct node *n)
+{
+    uint64_t h = mix(0xace50, (uint64_t)n->op), shape = h, loose = h;
+    for (uint32_t i = 0; i < n->n_args; i++) {
+        const struct node *a = &p->nodes[n->args[i].node];
+        h = mix(mix(h, a->hash), n->args[i].off);
+        shape = mix(mix(shape, compares(n->op) ? a->loose : a->shape), n->args[i].off);
+        loose = mix(mix(loose, a->loose), n->args[i].off);
+    }
+    uint64_t own = mix(mix(mix(mix(0, n->w), n->m), n->h), bits(n->c));
     if (n->op == N_INPUT) /* its place differs from plan to plan */
-        return mix(h, p->inputs[n->m]->hash);
-    h = mix(mix(mix(mix(h, n->w), n->m), n->h), bits(n->c));
+        own = p->inputs[n->m]->hash;
     for (uint32_t i = 0; i < n->n_vec; i++)
-        h = mix(h, bits(n->vec[i]));
-    return h;
+        own = mix(own, bits(n->vec[i]));
+    n->hash = mix(h, own);
+    n->shape = mix(shape, own);
+    n->loose = n->op == N_CONST                                  ? 1
+               : node_is_pointwise(n->op) && !makes_truth(n->op) ? loose
+                                                                 : n->shape;
 }
 
 static bool same_node(const struct node *a, const struct node *b)
@@ -85,6 +105,7 @@ uint32_t node_lookback(const struct node *n, uint32_t k)
     case N_MAX:
     case N_QUANTILE:
     case N_MAD:
+    case N_SET:
     case N_COUNT:
     case N_PERSIST:
     case N_SPECTRAL:
@@ -107,7 +128,7 @@ static void need(struct lowering *l, struct ref r, uint32_t back)
 static struct ref add(struct lowering *l, struct node n)
 {
     struct ac_plan *p = l->p;
-    n.hash = node_hash(p, &n);
+    set_hash(p, &n);
     if (p->n_index < 2 * (p->n_nodes + 1))
         reindex(p);
     size_t at = n.hash & (p->n_index - 1);
@@ -120,8 +141,13 @@ static struct ref add(struct lowering *l, struct node n)
         return (struct ref){0, 0};
     }
     n.n_scalars = node_scalars(&n);
-    for (uint32_t i = 0; i < n.n_args; i++)
+    n.column = n.op != N_CONST && n.op != N_SET;
+    n.pointwise = node_is_pointwise(n.op);
+    for (uint32_t i = 0; i < n.n_args; i++) {
         need(l, n.args[i], node_lookback(&n, i));
+        if (!n.pointwise)
+            p->nodes[n.args[i].node].column = p->nodes[n.args[i].node].op != N_SET;
+    }
     ac_grow(&p->nodes, &p->cap_nodes, p->n_nodes + 1, sizeof(p->nodes[0]));
     p->nodes[p->n_nodes] = n;
     p->index[at] = (uint32_t)p->n_nodes + 1;
@@ -146,6 +172,25 @@ static struct ref binary(struct lowering *l, enum node_op op, struct ref a, stru
 static struct ref window(struct lowering *l, enum node_op op, struct ref a, uint32_t w, double c)
 {
     return add(l, (struct node){.op = op, .n_args = 1, .args = {a}, .w = w, .c = c});
+}
+
+/* Order statistics of a large window share one set, which gives all of them their values. */
+static struct ref order(struct lowering *l, enum node_op op, struct ref a, uint32_t w, double c)
+{
+    struct node n = {.op = op, .n_args = 1, .args = {a}, .w = w, .c = c};
+    if (node_is_small(&n))
+        return add(l, n);
+    n.args[1] = add(l, (struct node){.op = N_SET, .n_args = 1, .args = {a}, .w = w});
+    n.n_args = 2;
+    n.read = true;
+    size_t before = l->p->n_nodes;
+    struct ref r = add(l, n);
+    if (!l->failed && l->p->n_nodes > before) {
+        struct node *set = &l->p->nodes[n.args[1].node];
+        l->p->nodes[r.node].reader = set->reader;
+        set->reader = r.node;
+    }
+    return r;
 }
 
 static struct ref lagged(struct lowering *l, struct ref a, uint32_t k)
@@ -190,8 +235,8 @@ static struct ref lower_z(struct lowering *l, const struct expr *e, struct ref x
     double floor = e->n > 2 ? number(l, e->args[2]) : 0;
     struct ref before = lagged(l, x, 1);
     struct ref mid =
-        robust ? window(l, N_QUANTILE, before, w, 0.5) : window(l, N_MEAN, before, w, 0);
-    struct ref spread = window(l, robust ? N_MAD : N_STD, before, w, 0);
+        robust ? order(l, N_QUANTILE, before, w, 0.5) : window(l, N_MEAN, before, w, 0);
+    struct ref spread = robust ? order(l, N_MAD, before, w, 0) : window(l, N_STD, before, w, 0);
     if (robust)
         spread = binary(l, N_MUL, spread, constant(l, 1.4826));
     if (floor > 0)
@@ -291,11 +336,11 @@ static struct ref lower_windowed(struct lowering *l, const struct expr *e, struc
     case FN_MAX:
         return window(l, N_MAX, x, w, 0);
     case FN_MEDIAN:
-        return window(l, N_QUANTILE, x, w, 0.5);
+        return order(l, N_QUANTILE, x, w, 0.5);
     case FN_QUANTILE:
-        return window(l, N_QUANTILE, x, w, number(l, e->args[2]));
+        return order(l, N_QUANTILE, x, w, number(l, e->args[2]));
     case FN_MAD:
-        return window(l, N_MAD, x, w, 0);
+        return order(l, N_MAD, x, w, 0);
     case FN_EDGE:
         return window(l, N_EDGE, x, w, 0);
     case FN_CHANGE:

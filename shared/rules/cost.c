@@ -3,6 +3,11 @@
 
 #include <aceso/base.h>
 
+static double log2_of(uint32_t n)
+{
+    return 32 - __builtin_clz(n | 1);
+}
+
 static double node_ops(const struct node *n)
 {
     switch (n->op) {
@@ -13,22 +18,29 @@ static double node_ops(const struct node *n)
         return 2.0 * n->n_vec + 1;
     case N_SUM:
     case N_MEAN:
-        return 5;
+        return 20;
     case N_STD:
+        return 30;
     case N_SLOPE:
-        return 12;
+        return 50;
+    case N_SET:
+        return 30 + 8 * log2_of(n->w);
     case N_QUANTILE:
+        return node_is_small(n) ? 4 + n->w * log2_of(n->w) * log2_of(n->w) / 2 : 4;
     case N_MAD:
-        return 30 + 4.0 * __builtin_clz(1) - 4.0 * __builtin_clz(n->w | 1);
+        return node_is_small(n) ? 8 + n->w * log2_of(n->w) * log2_of(n->w) : 10 * log2_of(n->w);
     case N_MIN:
     case N_MAX:
-        return 6;
+        return node_is_small(n) ? 2.0 * n->w : 10;
     case N_SEASON_MEAN:
-        return 5.0 * n->m + 2;
-    case N_SEASON_MEDIAN:
+        return 10.0 * n->m + 10;
     case N_SEASON_MIN:
     case N_SEASON_MAX:
-        return 25.0 * n->m + 4;
+        return node_is_small(n) ? 2.0 * node_points(n) : n->m * (30 + 8 * log2_of(node_points(n)));
+    case N_SEASON_MEDIAN:
+        return node_is_small(n)
+                   ? 4 + node_points(n) * log2_of(node_points(n)) * log2_of(node_points(n)) / 2
+                   : n->m * (30 + 8 * log2_of(node_points(n)));
     case N_ZONED_MEAN:
         return 5.0 * n->m * (2 * n->h + 1);
     case N_ZONED_MEDIAN:
@@ -51,14 +63,11 @@ static double node_ops(const struct node *n)
 
 static size_t node_bytes(const struct node *n)
 {
-    size_t b =
-        sizeof(struct col) + sizeof(double) * (n->hist + AC_MAX(1u, n->hist / 4) + n->n_scalars);
-    if (n->op == N_QUANTILE || n->op == N_MAD)
-        b += ac_ostat_bytes(n->w);
-    if (n->op == N_MIN || n->op == N_MAX)
-        b += (size_t)n->w * 16;
-    if (node_has_set(n) && n->op != N_QUANTILE && n->op != N_MAD)
-        b += ac_ostat_bytes(n->m * (2 * n->h + 1));
+    size_t b = sizeof(struct col) + sizeof(double) * (col_rows(n, 1) + n->n_scalars);
+    if (node_set_size(n))
+        b += sizeof(void *) + ac_ostat_bytes(node_set_size(n));
+    if (node_has_queue(n))
+        b += sizeof(struct deque) + n->w * sizeof(uint32_t);
     return b;
 }
 

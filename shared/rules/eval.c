@@ -1,187 +1,307 @@
-/* Evaluation of a plan over one series. Each operator has a column: as much of its past as others
- * read, then room for the points being taken; the past is moved to the front when the room is used
- * up, so a point costs amortised O(1) however far windows look back. */
-#include "rules_impl.h"
+/* Evaluation of a plan over one series, or several side by side. Each operator has a column: as
+ * much of its past as others read, then room for the points being taken; the past is moved to the
+ * front when the room is used up, so a point costs amortised O(1) however far windows look back. */
+#include "pointwise.h"
 
-#include <math.h>
 #include <string.h>
 
 #include <aceso/base.h>
 
 #define NS_PER_DAY   86400000000000LL
 #define OFFSET_MAX_S 172800 /* of a zone from UTC */
+#define BLOCK_BYTES  32768u /* of all columns in a block: what the fastest cache holds */
 
-bool node_has_set(const struct node *n)
+/* ---- memory ---- */
+
+/* Blocks that do not fit into the cache would be slower than smaller ones. */
+static size_t block_size(const struct ac_plan *p, size_t wanted)
 {
-    return n->op == N_QUANTILE || n->op == N_MAD || n->op == N_SEASON_MEDIAN ||
-           n->op == N_SEASON_MIN || n->op == N_SEASON_MAX ||
-           (node_is_zoned(n->op) && n->op != N_ZONED_MEAN);
+    size_t columns = 1;
+    for (size_t i = 0; i < p->n_nodes; i++)
+        columns += p->nodes[i].column;
+    size_t fits = AC_MAX(BLOCK_BYTES / sizeof(double) / columns, (size_t)64);
+    return AC_MIN(AC_MAX(wanted, (size_t)1), fits / 8 * 8);
+}
+
+static void col_init(struct col *c, const struct node *n, size_t block, size_t lanes)
+{
+    c->cap = col_rows(n, block);
+    c->pos = c->cur = n->column ? n->hist : 0;
+    if (c->cap)
+        c->data = ac_xmalloc(c->cap * lanes * sizeof(double));
+    if (n->n_scalars)
+        c->scalars = ac_xcalloc(n->n_scalars * lanes, sizeof(double));
+    if (node_set_size(n)) {
+        c->sets = ac_xcalloc(lanes, sizeof(struct ac_ostat *));
+        for (size_t k = 0; k < lanes; k++)
+            c->sets[k] = ac_ostat_create(node_set_size(n));
+    }
+    if (node_has_queue(n)) {
+        c->queues = ac_xcalloc(lanes, sizeof(struct deque));
+        for (size_t k = 0; k < lanes; k++)
+            c->queues[k] = (struct deque){ac_xcalloc(n->w, sizeof(uint32_t)), n->w, 0, 0};
+    }
+}
+
+static void col_fini(struct col *c, size_t lanes)
+{
+    for (size_t k = 0; k < lanes; k++) {
+        if (c->sets)
+            ac_ostat_destroy(c->sets[k]);
+        if (c->queues)
+            free(c->queues[k].t);
+    }
+    free(c->data);
+    free(c->scalars);
+    free(c->sets);
+    free(c->queues);
+}
+
+static struct ac_eval *create(const struct ac_plan *p, size_t block, size_t lanes)
+{
+    struct ac_eval *e = ac_xcalloc(1, sizeof *e);
+    e->plan = p;
+    e->block = block;
+    e->lanes = lanes;
+    e->simd = simd_best();
+    e->points = ac_xcalloc(lanes, sizeof *e->points);
+    e->fresh = ac_xcalloc(lanes, 1);
+    e->cols = ac_xcalloc(p->n_nodes + 1, sizeof(e->cols[0]));
+    for (size_t i = 0; i < p->n_nodes; i++)
+        col_init(&e->cols[i], &p->nodes[i], block, lanes);
+    for (e->lane = lanes; e->lane-- > 0;) {
+        ac_eval_reset(e);
+        if (!e->lane)
+            break;
+    }
+    return e;
 }
 
 struct ac_eval *ac_eval_create(const struct ac_plan *p, size_t block)
 {
-    struct ac_eval *e = ac_xcalloc(1, sizeof *e);
-    e->plan = p;
-    e->block = AC_MIN(AC_MAX(block, (size_t)1), (size_t)65536);
-    e->cols = ac_xcalloc(p->n_nodes + 1, sizeof(e->cols[0]));
-    size_t scalars = 0;
-    for (size_t i = 0; i < p->n_nodes; i++)
-        scalars += p->nodes[i].n_scalars;
-    double *s = e->scalar_mem = ac_xcalloc(scalars + 1, sizeof(double));
-    for (size_t i = 0; i < p->n_nodes; i++) {
-        const struct node *n = &p->nodes[i];
-        struct col *c = &e->cols[i];
-        c->cap = n->hist + (uint32_t)AC_MAX(e->block, (size_t)n->hist / 4);
-        c->data = ac_xmalloc(c->cap * sizeof(double));
-        c->scalars = s;
-        s += n->n_scalars;
-        if (node_has_set(n))
-            c->os = ac_ostat_create(
-                node_is_season(n->op) || node_is_zoned(n->op) ? n->m * (2 * n->h + 1) : n->w);
-        if (n->op == N_MIN || n->op == N_MAX) {
-            c->dq.cap = n->w;
-            c->dq.v = ac_xmalloc(n->w * sizeof(double));
-            c->dq.t = ac_xmalloc(n->w * sizeof(uint64_t));
-        }
-    }
-    ac_eval_reset(e);
-    return e;
+    return create(p, block_size(p, block), 1);
+}
+
+struct ac_eval *ac_eval_create_lanes(const struct ac_plan *p, size_t lanes)
+{
+    return create(p, 1, AC_MAX(lanes, (size_t)1));
 }
 
 void ac_eval_destroy(struct ac_eval *e)
 {
     if (!e)
         return;
-    for (size_t i = 0; i < e->plan->n_nodes; i++) {
-        free(e->cols[i].data);
-        free(e->cols[i].dq.v);
-        free(e->cols[i].dq.t);
-        ac_ostat_destroy(e->cols[i].os);
-    }
+    for (size_t i = 0; i < e->plan->n_nodes; i++)
+        col_fini(&e->cols[i], e->lanes);
     free(e->cols);
-    free(e->scalar_mem);
+    free(e->points);
+    free(e->fresh);
     free(e);
 }
 
-const double *eval_arg(const struct ac_eval *e, struct ref r)
+size_t ac_eval_lanes(const struct ac_eval *e)
 {
-    return e->cols[r.node].data + (ptrdiff_t)e->cols[r.node].cur - (ptrdiff_t)r.off;
+    return e->lanes;
+}
+
+void ac_eval_lane(struct ac_eval *e, size_t lane)
+{
+    AC_ASSERT(lane < e->lanes);
+    e->lane = lane;
+}
+
+/* ---- state ---- */
+
+static const double *arg(const struct ac_eval *e, struct ref r)
+{
+    const struct col *c = &e->cols[r.node];
+    return c->data + ((ptrdiff_t)c->cur - (ptrdiff_t)r.off) * (ptrdiff_t)e->lanes;
+}
+
+double *eval_out(const struct ac_eval *e, uint32_t node)
+{
+    const struct col *c = &e->cols[node];
+    return c->data + c->cur * e->lanes;
+}
+
+double *eval_advance(const struct ac_eval *e, uint32_t node, size_t n)
+{
+    struct col *c = &e->cols[node];
+    if (c->pos + n > c->cap) {
+        uint32_t hist = e->plan->nodes[node].hist;
+        memmove(c->data, c->data + (size_t)(c->pos - hist) * e->lanes,
+                hist * e->lanes * sizeof(double));
+        c->pos = hist;
+    }
+    c->cur = c->pos;
+    c->pos += (uint32_t)n;
+    return c->data + c->cur * e->lanes;
 }
 
 /* Brings what is derived from histories in line with them. */
-void eval_rebuild(struct ac_eval *e)
+void eval_rebuild(struct ac_eval *e, size_t lane)
 {
     for (size_t i = 0; i < e->plan->n_nodes; i++) {
         const struct node *n = &e->plan->nodes[i];
-        struct step s = {.node = n, .col = &e->cols[i], .t = e->points + RULE_TIME_BASE};
-        if (!n->n_args)
+        struct step s = {.node = n, .col = &e->cols[i], .lanes = e->lanes, .tick = e->tick};
+        if (!n->n_args || !e->cols[n->args[0].node].data)
             continue;
         const struct col *a = &e->cols[n->args[0].node];
-        uint32_t off = n->args[0].off;
-        s.a[0] = a->pos > off ? a->data + (a->pos - 1 - off) : a->data; /* else no past is read */
-        if (s.col->os)
-            ac_ostat_clear(s.col->os);
-        s.col->dq.head = s.col->dq.len = 0;
-        kernel_rebuild(&s);
+        uint32_t off = n->args[0].off; /* where no past is read, any row does */
+        s.a[0] = a->data + (a->pos > off ? a->pos - 1 - off : 0) * e->lanes;
+        kernel_rebuild(&s, lane);
     }
 }
 
 void ac_eval_reset(struct ac_eval *e)
 {
-    e->points = 0;
-    e->taken = e->at = 0;
+    e->points[e->lane] = 0;
+    e->fresh[e->lane] = 0;
     for (size_t i = 0; i < e->plan->n_nodes; i++) {
         const struct node *n = &e->plan->nodes[i];
-        struct col *c = &e->cols[i];
-        double fill = n->op == N_CONST ? n->c : __builtin_nan("");
+        const struct col *c = &e->cols[i];
+        double fill = n->op == N_CONST ? n->c : NAN_;
         for (uint32_t k = 0; k < c->cap; k++)
-            c->data[k] = fill;
-        c->pos = c->cur = n->hist;
-        kernel_reset(n, c);
+            c->data[k * e->lanes + e->lane] = fill;
+        if (n->n_scalars)
+            kernel_reset(n, c, e->lanes, e->lane);
     }
-    eval_rebuild(e);
+    eval_rebuild(e, e->lane);
 }
 
 uint64_t ac_eval_points(const struct ac_eval *e)
 {
-    return e->points;
+    return e->points[e->lane];
 }
 
-/* The offsets of a zone are seconds that are added to the time first; NULL for UTC. */
-static void fill_time(enum node_op op, const double *offsets, double *out, size_t n, int64_t t_ns,
-                      int64_t step_ns)
-{
-    for (size_t i = 0; i < n; i++) {
-        int64_t t = t_ns + (int64_t)i * step_ns;
-        double offset = offsets ? offsets[i] : 0;
-        if (!(offset >= -OFFSET_MAX_S && offset <= OFFSET_MAX_S)) {
-            out[i] = __builtin_nan("");
-            continue;
-        }
-        t += (int64_t)(offset * 1e9);
-        int64_t day = t / NS_PER_DAY - (t % NS_PER_DAY < 0), in_day = t - day * NS_PER_DAY;
-        int64_t week_day = (day + 3) % 7; /* 1970-01-01 was a Thursday */
-        week_day += week_day < 0 ? 7 : 0;
-        out[i] = op == N_TIME_OF_DAY   ? (double)in_day / 1e9
-                 : op == N_DAY_OF_WEEK ? (double)week_day
-                                       : (double)(week_day * NS_PER_DAY + in_day) / 1e9;
-    }
-}
+/* ---- points ---- */
 
-static void fill_input(const double *from, double *out, size_t n)
-{
-    for (size_t k = 0; k < n; k++)
-        out[k] = from ? rule_canon(from[k]) : __builtin_nan("");
-}
-
-/* n <= block points: inputs has a column for each input of the plan; NULL: all are missing. */
+/* n rows. inputs has a column for each input of the plan; NULL: all are missing. */
 struct points {
     const double *values;
     const double *const *inputs;
-    size_t from, n; /* of the columns */
-    int64_t t_ns, step_ns;
+    size_t from, n;         /* of the columns */
+    const int64_t *time_ns; /* of each lane, or NULL: t0, t0 + step ... */
+    int64_t t0_ns, step_ns;
 };
 
-static void take(struct ac_eval *e, const struct points *pt)
+/* The offset of a zone is in seconds and added to the time first. */
+static double time_value(enum node_op op, int64_t t, double offset)
 {
-    size_t n = pt->n;
-    const struct ac_plan *p = e->plan;
-    for (size_t i = 0; i < p->n_nodes; i++) {
-        const struct node *nd = &p->nodes[i];
-        struct col *c = &e->cols[i];
-        if (nd->op == N_CONST)
-            continue;
-        if (c->pos + n > c->cap) {
-            memmove(c->data, c->data + c->pos - nd->hist, nd->hist * sizeof(double));
-            c->pos = nd->hist;
-        }
-        double *out = c->data + c->pos;
-        c->cur = c->pos;
-        c->pos += (uint32_t)n;
-        if (nd->op == N_VALUE) {
-            fill_input(pt->values + pt->from, out, n);
-        } else if (nd->op == N_INPUT) {
-            fill_input(pt->inputs ? pt->inputs[nd->m] + pt->from : NULL, out, n);
-        } else if (nd->op >= N_TIME_OF_DAY && nd->op <= N_TIME_OF_WEEK) {
-            fill_time(nd->op, nd->n_args ? eval_arg(e, nd->args[0]) : NULL, out, n, pt->t_ns,
-                      pt->step_ns);
-        } else {
-            struct step s = {.node = nd, .col = c, .out = out, .n = n};
-            s.t = e->points + RULE_TIME_BASE;
-            for (uint32_t k = 0; k < nd->n_args; k++)
-                s.a[k] = eval_arg(e, nd->args[k]);
-            kernel_run(&s);
-        }
+    if (!(offset >= -OFFSET_MAX_S && offset <= OFFSET_MAX_S))
+        return NAN_;
+    t += (int64_t)(offset * 1e9);
+    int64_t day = t / NS_PER_DAY - (t % NS_PER_DAY < 0), in_day = t - day * NS_PER_DAY;
+    int64_t week_day = (day + 3) % 7; /* 1970-01-01 was a Thursday */
+    week_day += week_day < 0 ? 7 : 0;
+    return op == N_TIME_OF_DAY   ? (double)in_day / 1e9
+           : op == N_DAY_OF_WEEK ? (double)week_day
+                                 : (double)(week_day * NS_PER_DAY + in_day) / 1e9;
+}
+
+/* Operators that read the point itself; false for others. */
+static bool source(const struct ac_eval *e, const struct node *n, const struct points *p,
+                   double *out)
+{
+    size_t count = p->n * e->lanes;
+    if (n->op == N_VALUE || n->op == N_INPUT) {
+        const double *const *column = n->op == N_VALUE ? &p->values : p->inputs + n->m;
+        for (size_t k = 0; k < count; k++)
+            out[k] = n->op == N_VALUE || p->inputs ? rule_canon((*column)[p->from + k]) : NAN_;
+        return true;
     }
-    e->points += n;
-    e->taken = n;
-    e->at = n - 1;
+    if (n->op < N_TIME_OF_DAY || n->op > N_TIME_OF_WEEK)
+        return false;
+    const double *offsets = n->n_args ? arg(e, n->args[0]) : NULL;
+    for (size_t k = 0; k < count; k++)
+        out[k] = time_value(n->op, p->time_ns ? p->time_ns[k] : p->t0_ns + (int64_t)k * p->step_ns,
+                            offsets ? offsets[k] : 0);
+    return true;
+}
+
+static double pointwise_value(enum node_op op, double a, double b, double c)
+{
+    switch (op) {
+#define ONE(node, value)                                                                           \
+    case node:                                                                                     \
+        return value;
+#define TWO(node, value)   ONE(node, value)
+#define THREE(node, value) ONE(node, value)
+#include "pointwise.def"
+#undef ONE
+#undef TWO
+#undef THREE
+    default:
+        AC_ASSERT(!"no pointwise operator");
+        return NAN_;
+    }
+}
+
+/* One number: the vector kernels would be a detour. */
+static void pointwise_one(const struct ac_eval *e, const struct node *n, double *out)
+{
+    double v[3] = {0, 0, 0};
+    for (uint32_t k = 0; k < n->n_args; k++) {
+        const struct node *a = &e->plan->nodes[n->args[k].node];
+        v[k] = a->op == N_CONST ? a->c : *arg(e, n->args[k]);
+    }
+    *out = pointwise_value(n->op, v[0], v[1], v[2]);
+}
+
+static void run(const struct ac_eval *e, uint32_t i, double *out, size_t n)
+{
+    const struct node *nd = &e->plan->nodes[i];
+    struct step s = {.node = nd,
+                     .col = &e->cols[i],
+                     .out = out,
+                     .n = n,
+                     .lanes = e->lanes,
+                     .tick = e->tick,
+                     .e = e};
+    for (uint32_t k = 0; k < nd->n_args; k++) {
+        const struct node *a = &e->plan->nodes[nd->args[k].node];
+        if (a->column)
+            s.a[k] = arg(e, nd->args[k]);
+        s.c[k] = a->c;
+    }
+    kernel_run(e->simd, &s);
+}
+
+/* Takes p->n <= block rows. */
+static void take(struct ac_eval *e, const struct points *p)
+{
+    const struct ac_plan *plan = e->plan;
+    bool single = p->n * e->lanes == 1;
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        const struct node *nd = &plan->nodes[i];
+        if (nd->op == N_CONST || nd->read)
+            continue; /* never changes; the set writes it */
+        double *out = nd->column ? eval_advance(e, i, p->n) : NULL;
+        if (single && nd->pointwise)
+            pointwise_one(e, nd, out);
+        else if (!source(e, nd, p, out))
+            run(e, i, out, p->n);
+    }
+    for (size_t k = 0; k < e->lanes; k++)
+        e->points[k] += p->n;
+    memset(e->fresh, 1, e->lanes);
+    e->tick += (uint32_t)p->n;
+    e->row = p->n - 1;
+}
+
+/* A column's number at the point that is spoken of. */
+static double value_at(const struct ac_eval *e, struct ref r)
+{
+    const struct node *n = &e->plan->nodes[r.node];
+    if (n->op == N_CONST)
+        return n->c;
+    return arg(e, r)[e->row * e->lanes + e->lane];
 }
 
 bool ac_eval_flag(const struct ac_eval *e, size_t rule)
 {
     AC_ASSERT(rule < e->plan->n_rules);
-    return e->taken && eval_arg(e, e->plan->rules[rule].verdict)[e->at] == 1;
+    return e->fresh[e->lane] && value_at(e, e->plan->rules[rule].verdict) == 1;
 }
 
 uint64_t ac_eval_push(struct ac_eval *e, int64_t time_ns, double value)
@@ -194,16 +314,32 @@ uint64_t ac_eval_push_with(struct ac_eval *e, int64_t time_ns, double value, con
     const double *columns[64];
     size_t n = e->plan->n_inputs;
     const double **c = n <= AC_ARRAY_LEN(columns) ? columns : ac_xcalloc(n, sizeof *c);
+    AC_ASSERT(e->lanes == 1);
     for (size_t i = 0; inputs && i < n; i++)
         c[i] = inputs + i;
     take(e,
-         &(struct points){.values = &value, .inputs = inputs ? c : NULL, .n = 1, .t_ns = time_ns});
+         &(struct points){.values = &value, .inputs = inputs ? c : NULL, .n = 1, .t0_ns = time_ns});
     if (c != columns)
         free(c);
     uint64_t m = 0;
     for (size_t r = 0; r < e->plan->n_rules && r < 64; r++)
-        m |= (uint64_t)ac_eval_flag(e, r) << r;
+        m |= (uint64_t)(value_at(e, e->plan->rules[r].verdict) == 1) << r;
     return m;
+}
+
+void ac_eval_push_lanes(struct ac_eval *e, const int64_t *time_ns, const double *values,
+                        const double *const *inputs, uint64_t *ret_flags)
+{
+    take(e, &(struct points){.values = values, .inputs = inputs, .n = 1, .time_ns = time_ns});
+    for (size_t k = 0; k < e->lanes; k++)
+        ret_flags[k] = 0;
+    for (size_t r = 0; r < e->plan->n_rules && r < 64; r++) {
+        struct ref verdict = e->plan->rules[r].verdict;
+        const struct node *n = &e->plan->nodes[verdict.node];
+        const double *v = n->op == N_CONST ? NULL : arg(e, verdict);
+        for (size_t k = 0; k < e->lanes; k++)
+            ret_flags[k] |= (uint64_t)((v ? v[k] : n->c) == 1) << r;
+    }
 }
 
 static struct ref term_ref(const struct ac_eval *e, size_t rule, const char *name)
@@ -222,32 +358,48 @@ static struct ref term_ref(const struct ac_eval *e, size_t rule, const char *nam
     return (struct ref){NO_NODE, 0};
 }
 
+/* Flags of a block; whether there is one. */
+static bool collect_flags(const struct ac_eval *e, struct ref verdict, uint8_t *flags, size_t n)
+{
+    const struct node *nd = &e->plan->nodes[verdict.node];
+    const double *v = nd->op == N_CONST ? NULL : arg(e, verdict);
+    size_t any = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t flag = (v ? v[i] : nd->c) == 1;
+        any += flag;
+        if (flags)
+            flags[i] = flag;
+    }
+    return any > 0;
+}
+
 static void collect(struct ac_eval *e, const struct ac_eval_batch *b, size_t done, size_t n,
                     const struct ref *terms)
 {
     const struct ac_plan *p = e->plan;
     bool any = false;
-    for (size_t r = 0; r < p->n_rules; r++) {
-        const double *v = eval_arg(e, p->rules[r].verdict);
-        for (size_t i = 0; i < n; i++)
-            any |= v[i] == 1;
-        for (size_t i = 0; b->flags && i < n; i++)
-            b->flags[r * b->n + done + i] = v[i] == 1;
+    for (size_t r = 0; r < p->n_rules && (b->flags || b->on_flag); r++) {
+        uint8_t *flags = b->flags ? b->flags + r * b->n + done : NULL;
+        any |= collect_flags(e, p->rules[r].verdict, flags, n);
     }
     for (size_t i = 0; any && b->on_flag && i < n; i++) {
         for (size_t r = 0; r < p->n_rules; r++) {
-            e->at = i;
+            e->row = i;
             if (ac_eval_flag(e, r))
                 b->on_flag(e, r, done + i, b->arg);
         }
     }
-    for (size_t t = 0; t < b->n_terms; t++)
-        memcpy(b->terms[t] + done, eval_arg(e, terms[t]), n * sizeof(double));
-    e->at = n - 1;
+    for (size_t t = 0; t < b->n_terms; t++) {
+        const struct node *nd = &p->nodes[terms[t].node];
+        for (size_t i = 0; i < n; i++)
+            b->terms[t][done + i] = nd->op == N_CONST ? nd->c : arg(e, terms[t])[i];
+    }
+    e->row = n - 1;
 }
 
 void ac_eval_run(struct ac_eval *e, const struct ac_eval_batch *b)
 {
+    AC_ASSERT(e->lanes == 1);
     ac_cleanup(ac_free_p) struct ref *terms = ac_xcalloc(b->n_terms + 1, sizeof *terms);
     for (size_t t = 0; t < b->n_terms; t++) {
         terms[t] = term_ref(e, 0, b->term_names[t]);
@@ -258,9 +410,9 @@ void ac_eval_run(struct ac_eval *e, const struct ac_eval_batch *b)
         take(e, &(struct points){.values = b->values,
                                  .inputs = b->inputs,
                                  .from = done,
-                                 .n = n,
-                                 .t_ns = b->t0_ns + (int64_t)done * b->step_ns,
-                                 .step_ns = b->step_ns});
+                                 .t0_ns = b->t0_ns + (int64_t)done * b->step_ns,
+                                 .step_ns = b->step_ns,
+                                 .n = n});
         collect(e, b, done, n, terms);
         done += n;
     }
@@ -270,7 +422,7 @@ double ac_eval_term(const struct ac_eval *e, size_t rule, const char *name)
 {
     AC_ASSERT(rule < e->plan->n_rules);
     struct ref r = term_ref(e, rule, name);
-    return r.node == NO_NODE || !e->taken ? __builtin_nan("") : eval_arg(e, r)[e->at];
+    return r.node == NO_NODE || !e->fresh[e->lane] ? NAN_ : value_at(e, r);
 }
 
 /* ---- reasons ---- */

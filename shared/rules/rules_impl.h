@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <aceso/arena.h>
+#include <aceso/base.h>
 #include <aceso/rules.h>
 #include <aceso/stats.h>
 
@@ -182,7 +183,7 @@ const char *rule_closest(const char *word, const char *const *names, size_t n);
 #define RULE_NUM_MAX 1e150
 static inline double rule_canon(double v)
 {
-    return (v <= RULE_NUM_MAX && v >= -RULE_NUM_MAX) ? v : __builtin_nan("");
+    return __builtin_fabs(v) <= RULE_NUM_MAX ? v : __builtin_nan("");
 }
 
 /* ---- plan ---- */
@@ -248,6 +249,7 @@ enum node_op {
     N_SPAN, /* points since then */
     N_UNCHANGED,
     N_SPECTRAL,
+    N_SET, /* a window in order, for the order statistics that read it: has no value itself */
     N_RUN,
     N_EDGE,
     N_PERSIST,
@@ -267,9 +269,14 @@ struct node {
     double c;         /* constant, quantile, rate */
     const double *vec;
     uint32_t n_vec;
-    uint32_t hist;      /* points of this column's past that others read */
-    uint32_t n_scalars; /* saved state besides the history */
-    uint64_t hash;      /* of the subterm, the same in every plan */
+    uint32_t hist;        /* points of this column's past that others read */
+    uint32_t n_scalars;   /* saved state besides the history */
+    bool pointwise, read; /* read: from a set, which writes its column */
+    uint32_t reader;      /* of N_SET and its readers: the next one that reads it, 0: none */
+    bool column;          /* its values are kept: not those of a constant in arithmetic */
+    uint64_t hash;        /* of the subterm, the same in every plan */
+    uint64_t shape;       /* the same but for thresholds: see compile.c */
+    uint64_t loose;
 };
 
 struct plan_rule {
@@ -313,63 +320,113 @@ static inline uint32_t node_shift(const struct node *n)
 
 /* ---- evaluation ---- */
 
-/* Greatest and least of a window: candidates with the time they came in. */
+/* A set small enough is taken from the history at every point, several points or series at a time:
+ * cheaper than keeping it sorted, and no state. */
+#define SMALL_SORTED  32u  /* points of a window to sort */
+#define SMALL_EXTREME 64u  /* points of a window to find the greatest of */
+#define SMALL_SEASONS 128u /* points of all seasons */
+
+static inline uint32_t node_points(const struct node *n)
+{
+    return node_is_season(n->op) || node_is_zoned(n->op) ? n->m * (2 * n->h + 1) : n->w;
+}
+
+/* Order statistics and extremes of a small set. */
+static inline bool node_is_small(const struct node *n)
+{
+    if (n->op == N_QUANTILE || n->op == N_MAD)
+        return n->w <= SMALL_SORTED;
+    if (n->op == N_MIN || n->op == N_MAX)
+        return n->w <= SMALL_EXTREME;
+    return node_is_season(n->op) && n->op != N_SEASON_MEAN && node_points(n) <= SMALL_SEASONS;
+}
+
+/* Greatest or least of a window: the times of the candidates, the best first. Their values are in
+ * the history. */
 struct deque {
-    double *v;
-    uint64_t *t;
+    uint32_t *t;
     uint32_t cap, head, len;
 };
 
+/* A row has a number for each lane, that is, series. */
 struct col {
-    double *data; /* hist + slack values */
-    uint32_t pos; /* next write */
+    double *data; /* cap rows: as much of the past as others read, then room; NULL: not needed */
+    uint32_t pos; /* row to write next */
     uint32_t cap;
-    uint32_t cur;    /* first point of the current block */
-    double *scalars; /* n_scalars of the node: saved */
-    struct ac_ostat *os;
-    struct deque dq;
+    uint32_t cur;           /* first row of the current block */
+    double *scalars;        /* n_scalars rows: saved */
+    struct ac_ostat **sets; /* one a lane */
+    struct deque *queues;   /* one a lane */
 };
+
+/* Rows of a node's column when it takes so many at a time. */
+static inline uint32_t col_rows(const struct node *n, size_t block)
+{
+    uint32_t slack = AC_MIN(4 * n->hist, 8u); /* else short pasts would be moved too often */
+    slack = AC_MAX(slack, n->hist / 4);
+    return n->column ? n->hist + AC_MAX(slack, (uint32_t)block) : 0;
+}
+
+struct step;
+typedef void kernel_fn(const struct step *s);
 
 struct ac_eval {
     const struct ac_plan *plan;
     struct col *cols;
-    size_t block;
-    uint64_t points;
-    size_t at;    /* point of the current block that reasons and terms speak of */
-    size_t taken; /* points of the current block */
-    double *scalar_mem;
+    kernel_fn *simd;
+    size_t block, lanes;
+    uint64_t *points; /* of each lane */
+    uint32_t tick;    /* rows taken, modulo: the time of the queues */
+    uint8_t *fresh;   /* of each lane: a point was taken since it was reset or restored */
+    size_t lane;      /* that reasons, terms and states speak of */
+    size_t row;       /* of the current block that they speak of */
 };
 
-/* One step of a node over n points. a[k] points at the k-th argument's first point of the block. */
+/* One step of a node over n rows of some lanes. a[k] points at the k-th argument's first row of the
+ * block, or is NULL: a constant, c[k]. */
 struct step {
     const struct node *node;
-    struct col *col;
+    const struct col *col;
     const double *a[3];
+    double c[3];
     double *out;
-    size_t n;
-    uint64_t t; /* time of the block's first point, for queues */
+    size_t n, lanes;
+    uint32_t tick;           /* time of the block's first row, for queues */
+    const struct ac_eval *e; /* for operators that write other columns, too */
 };
 
-void kernel_run(const struct step *s);
-void kernel_window(const struct step *s); /* sums, order statistics, seasons, memory of truth */
-/** Rebuilds what is not saved (sorted windows, queues) from the argument's history. */
-void kernel_rebuild(const struct step *s);
-/** Puts the scalars of a node to their start: sums are then taken afresh at the next point. */
-void kernel_reset(const struct node *n, struct col *c);
-/* In clocks.c: zones and counters, by the same contract. */
-void kernel_clock(const struct step *s);
-void kernel_clock_reset(const struct node *n, double *scalars);
-void kernel_clock_check(const struct node *n, double *scalars);
-void kernel_spectral(const struct step *s);
+/* The operators that do several points or series at once, for each instruction set. */
+enum simd_level {
+    SIMD_PLAIN,
+    SIMD_AVX2,
+    SIMD_AVX512
+};
+/** NULL where this machine or build has no such level. */
+kernel_fn *simd_kernel(enum simd_level l);
+kernel_fn *simd_best(void);
+bool simd_takes(const struct node *n);
+
+void kernel_run(kernel_fn *simd, const struct step *s);
+bool node_is_pointwise(enum node_op op);
+/** Rebuilds what is not saved (sorted windows, queues) of one lane from its argument's history. a:
+ * the last point taken. */
+void kernel_rebuild(const struct step *s, size_t lane);
+/** Puts the scalars of a node to their start. */
+void kernel_reset(const struct node *n, const struct col *c, size_t lanes, size_t lane);
 uint32_t node_scalars(const struct node *n);
+bool node_has_queue(const struct node *n);
+uint32_t node_set_size(const struct node *n); /* of order statistics that it keeps; 0: none */
+/* In clocks.c and spectral.c: zones, counters, spectra. */
+void kernel_clock(const struct step *s);
+void kernel_clock_reset(const struct node *n, double *scalars, size_t lanes);
+void kernel_clock_check(const struct node *n, double *scalars, size_t lanes);
+void kernel_spectral(const struct step *s);
 /** Points before the current one that an operator reads of its k-th argument. */
 uint32_t node_lookback(const struct node *n, uint32_t k);
 void plan_count_cost(struct ac_plan *p);
-bool node_has_set(const struct node *n); /* keeps an order-statistics set */
 
-/* Queues count time from here, so that a window may begin before the first point. */
-#define RULE_TIME_BASE ((uint64_t)1 << 40)
-
-/* Evaluation's pieces that the state module shares. */
-const double *eval_arg(const struct ac_eval *e, struct ref r);
-void eval_rebuild(struct ac_eval *e);
+/* Pieces of the evaluation that other files share. */
+/** Makes room for a node's next n rows and returns them. */
+double *eval_advance(const struct ac_eval *e, uint32_t node, size_t n);
+double *eval_out(const struct ac_eval *e, uint32_t node); /* the same rows later */
+void eval_rebuild(struct ac_eval *e, size_t lane);

@@ -67,12 +67,12 @@ static void transform(struct spectrum *x, uint32_t n, double direction)
 
 /* The window that ends at a[0], gaps filled with the point before, scaled to a greatest size of 1.
  * False when too little of it is known. */
-static bool window(struct spectrum *x, const double *a, uint32_t own)
+static bool window(struct spectrum *x, const double *a, size_t lanes, uint32_t own)
 {
     uint32_t n_known = 0;
     double size = 0, first = 0;
     for (uint32_t k = 0; k < own; k++) { /* backwards in time */
-        double v = *(a - k);
+        double v = *(a - k * lanes);
         if (v != v)
             continue;
         n_known++;
@@ -82,7 +82,7 @@ static bool window(struct spectrum *x, const double *a, uint32_t own)
     if (n_known < (own + 1) / 2 || *a != *a)
         return false;
     for (uint32_t k = own; k-- > 0;) {
-        double v = *(a - k);
+        double v = *(a - k * lanes);
         first = v == v ? v : first;
         x->re[own - 1 - k] = size > 0 ? first / size : 0;
     }
@@ -116,11 +116,11 @@ static void residual(struct spectrum *x, uint32_t n)
     }
 }
 
-static double score(struct spectrum *x, const double *a, uint32_t n)
+static double score(struct spectrum *x, const double *a, size_t lanes, uint32_t n)
 {
     AC_ASSERT(n >= 8 && n <= SPECTRAL_MAX);
     uint32_t own = n - EXTRA;
-    if (!window(x, a, own))
+    if (!window(x, a, lanes, own))
         return __builtin_nan("");
     draw_out(x->re, own);
     for (uint32_t k = 0; k < n; k++)
@@ -139,6 +139,6 @@ static double score(struct spectrum *x, const double *a, uint32_t n)
 void kernel_spectral(const struct step *s)
 {
     struct spectrum x;
-    for (size_t i = 0; i < s->n; i++)
-        s->out[i] = score(&x, s->a[0] + i, s->node->w);
+    for (size_t i = 0; i < s->n * s->lanes; i++)
+        s->out[i] = score(&x, s->a[0] + i, s->lanes, s->node->w);
 }

@@ -1,14 +1,15 @@
-/* State as bytes: for each subterm its hash, its history and its scalars; little-endian, as both
+/* State as bytes: for each subterm its hashes, its history and its scalars; little-endian, as both
  * supported machines are. What can be derived is left out and rebuilt, so no bytes can make an
  * inconsistent state. */
 #include "rules_impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <aceso/base.h>
 
 #define MAGIC   0x53524341u /* ACRS */
-#define VERSION 1u
+#define VERSION 2u
 
 struct head {
     uint32_t magic, version;
@@ -17,7 +18,7 @@ struct head {
 };
 
 struct section {
-    uint64_t hash;
+    uint64_t hash, shape;
     uint32_t hist, scalars;
 };
 
@@ -26,9 +27,17 @@ static bool has_state(const struct node *n)
     return n->op != N_CONST && (n->hist || n->n_scalars);
 }
 
+static void put_lane(struct ac_buf *b, const double *rows, size_t n, size_t lanes)
+{
+    if (lanes == 1)
+        ac_buf_append(b, rows, n * sizeof *rows);
+    for (size_t k = 0; lanes > 1 && k < n; k++)
+        ac_buf_append(b, &rows[k * lanes], sizeof *rows);
+}
+
 bool ac_eval_save(const struct ac_eval *e, struct ac_buf *b)
 {
-    struct head h = {MAGIC, VERSION, e->points, 0, 0};
+    struct head h = {MAGIC, VERSION, e->points[e->lane], 0, 0};
     for (size_t i = 0; i < e->plan->n_nodes; i++)
         h.sections += has_state(&e->plan->nodes[i]);
     ac_buf_append(b, &h, sizeof h);
@@ -37,48 +46,146 @@ bool ac_eval_save(const struct ac_eval *e, struct ac_buf *b)
         const struct col *c = &e->cols[i];
         if (!has_state(n))
             continue;
-        struct section s = {n->hash, n->hist, n->n_scalars};
+        struct section s = {n->hash, n->shape, n->hist, n->n_scalars};
         ac_buf_append(b, &s, sizeof s);
-        ac_buf_append(b, c->data + c->pos - n->hist, n->hist * sizeof(double));
-        ac_buf_append(b, c->scalars, n->n_scalars * sizeof(double));
+        if (n->hist)
+            put_lane(b, c->data + (c->pos - n->hist) * e->lanes + e->lane, n->hist, e->lanes);
+        if (n->n_scalars)
+            put_lane(b, c->scalars + e->lane, n->n_scalars, e->lanes);
     }
     return !b->failed;
 }
 
-static const struct node *find(const struct ac_plan *p, uint64_t hash, size_t *ret_i)
+/* ---- restoring ---- */
+
+/* A section of a state and the node that takes it. */
+struct match {
+    struct section s;
+    const unsigned char *data;
+    uint32_t node; /* or NO_NODE */
+};
+
+struct matches {
+    struct match *m;
+    size_t n;
+};
+
+/* Reads the sections; false when the bytes are cut off or too many. */
+static bool read_sections(struct matches *l, uint32_t sections, const unsigned char *p, size_t len)
+{
+    size_t at = 0;
+    if (sections > len / sizeof(struct section))
+        return false;
+    l->m = ac_xcalloc(sections + 1, sizeof *l->m);
+    for (; l->n < sections; l->n++) {
+        struct match *m = &l->m[l->n];
+        m->node = NO_NODE;
+        if (len - at < sizeof m->s)
+            return false;
+        memcpy(&m->s, p + at, sizeof m->s);
+        at += sizeof m->s;
+        size_t need = ((size_t)m->s.hist + m->s.scalars) * sizeof(double);
+        if (len - at < need)
+            return false;
+        m->data = p + at;
+        at += need;
+    }
+    return at == len;
+}
+
+static uint32_t find(const struct ac_plan *p, uint64_t hash)
 {
     size_t at = hash & (p->n_index - 1);
     for (; p->index[at]; at = (at + 1) & (p->n_index - 1)) {
-        *ret_i = p->index[at] - 1;
-        if (p->nodes[*ret_i].hash == hash)
-            return &p->nodes[*ret_i];
+        if (p->nodes[p->index[at] - 1].hash == hash)
+            return p->index[at] - 1;
     }
-    return NULL;
+    return NO_NODE;
+}
+
+struct by_shape {
+    uint64_t shape;
+    uint32_t i;
+};
+
+static int compare_shapes(const void *a, const void *b)
+{
+    const struct by_shape *x = a, *y = b;
+    if (x->shape != y->shape)
+        return x->shape < y->shape ? -1 : 1;
+    return x->i < y->i ? -1 : x->i > y->i;
+}
+
+/* Terms that are the same but for thresholds take each other's places, those of one shape in their
+ * order. */
+static void match_shapes(const struct ac_plan *p, struct matches *l, const bool *taken)
+{
+    struct by_shape *from = ac_xcalloc(l->n + 1, sizeof *from);
+    struct by_shape *to = ac_xcalloc(p->n_nodes + 1, sizeof *to);
+    size_t n_from = 0, n_to = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->m[i].node == NO_NODE)
+            from[n_from++] = (struct by_shape){l->m[i].s.shape, (uint32_t)i};
+    }
+    for (size_t i = 0; i < p->n_nodes; i++) {
+        if (has_state(&p->nodes[i]) && !taken[i])
+            to[n_to++] = (struct by_shape){p->nodes[i].shape, (uint32_t)i};
+    }
+    qsort(from, n_from, sizeof *from, compare_shapes);
+    qsort(to, n_to, sizeof *to, compare_shapes);
+    for (size_t i = 0, k = 0; i < n_from && k < n_to;) {
+        if (from[i].shape == to[k].shape)
+            l->m[from[i++].i].node = to[k++].i;
+        else if (from[i].shape < to[k].shape)
+            i++;
+        else
+            k++;
+    }
+    free(from);
+    free(to);
+}
+
+static void match(const struct ac_plan *p, struct matches *l)
+{
+    bool *taken = ac_xcalloc(p->n_nodes + 1, sizeof *taken);
+    for (size_t i = 0; i < l->n; i++) {
+        uint32_t node = find(p, l->m[i].s.hash);
+        if (node == NO_NODE || taken[node] || !has_state(&p->nodes[node]))
+            continue;
+        l->m[i].node = node;
+        taken[node] = true;
+    }
+    match_shapes(p, l, taken);
+    free(taken);
 }
 
 /* Copies numbers in, each finite and in range or missing. */
-static void take_numbers(double *dst, const unsigned char *src, size_t n, bool keep_large)
+static void take_numbers(double *dst, const unsigned char *src, size_t n, size_t lanes,
+                         bool keep_large)
 {
     for (size_t i = 0; i < n; i++) {
         double v;
         memcpy(&v, src + i * sizeof v, sizeof v);
-        dst[i] = keep_large && v - v == 0 ? v : rule_canon(v);
+        dst[i * lanes] = keep_large && v - v == 0 ? v : rule_canon(v);
     }
 }
 
-static bool take_section(struct ac_eval *e, const struct section *s, const unsigned char *data)
+/* Whether the node has all that it wants. */
+static bool take_section(struct ac_eval *e, const struct match *m)
 {
-    size_t i = 0;
-    const struct node *n = find(e->plan, s->hash, &i);
-    if (!n || n->op == N_CONST)
+    if (m->node == NO_NODE)
         return false;
-    struct col *c = &e->cols[i];
-    uint32_t have = AC_MIN(s->hist, n->hist);
-    take_numbers(c->data + n->hist - have, data + (size_t)(s->hist - have) * 8, have, false);
-    c->pos = c->cur = n->hist;
-    if (s->scalars != n->n_scalars)
+    const struct node *n = &e->plan->nodes[m->node];
+    struct col *c = &e->cols[m->node];
+    uint32_t have = AC_MIN(m->s.hist, n->hist);
+    if (have)
+        take_numbers(c->data + (c->pos - have) * e->lanes + e->lane,
+                     m->data + (size_t)(m->s.hist - have) * 8, have, e->lanes, false);
+    if (m->s.scalars != n->n_scalars)
         return false;
-    take_numbers(c->scalars, data + (size_t)s->hist * 8, s->scalars, true);
+    if (n->n_scalars)
+        take_numbers(c->scalars + e->lane, m->data + (size_t)m->s.hist * 8, n->n_scalars, e->lanes,
+                     true);
     return have == n->hist;
 }
 
@@ -87,35 +194,27 @@ int ac_eval_restore(struct ac_eval *e, const void *bytes, size_t len, bool *ret_
 {
     const unsigned char *p = bytes;
     struct head h;
+    struct matches l = {0};
     ac_eval_reset(e);
     if (len < sizeof h)
         return ac_err_set(err, AC_EINVAL, "the state is too short");
     memcpy(&h, p, sizeof h);
-    if (h.magic != MAGIC || h.version != VERSION || h.points >= RULE_TIME_BASE)
+    if (h.magic != MAGIC || h.version != VERSION)
         return ac_err_set(err, AC_EINVAL, "the bytes are no state of this version");
-    size_t at = sizeof h, exact = 0, wanted = 0;
-    for (uint32_t i = 0; i < h.sections; i++) {
-        struct section s;
-        if (len - at < sizeof s)
-            goto bad;
-        memcpy(&s, p + at, sizeof s);
-        at += sizeof s;
-        size_t need = ((size_t)s.hist + s.scalars) * sizeof(double);
-        if (len - at < need)
-            goto bad;
-        exact += take_section(e, &s, p + at);
-        at += need;
+    if (!read_sections(&l, h.sections, p + sizeof h, len - sizeof h)) {
+        free(l.m);
+        return ac_err_set(err, AC_EINVAL, "the state is cut off or has bytes too many");
     }
-    if (at != len)
-        goto bad;
+    size_t complete = 0, wanted = 0;
+    match(e->plan, &l);
+    for (size_t i = 0; i < l.n; i++)
+        complete += take_section(e, &l.m[i]);
+    free(l.m);
     for (size_t i = 0; i < e->plan->n_nodes; i++)
         wanted += has_state(&e->plan->nodes[i]);
-    e->points = h.points;
-    eval_rebuild(e);
+    e->points[e->lane] = h.points;
+    eval_rebuild(e, e->lane);
     if (ret_exact)
-        *ret_exact = exact == wanted;
+        *ret_exact = complete == wanted;
     return 0;
-bad:
-    ac_eval_reset(e);
-    return ac_err_set(err, AC_EINVAL, "the state is cut off or has bytes too many");
 }

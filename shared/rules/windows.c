@@ -1,262 +1,129 @@
-/* Operators with memory: sums over windows, order statistics, seasons, truth over time.
- * What a window holds is read from the history of the argument's column; scalars keep the rest.
- * Sums are taken afresh from the window every w points, so that no error grows with time, and when
- * the window has become constant; counts of signs keep rounding from turning a sum's sign. */
-#include "rules_impl.h"
+/* Operators that take one point of one series at a time: sets too large to be taken from the
+ * history anew, and envelopes. What a window holds is read from the history of the argument's
+ * column. */
+#include "sums.h"
 
-#include <math.h>
 #include <string.h>
 
 #include <aceso/base.h>
 
-#define NAN_     (__builtin_nan(""))
-#define LONG_AGO 1e18 /* points since a sum was taken afresh: the next point does it */
+#define EACH_LANE for (size_t lane = 0; lane < s->lanes; lane++)
 
-static inline bool known(double v)
+static void move_in(struct ac_ostat *o, double in, double out)
 {
-    return v == v;
-}
-
-/* Into the side of 0 that the values are on: traffic that is never negative has no mean below 0. */
-static inline double on_side(double v, double negative, double positive)
-{
-    return (v < 0 && negative == 0) || (v > 0 && positive == 0) ? 0 : v;
-}
-
-/* ---- sums: about a reference, and what is known of the values exactly ---- */
-
-enum {
-    S_REF,
-    S_1,
-    S_2,
-    S_T,
-    S_TT,
-    S_TY,
-    S_COUNT,
-    S_NEGATIVE, /* known values below 0, above 0 */
-    S_POSITIVE,
-    S_RUN, /* points in a row that are equal, the last one among them */
-    S_SINCE,
-    S_SUMS
-};
-
-/* Sums of the window that ends at a[0], about a reference inside it. */
-static void sums_fresh(double *s, const double *a, uint32_t w)
-{
-    double lo = INFINITY, hi = -INFINITY, sum = 0, n = 0, run = s[S_RUN];
-    for (uint32_t k = 0; k < w; k++) {
-        double v = *(a - k);
-        if (!known(v))
-            continue;
-        lo = v < lo ? v : lo;
-        hi = v > hi ? v : hi;
-        sum += v;
-        n++;
-    }
-    memset(s, 0, S_SUMS * sizeof *s);
-    s[S_RUN] = run;
-    s[S_REF] = n == 0 ? 0 : lo == hi ? lo : rule_canon(sum / n);
-    if (!known(s[S_REF]))
-        s[S_REF] = lo;
-    for (uint32_t k = w; k-- > 0;) { /* time runs from 0 at the oldest place */
-        double v = *(a - k);
-        if (!known(v))
-            continue;
-        double d = v - s[S_REF], t = (double)(w - 1 - k);
-        s[S_1] += d;
-        s[S_2] += d * d;
-        s[S_T] += t;
-        s[S_TT] += t * t;
-        s[S_TY] += t * d;
-        s[S_COUNT]++;
-        s[S_NEGATIVE] += v < 0;
-        s[S_POSITIVE] += v > 0;
-    }
-}
-
-static double sums_read(const double *s, enum node_op op, uint32_t w)
-{
-    double n = s[S_COUNT];
-    uint32_t half = (w + 1) / 2;
-    if (n < half)
-        return NAN_;
-    if (op == N_SUM)
-        return on_side(rule_canon(s[S_REF] * n + s[S_1]), s[S_NEGATIVE], s[S_POSITIVE]);
-    if (op == N_MEAN)
-        return on_side(rule_canon(s[S_REF] + s[S_1] / n), s[S_NEGATIVE], s[S_POSITIVE]);
-    if (n < 2)
-        return NAN_;
-    if (op == N_STD) {
-        double v = (s[S_2] - s[S_1] * s[S_1] / n) / n;
-        return v > 0 ? rule_canon(sqrt(v)) : 0;
-    }
-    double tt = s[S_TT] - s[S_T] * s[S_T] / n;
-    return rule_canon((s[S_TY] - s[S_T] * s[S_1] / n) / tt);
-}
-
-/* One value enters or leaves (by = 1 or -1) at time t. */
-static inline void sums_move(double *z, enum node_op op, double v, double t, double by)
-{
-    if (!known(v))
+    if (known(in) && known(out)) {
+        ac_ostat_replace(o, out, in);
         return;
-    double d = v - z[S_REF];
-    z[S_1] += by * d;
-    z[S_COUNT] += by;
-    z[S_NEGATIVE] += v < 0 ? by : 0;
-    z[S_POSITIVE] += v > 0 ? by : 0;
-    if (op == N_STD)
-        z[S_2] += by * (d * d);
-    if (op == N_SLOPE) {
-        z[S_T] += by * t;
-        z[S_TT] += by * (t * t);
-        z[S_TY] += by * (t * d);
     }
+    if (known(out))
+        ac_ostat_remove(o, out);
+    if (known(in))
+        ac_ostat_insert(o, in);
 }
 
-static void sums(const struct step *s)
+/* ---- a window in order, and all that is read from it ---- */
+
+static double read_set(const struct node *n, const struct ac_ostat *o)
 {
-    double z[S_SUMS];
-    memcpy(z, s->col->scalars, sizeof z);
+    if (ac_ostat_len(o) < (n->w + 1) / 2)
+        return NAN_;
+    return n->op == N_MAD ? ac_ostat_mad(o) : ac_ostat_quantile(o, n->c);
+}
+
+static void window_set(const struct step *s)
+{
+    const struct node *nodes = s->e->plan->nodes;
     const double *a = s->a[0];
-    uint32_t w = s->node->w;
-    enum node_op op = s->node->op;
-    double every = w < 32 ? 32 : w;
-    for (size_t i = 0; i < s->n; i++) {
-        double in = a[i], out = *(a + i - w), t = z[S_SINCE];
-        z[S_RUN] = in == *(a + i - 1) ? z[S_RUN] + 1 : known(in);
-        if (t >= every || (z[S_COUNT] == 0 && known(in)) || z[S_RUN] == w) {
-            sums_fresh(z, a + i, w);
-        } else {
-            sums_move(z, op, in, t + (double)w, 1);
-            sums_move(z, op, out, t, -1);
-            z[S_SINCE]++;
+    size_t back = s->node->w * s->lanes;
+    for (uint32_t r = s->node->reader; r; r = nodes[r].reader)
+        (void)eval_advance(s->e, r, s->n);
+    for (size_t row = 0; row < s->n; row++) {
+        EACH_LANE
+        {
+            size_t i = row * s->lanes + lane;
+            struct ac_ostat *o = s->col->sets[lane];
+            move_in(o, a[i], *(a + i - back));
+            for (uint32_t r = s->node->reader; r; r = nodes[r].reader)
+                eval_out(s->e, r)[i] = read_set(&nodes[r], o);
         }
-        s->out[i] = sums_read(z, op, w);
-    }
-    memcpy(s->col->scalars, z, sizeof z);
-}
-
-/* ---- order statistics ---- */
-
-static void order(const struct step *s)
-{
-    struct ac_ostat *o = s->col->os;
-    const double *a = s->a[0];
-    uint32_t w = s->node->w, least = (w + 1) / 2;
-    for (size_t i = 0; i < s->n; i++) {
-        double old = *(a + i - w);
-        if (known(old))
-            ac_ostat_remove(o, old);
-        if (known(a[i]))
-            ac_ostat_insert(o, a[i]);
-        s->out[i] = ac_ostat_len(o) < least ? NAN_
-                    : s->node->op == N_MAD  ? ac_ostat_mad(o)
-                                            : ac_ostat_quantile(o, s->node->c);
     }
 }
 
 /* ---- least and greatest: a queue of candidates, the best first ---- */
 
-static void deque_take(struct deque *d, uint64_t t, double v, uint32_t w, bool greatest)
+/* Candidate k of the queue. */
+static uint32_t *candidate(const struct deque *d, uint32_t k)
 {
-    if (d->len && d->t[d->head] + w <= t) {
+    uint32_t at = d->head + k;
+    return &d->t[at >= d->cap ? at - d->cap : at];
+}
+
+/* a: the point of time t; w points are in the window. What the new point beats is at the end of the
+ * queue, which is in order: so it is looked for in growing steps, and no point takes more than
+ * O(log w). */
+static void deque_take(struct deque *d, uint32_t t, const double *a, size_t lanes, uint32_t w,
+                       bool greatest)
+{
+    if (d->len && t - *candidate(d, 0) >= w) {
         d->head = d->head + 1 == d->cap ? 0 : d->head + 1;
         d->len--;
     }
+    double v = *a;
     if (!known(v))
         return;
-    while (d->len) {
-        uint32_t last = d->head + d->len - 1;
-        last -= last >= d->cap ? d->cap : 0;
-        if (greatest ? d->v[last] > v : d->v[last] < v)
+    uint32_t keep = d->len, lose = d->len; /* the first keep stay, those from lose on go */
+    for (uint32_t by = 1; keep; by *= 2) {
+        keep = keep > by ? keep - by : 0;
+        double x = *(a - (size_t)(t - *candidate(d, keep)) * lanes);
+        if (greatest ? x > v : x < v) {
+            keep++;
             break;
-        d->len--;
+        }
+        lose = keep;
     }
-    uint32_t at = d->head + d->len;
-    at -= at >= d->cap ? d->cap : 0;
-    d->v[at] = v;
-    d->t[at] = t;
-    d->len++;
+    while (keep < lose) {
+        uint32_t half = keep + (lose - keep) / 2;
+        double x = *(a - (size_t)(t - *candidate(d, half)) * lanes);
+        if (greatest ? x > v : x < v)
+            keep = half + 1;
+        else
+            lose = half;
+    }
+    d->len = keep + 1;
+    *candidate(d, keep) = t;
 }
 
 static void extreme(const struct step *s)
 {
-    const double *a = s->a[0];
-    uint32_t w = s->node->w, least = (w + 1) / 2;
-    double count = s->col->scalars[0];
-    for (size_t i = 0; i < s->n; i++) {
-        count += (known(a[i]) ? 1 : 0) - (known(*(a + i - w)) ? 1 : 0);
-        deque_take(&s->col->dq, s->t + i, a[i], w, s->node->op == N_MAX);
-        s->out[i] = count < least ? NAN_ : s->col->dq.v[s->col->dq.head];
-    }
-    s->col->scalars[0] = count;
-}
-
-/* ---- seasons: the same phase of the last m seasons ---- */
-
-enum {
-    M_SUM,
-    M_COUNT,
-    M_NEGATIVE,
-    M_POSITIVE,
-    M_SINCE,
-    M_SUMS
-};
-
-static inline void season_move(double *z, double v, double by)
-{
-    if (!known(v))
-        return;
-    z[M_SUM] += by * v;
-    z[M_COUNT] += by;
-    z[M_NEGATIVE] += v < 0 ? by : 0;
-    z[M_POSITIVE] += v > 0 ? by : 0;
-}
-
-static void season_sums_fresh(double *z, const double *a, const struct node *n)
-{
-    memset(z, 0, M_SUMS * sizeof *z);
-    for (uint32_t d = n->m; d >= 1; d--) {
-        for (uint32_t k = 0; k <= 2 * n->h; k++)
-            season_move(z, *(a - (size_t)d * n->w - n->h + k), 1);
-    }
-}
-
-static void season_mean(const struct step *s)
-{
-    const struct node *n = s->node;
-    double *z = s->col->scalars;
-    double every = (double)n->m * (2 * n->h + 1);
-    every = every < 32 ? 32 : every;
-    for (size_t i = 0; i < s->n; i++) {
-        const double *a = s->a[0] + i;
-        if (z[M_SINCE] >= every) {
-            season_sums_fresh(z, a, n);
-        } else {
-            for (uint32_t d = n->m; d >= 1; d--) {
-                season_move(z, *(a - (size_t)d * n->w + n->h), 1);
-                season_move(z, *(a - (size_t)d * n->w - n->h - 1), -1);
-            }
-            z[M_SINCE]++;
+    size_t back = s->node->w * s->lanes;
+    uint32_t least = (s->node->w + 1) / 2;
+    bool greatest = s->node->op == N_MAX;
+    for (size_t row = 0; row < s->n; row++) {
+        uint32_t t = s->tick + (uint32_t)row;
+        EACH_LANE
+        {
+            const double *a = s->a[0] + row * s->lanes + lane;
+            struct deque *d = &s->col->queues[lane];
+            double *count = &s->col->scalars[lane];
+            *count += (known(*a) ? 1 : 0) - (known(*(a - back)) ? 1 : 0);
+            deque_take(d, t, a, s->lanes, s->node->w, greatest);
+            s->out[row * s->lanes + lane] =
+                *count < least ? NAN_ : *(a - (size_t)(t - *candidate(d, 0)) * s->lanes) + 0.0;
         }
-        double mean = on_side(rule_canon(z[M_SUM] / z[M_COUNT]), z[M_NEGATIVE], z[M_POSITIVE]);
-        s->out[i] = z[M_COUNT] >= n->h + 1 ? mean : NAN_;
     }
 }
 
-static void season_order(const struct step *s)
+/* ---- seasons with many points ---- */
+
+static void season_set(const struct step *s)
 {
     const struct node *n = s->node;
-    struct ac_ostat *o = s->col->os;
-    for (size_t i = 0; i < s->n; i++) {
+    for (size_t i = 0; i < s->n * s->lanes; i++) {
         const double *a = s->a[0] + i;
+        struct ac_ostat *o = s->col->sets[i % s->lanes];
         for (uint32_t d = n->m; d >= 1; d--) {
-            double in = *(a - (size_t)d * n->w + n->h);
-            double out = *(a - (size_t)d * n->w - n->h - 1);
-            if (known(out))
-                ac_ostat_remove(o, out);
-            if (known(in))
-                ac_ostat_insert(o, in);
+            size_t back = (size_t)d * n->w;
+            move_in(o, *(a - (back - n->h) * s->lanes), *(a - (back + n->h + 1) * s->lanes));
         }
         uint32_t len = ac_ostat_len(o);
         if (len < n->h + 1)
@@ -279,129 +146,53 @@ enum {
     E_RING
 };
 
-static double ring_quantile(const double *ring, uint32_t m, double q)
-{
-    struct ac_ostat *o = ac_ostat_create(m);
-    for (uint32_t i = 0; i < m; i++) {
-        if (known(ring[i]))
-            ac_ostat_insert(o, ring[i]);
-    }
-    double v = ac_ostat_quantile(o, q);
-    ac_ostat_destroy(o);
-    return v;
-}
-
 static void envelope(const struct step *s)
 {
     const struct node *n = s->node;
-    double *z = s->col->scalars;
-    for (size_t i = 0; i < s->n; i++) {
-        double v = s->a[0][i];
-        if (known(v) && !(v <= z[E_MAX]))
-            z[E_MAX] = v;
-        z[E_PLACE]++;
-        if (z[E_PLACE] >= n->w) {
-            uint32_t at = (uint32_t)z[E_DONE];
-            z[E_RING + at] = z[E_MAX];
-            z[E_DONE] = at + 1 >= n->m ? 0 : at + 1;
-            z[E_PLACE] = 0;
-            z[E_MAX] = NAN_;
-            z[E_VALUE] = ring_quantile(z + E_RING, n->m, n->c);
+    size_t lanes = s->lanes;
+    for (size_t i = 0; i < s->n * lanes; i++) {
+        size_t lane = i % lanes;
+        double *z = s->col->scalars + lane, v = s->a[0][i];
+        if (known(v) && !(v <= z[E_MAX * lanes]))
+            z[E_MAX * lanes] = v;
+        z[E_PLACE * lanes]++;
+        if (z[E_PLACE * lanes] >= n->w) {
+            size_t at = (size_t)z[E_DONE * lanes];
+            struct ac_ostat *o = s->col->sets[lane];
+            move_in(o, z[E_MAX * lanes], z[(E_RING + at) * lanes]);
+            z[(E_RING + at) * lanes] = z[E_MAX * lanes];
+            z[E_DONE * lanes] = at + 1 >= n->m ? 0 : (double)(at + 1);
+            z[E_PLACE * lanes] = 0;
+            z[E_MAX * lanes] = NAN_;
+            z[E_VALUE * lanes] = ac_ostat_quantile(o, n->c);
         }
-        s->out[i] = z[E_VALUE];
+        s->out[i] = z[E_VALUE * lanes];
     }
 }
 
-/* ---- one scalar ---- */
-
-static void ewma(const struct step *s)
-{
-    double m = s->col->scalars[0], c = s->node->c;
-    const double *a = s->a[0];
-    for (size_t i = 0; i < s->n; i++) {
-        if (known(a[i]))
-            m = known(m) ? rule_canon(m + c * (a[i] - m)) : a[i];
-        s->out[i] = m;
-    }
-    s->col->scalars[0] = m;
-}
-
-static void held(const struct step *s)
-{
-    const double *a = s->a[0];
-    uint32_t w = s->node->w;
-    double count = s->col->scalars[0];
-    bool persist = s->node->op == N_PERSIST;
-    for (size_t i = 0; i < s->n; i++) {
-        count += (a[i] == 1 ? 1 : 0) - (*(a + i - w) == 1 ? 1 : 0);
-        s->out[i] = !persist ? count : count >= s->node->m ? 1 : 0;
-    }
-    s->col->scalars[0] = count;
-}
-
-static void truth(const struct step *s)
-{
-    const double *a = s->a[0];
-    double z = s->col->scalars[0];
-    for (size_t i = 0; i < s->n; i++) {
-        if (s->node->op == N_RUN) {
-            z = a[i] == 1 ? z + 1 : 0;
-            s->out[i] = z;
-        } else if (s->node->op == N_LATCH) {
-            z = a[i] == 1 ? 1 : s->a[1][i] == 1 ? 0 : z;
-            s->out[i] = z;
-        } else { /* N_EDGE: z counts down the points that must be quiet */
-            s->out[i] = a[i] == 1 && z <= 0 ? 1 : 0;
-            z = a[i] == 1 ? s->node->w : z > 0 ? z - 1 : 0;
-        }
-    }
-    s->col->scalars[0] = z;
-}
-
-void kernel_window(const struct step *s)
+void kernel_run(kernel_fn *simd, const struct step *s)
 {
     switch (s->node->op) {
-    case N_SUM:
-    case N_MEAN:
-    case N_STD:
-    case N_SLOPE:
-        sums(s);
-        break;
-    case N_QUANTILE:
-    case N_MAD:
-        order(s);
-        break;
-    case N_MIN:
-    case N_MAX:
-        extreme(s);
-        break;
-    case N_SEASON_MEAN:
-        season_mean(s);
-        break;
-    case N_SEASON_MEDIAN:
-    case N_SEASON_MIN:
-    case N_SEASON_MAX:
-        season_order(s);
-        break;
+    case N_SET:
+        window_set(s);
+        return;
     case N_ENVELOPE:
         envelope(s);
-        break;
-    case N_EWMA:
-        ewma(s);
-        break;
-    case N_COUNT:
-    case N_PERSIST:
-        held(s);
-        break;
-    case N_RUN:
-    case N_LATCH:
-    case N_EDGE:
-        truth(s);
-        break;
+        return;
     default:
-        kernel_clock(s);
+        break;
     }
+    if (simd_takes(s->node))
+        simd(s);
+    else if (s->node->op == N_MIN || s->node->op == N_MAX)
+        extreme(s);
+    else if (node_is_season(s->node->op))
+        season_set(s);
+    else
+        kernel_clock(s);
 }
+
+/* ---- what an operator keeps ---- */
 
 uint32_t node_scalars(const struct node *n)
 {
@@ -410,13 +201,14 @@ uint32_t node_scalars(const struct node *n)
     case N_MEAN:
     case N_STD:
     case N_SLOPE:
-        return S_SUMS;
+        return sums_fields(n->op);
     case N_SEASON_MEAN:
-        return M_SUMS;
+        return SEASON_SUMS;
     case N_ENVELOPE:
         return E_RING + n->m;
     case N_MIN:
     case N_MAX:
+        return node_is_small(n) ? 0 : 1;
     case N_EWMA:
     case N_COUNT:
     case N_PERSIST:
@@ -433,73 +225,100 @@ uint32_t node_scalars(const struct node *n)
     }
 }
 
-void kernel_reset(const struct node *n, struct col *c)
+uint32_t node_set_size(const struct node *n)
 {
-    for (uint32_t i = 0; i < n->n_scalars; i++)
-        c->scalars[i] = 0;
-    if (n->op >= N_SUM && n->op <= N_SLOPE)
-        c->scalars[S_SINCE] = LONG_AGO;
-    if (n->op == N_SEASON_MEAN)
-        c->scalars[M_SINCE] = LONG_AGO;
-    if (n->op == N_EWMA)
-        c->scalars[0] = NAN_;
-    if (n->op == N_ENVELOPE) {
-        for (uint32_t i = 0; i < n->m; i++)
-            c->scalars[E_RING + i] = NAN_;
-        c->scalars[E_MAX] = c->scalars[E_VALUE] = NAN_;
-    }
-    kernel_clock_reset(n, c->scalars);
-    if (c->os)
-        ac_ostat_clear(c->os);
-    c->dq.head = c->dq.len = 0;
+    if (n->op == N_SET)
+        return n->w;
+    if (n->op == N_ENVELOPE)
+        return n->m;
+    if (node_is_zoned(n->op) && n->op != N_ZONED_MEAN)
+        return node_points(n);
+    bool season = n->op == N_SEASON_MEDIAN || n->op == N_SEASON_MIN || n->op == N_SEASON_MAX;
+    return season && !node_is_small(n) ? node_points(n) : 0;
 }
 
-static void count_signs(double v, double *known_ones, double *negative, double *positive)
+bool node_has_queue(const struct node *n)
 {
-    *known_ones += known(v);
-    *negative += v < 0;
-    *positive += v > 0;
+    return (n->op == N_MIN || n->op == N_MAX) && !node_is_small(n);
+}
+
+void kernel_reset(const struct node *n, const struct col *c, size_t lanes, size_t lane)
+{
+    double *z = c->scalars + lane;
+    for (uint32_t i = 0; i < n->n_scalars; i++)
+        z[i * lanes] = 0;
+    if (n->op == N_EWMA)
+        z[0] = NAN_;
+    if (n->op == N_ENVELOPE) {
+        for (uint32_t i = 0; i < n->m; i++)
+            z[(E_RING + i) * lanes] = NAN_;
+        z[E_MAX * lanes] = z[E_VALUE * lanes] = NAN_;
+    }
+    kernel_clock_reset(n, z, lanes);
+}
+
+/* ---- after a state was restored ---- */
+
+static double whole_below(double v, double end)
+{
+    return v >= 0 && v < end ? floor(v) : 0;
+}
+
+static void only_numbers(double *z, size_t lanes, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        z[i * lanes] = known(z[i * lanes]) ? z[i * lanes] : 0;
+}
+
+static void count_known(const double *a, size_t lanes, size_t n, double *z, size_t at)
+{
+    double count = 0, negative = 0, positive = 0;
+    for (size_t k = 0; k < n; k++) {
+        double v = *(a - k * lanes);
+        count += known(v);
+        negative += v < 0;
+        positive += v > 0;
+    }
+    z[at * lanes] += count;
+    z[(at + 1) * lanes] += negative;
+    z[(at + 2) * lanes] += positive;
 }
 
 /* Counts are taken from the history again and the rest is brought into its range: whatever the
  * bytes of a saved state said, nothing here can be inconsistent. */
-static void rebuild_scalars(const struct step *s)
+static void rebuild_scalars(const struct node *n, const double *a, double *z, size_t lanes)
 {
-    const struct node *n = s->node;
-    double *z = s->col->scalars, count = 0;
-    const double *a = s->a[0];
     switch (n->op) {
     case N_MIN:
     case N_MAX:
     case N_COUNT:
     case N_PERSIST:
-        for (uint32_t k = 0; k < n->w; k++)
-            count += n->op == N_MIN || n->op == N_MAX ? known(*(a - k)) : *(a - k) == 1;
-        z[0] = count;
+        if (n->n_scalars)
+            z[0] = 0;
+        for (size_t k = 0; n->n_scalars && k < n->w; k++)
+            z[0] +=
+                n->op == N_MIN || n->op == N_MAX ? known(*(a - k * lanes)) : *(a - k * lanes) == 1;
         break;
     case N_SUM:
     case N_MEAN:
     case N_STD:
     case N_SLOPE:
-        for (int k = 0; k < S_SUMS; k++)
-            z[k] = known(z[k]) ? z[k] : 0;
-        z[S_COUNT] = z[S_NEGATIVE] = z[S_POSITIVE] = 0;
-        for (uint32_t k = 0; k < n->w; k++)
-            count_signs(*(a - k), &z[S_COUNT], &z[S_NEGATIVE], &z[S_POSITIVE]);
+        only_numbers(z, lanes, n->n_scalars);
+        z[SUM_count * lanes] = z[SUM_negative * lanes] = z[SUM_positive * lanes] = 0;
+        z[SUM_since * lanes] = whole_below(z[SUM_since * lanes], n->w);
+        count_known(a, lanes, n->w, z, SUM_count);
         break;
     case N_SEASON_MEAN:
-        z[M_SUM] = known(z[M_SUM]) ? z[M_SUM] : 0;
-        z[M_COUNT] = z[M_NEGATIVE] = z[M_POSITIVE] = 0;
-        z[M_SINCE] = known(z[M_SINCE]) ? z[M_SINCE] : 0;
-        for (uint32_t d = 1; d <= n->m; d++) {
-            for (uint32_t k = 0; k <= 2 * n->h; k++)
-                count_signs(*(a - (size_t)d * n->w - n->h + k), &z[M_COUNT], &z[M_NEGATIVE],
-                            &z[M_POSITIVE]);
-        }
+        only_numbers(z, lanes, n->n_scalars);
+        z[SEASON_COUNT * lanes] = z[SEASON_NEGATIVE * lanes] = z[SEASON_POSITIVE * lanes] = 0;
+        z[SEASON_SINCE * lanes] = whole_below(z[SEASON_SINCE * lanes], 2.0 * n->h + 1);
+        for (uint32_t d = 1; d <= n->m; d++)
+            count_known(a - ((size_t)d * n->w - n->h) * lanes, lanes, 2 * (size_t)n->h + 1, z,
+                        SEASON_COUNT);
         break;
     case N_ENVELOPE:
-        z[E_DONE] = z[E_DONE] >= 0 && z[E_DONE] < n->m ? floor(z[E_DONE]) : 0;
-        z[E_PLACE] = z[E_PLACE] >= 0 && z[E_PLACE] < n->w ? floor(z[E_PLACE]) : 0;
+        z[E_DONE * lanes] = whole_below(z[E_DONE * lanes], n->m);
+        z[E_PLACE * lanes] = whole_below(z[E_PLACE * lanes], n->w);
         break;
     case N_RUN:
     case N_LATCH:
@@ -507,34 +326,49 @@ static void rebuild_scalars(const struct step *s)
         z[0] = z[0] >= 0 ? z[0] : 0;
         break;
     default:
-        kernel_clock_check(n, z);
+        kernel_clock_check(n, z, lanes);
         break;
     }
 }
 
-void kernel_rebuild(const struct step *s)
+static void put(struct ac_ostat *o, double v)
+{
+    if (known(v))
+        ac_ostat_insert(o, v);
+}
+
+static void rebuild_set(const struct node *n, const double *a, const double *z, size_t lanes,
+                        struct ac_ostat *o)
+{
+    ac_ostat_clear(o);
+    if (n->op == N_SET) {
+        for (size_t k = 0; k < n->w; k++)
+            put(o, *(a - k * lanes));
+    } else if (n->op == N_ENVELOPE) {
+        for (size_t k = 0; k < n->m; k++)
+            put(o, z[(E_RING + k) * lanes]);
+    } else if (node_is_season(n->op)) { /* those with a zone are filled at every point */
+        for (size_t d = 1; d <= n->m; d++) {
+            for (size_t k = 0; k <= 2 * (size_t)n->h; k++)
+                put(o, *(a - (d * n->w + n->h - k) * lanes));
+        }
+    }
+}
+
+void kernel_rebuild(const struct step *s, size_t lane)
 {
     const struct node *n = s->node;
     if (!n->n_args)
         return;
-    const double *a = s->a[0]; /* the last point taken */
-    rebuild_scalars(s);
-    if (n->op == N_QUANTILE || n->op == N_MAD) {
-        for (uint32_t k = 0; k < n->w; k++) {
-            if (known(*(a - k)))
-                ac_ostat_insert(s->col->os, *(a - k));
-        }
-    } else if (n->op == N_MIN || n->op == N_MAX) {
-        for (uint32_t k = n->w; k-- > 0;) {
-            deque_take(&s->col->dq, s->t - 1 - k, *(a - k), n->w, n->op == N_MAX);
-        }
-    } else if (node_is_season(n->op) && s->col->os) {
-        for (uint32_t d = 1; d <= n->m; d++) {
-            for (uint32_t k = 0; k <= 2 * n->h; k++) {
-                double v = *(a - (size_t)d * n->w - n->h + k);
-                if (known(v))
-                    ac_ostat_insert(s->col->os, v);
-            }
-        }
-    }
+    const double *a = s->a[0] + lane;
+    double *z = s->col->scalars + lane;
+    rebuild_scalars(n, a, z, s->lanes);
+    if (s->col->sets)
+        rebuild_set(n, a, z, s->lanes, s->col->sets[lane]);
+    if (!s->col->queues)
+        return;
+    struct deque *d = &s->col->queues[lane];
+    d->head = d->len = 0;
+    for (uint32_t k = n->w; k-- > 0;)
+        deque_take(d, s->tick - 1 - k, a - (size_t)k * s->lanes, s->lanes, n->w, n->op == N_MAX);
 }

@@ -61,20 +61,13 @@ uint32_t ac_ostat_len(const struct ac_ostat *o)
     return o->n;
 }
 
-/* First position whose number is not less than v. */
+/* First position whose number is not less than v; without branches that depend on the numbers. */
 static uint32_t lower(const double *s, uint32_t n, double v)
 {
-    uint32_t lo = 0;
-    while (n) {
-        uint32_t half = n / 2;
-        if (s[lo + half] < v) {
-            lo += half + 1;
-            n -= half + 1;
-        } else {
-            n = half;
-        }
-    }
-    return lo;
+    const double *at = s;
+    for (; n > 1; n -= n / 2)
+        at += at[n / 2 - 1] < v ? n / 2 : 0;
+    return (uint32_t)(at - s) + (n && *at < v ? 1 : 0);
 }
 
 static void recount(struct ac_ostat *o, uint32_t i)
@@ -184,6 +177,23 @@ void ac_ostat_remove(struct ac_ostat *o, double v)
     o->n--;
 }
 
+void ac_ostat_replace(struct ac_ostat *o, double old, double v)
+{
+    if (!o->sorted) {
+        ac_ostat_remove(o, old);
+        ac_ostat_insert(o, v);
+        return;
+    }
+    v += 0.0;
+    uint32_t from = lower(o->sorted, o->n, old), to = lower(o->sorted, o->n, v);
+    AC_ASSERT(from < o->n && o->sorted[from] == old);
+    if (from < to) /* old itself was counted among the lesser ones */
+        memmove(o->sorted + from, o->sorted + from + 1, (--to - from) * sizeof(double));
+    else
+        memmove(o->sorted + to + 1, o->sorted + to, (from - to) * sizeof(double));
+    o->sorted[to] = v;
+}
+
 double ac_ostat_at(const struct ac_ostat *o, uint32_t rank)
 {
     if (o->sorted)
@@ -213,24 +223,40 @@ double ac_ostat_quantile(const struct ac_ostat *o, double q)
     return f > 0 ? lo + f * (ac_ostat_at(o, i + 1) - lo) : lo;
 }
 
-/* k-th smallest (from 0) distance to m. The numbers left of m, read backwards, and those right of
- * it are two sorted lists of distances; a bisection finds how many come from the left one. */
-static double kth_distance(const struct ac_ostat *o, double m, uint32_t split_at, uint32_t k)
+/* Distances to m: the numbers left of it, read backwards, and those right of it are two sorted
+ * lists. Finds how many of the k + 1 smallest come from the left one. */
+static uint32_t from_left(const struct ac_ostat *o, double m, uint32_t n_left, uint32_t k)
 {
-    uint32_t n_left = split_at, n_right = o->n - split_at;
+    uint32_t n_right = o->n - n_left;
     uint32_t lo = k + 1 > n_right ? k + 1 - n_right : 0, hi = k + 1 < n_left ? k + 1 : n_left;
     while (lo < hi) { /* least count i from the left so that left[i] >= right[k - i] */
         uint32_t i = lo + (hi - lo) / 2;
-        double left = m - ac_ostat_at(o, split_at - 1 - i);
-        double right = ac_ostat_at(o, split_at + (k - i)) - m;
+        double left = m - ac_ostat_at(o, n_left - 1 - i);
+        double right = ac_ostat_at(o, n_left + (k - i)) - m;
         if (left < right)
             lo = i + 1;
         else
             hi = i;
     }
-    double a = lo ? m - ac_ostat_at(o, split_at - lo) : -1;
-    double b = k + 1 > lo ? ac_ostat_at(o, split_at + (k - lo)) - m : -1;
-    return a > b ? a : b;
+    return lo;
+}
+
+/* How many numbers are less than m, their median: about half. */
+static uint32_t count_less(const struct ac_ostat *o, double m)
+{
+    if (o->sorted)
+        return lower(o->sorted, o->n, m);
+    uint32_t less = 0;
+    for (uint32_t i = o->root; i != NIL;) {
+        const struct item *x = &o->item[i];
+        if (x->v < m) {
+            less += o->item[x->left].count + 1;
+            i = x->right;
+        } else {
+            i = x->left;
+        }
+    }
+    return less;
 }
 
 double ac_ostat_mad(const struct ac_ostat *o)
@@ -238,17 +264,14 @@ double ac_ostat_mad(const struct ac_ostat *o)
     if (!o->n)
         return nan("");
     double m = ac_ostat_quantile(o, 0.5);
-    uint32_t lo = 0, n = o->n;
-    while (n) { /* numbers < m */
-        uint32_t half = n / 2;
-        if (ac_ostat_at(o, lo + half) < m) {
-            lo += half + 1;
-            n -= half + 1;
-        } else {
-            n = half;
-        }
-    }
-    uint32_t k = (o->n - 1) / 2;
-    double d = kth_distance(o, m, lo, k);
-    return o->n % 2 ? d : d + (kth_distance(o, m, lo, k + 1) - d) * 0.5;
+    uint32_t n_left = count_less(o, m), k = (o->n - 1) / 2;
+    uint32_t left = from_left(o, m, n_left, k), right = k + 1 - left;
+    double a = left ? m - ac_ostat_at(o, n_left - left) : -1;
+    double b = right ? ac_ostat_at(o, n_left + right - 1) - m : -1;
+    double d = a > b ? a : b;
+    if (o->n % 2)
+        return d;
+    double next_a = left < n_left ? m - ac_ostat_at(o, n_left - 1 - left) : INFINITY;
+    double next_b = n_left + right < o->n ? ac_ostat_at(o, n_left + right) - m : INFINITY;
+    return d + ((next_a < next_b ? next_a : next_b) - d) * 0.5;
 }

@@ -149,6 +149,24 @@ uint64_t ac_eval_push_with(struct ac_eval *e, int64_t time_ns, double value, con
 /** Verdict on the last point. */
 bool ac_eval_flag(const struct ac_eval *e, size_t rule);
 
+/* ---- evaluation of several series side by side ---- */
+
+/** The same rules on as many series as there are lanes: vector instructions take several at a time,
+ * and each gets the bits that it would get alone. Every push takes a point of every series; a
+ * series that falls out of step is saved and goes on by itself or in a lane elsewhere. 64 lanes are
+ * a good number; for more series make more of these. */
+struct ac_eval *ac_eval_create_lanes(const struct ac_plan *p, size_t lanes);
+size_t ac_eval_lanes(const struct ac_eval *e);
+/** One point a lane; time_ns may be NULL for rules that no clock time enters into. inputs: a column
+ * of one number a lane for each input of the plan; NULL: none has a value. ret_flags: for each lane
+ * what ac_eval_push returns. */
+void ac_eval_push_lanes(struct ac_eval *e, const int64_t *time_ns, const double *values,
+                        const double *const *inputs, uint64_t *ret_flags);
+/** The lane that flag, reason, term, points, reset, save and restore are about: 0 at first. */
+void ac_eval_lane(struct ac_eval *e, size_t lane);
+
+/* ---- files ---- */
+
 /* Called for every flagged point, in order; ac_eval_reason and ac_eval_term speak of that point. */
 typedef void ac_eval_flag_cb(struct ac_eval *e, size_t rule, size_t point, void *arg);
 
@@ -177,8 +195,9 @@ size_t ac_rule_reason_names(const struct ac_rule *r, const char **names, size_t 
 
 /** Appends the state; false when the buffer's cap was passed. */
 bool ac_eval_save(const struct ac_eval *e, struct ac_buf *b);
-/** Takes over a state that the same plan, or one that shares subterms with it, has saved. Subterms
- * that the bytes lack start cold, and ret_exact (may be NULL) is false then. AC_EINVAL on bytes
- * that are no state: e is reset. */
+/** Takes over a state that the same plan, or one that shares subterms with it, has saved, in a lane
+ * or alone. Subterms that differ in thresholds only take over each other's: what was judged so far
+ * stays as it was judged. Others start cold, and ret_exact (may be NULL) is false then. AC_EINVAL
+ * on bytes that are no state: e is reset. */
 int ac_eval_restore(struct ac_eval *e, const void *bytes, size_t len, bool *ret_exact,
                     struct ac_err *err) AC_MUST_USE;

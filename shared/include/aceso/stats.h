@@ -68,6 +68,8 @@ void ac_ostat_destroy(struct ac_ostat *o); /* NULL is fine */
 void ac_ostat_clear(struct ac_ostat *o);
 void ac_ostat_insert(struct ac_ostat *o, double v); /* v is a number; fewer than max are in */
 void ac_ostat_remove(struct ac_ostat *o, double v); /* v must be in */
+/** remove(old) and insert(v) at once. */
+void ac_ostat_replace(struct ac_ostat *o, double old, double v);
 uint32_t ac_ostat_len(const struct ac_ostat *o);
 double ac_ostat_at(const struct ac_ostat *o, uint32_t rank);  /* rank < len */
 double ac_ostat_quantile(const struct ac_ostat *o, double q); /* NaN when empty */

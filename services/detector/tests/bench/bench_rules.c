@@ -219,7 +219,9 @@ static void bench_messages(void)
 {
     const struct engine_rule_in rules[] = {{"shop", "latency", latency, 1},
                                            {"shop", "deviation", deviation, 1}};
-    const struct engine_opts o = {AC_NS_PER_S * 60, AC_NS_PER_S * 3600, (size_t)1 << 30};
+    const struct engine_opts o = {.silence_ns = AC_NS_PER_S * 60,
+                                  .forget_ns = AC_NS_PER_S * 3600,
+                                  .state_max = (size_t)1 << 30};
     size_t alerts = 0, points = 0;
     struct engine *e = engine_create(&o, count_alert, &alerts);
     struct ac_buf m[MESSAGES];
