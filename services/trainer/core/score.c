@@ -79,148 +79,79 @@ double score_adjusted_f1(const uint8_t *labels, const uint8_t *flags, size_t n)
     return f1(tp, fp, fn);
 }
 
-struct ranked {
-    double s;
-    size_t i;
-};
-
-static int descending(const void *a, const void *b)
-{
-    const struct ranked *x = a, *y = b;
-    if (x->s != y->s)
-        return x->s > y->s ? -1 : 1;
-    return x->i < y->i ? -1 : x->i > y->i;
-}
-
-static struct ranked *rank(const double *score, size_t n)
-{
-    struct ranked *r = ac_xmalloc((n + 1) * sizeof *r);
-    for (size_t i = 0; i < n; i++)
-        r[i] = (struct ranked){score[i] == score[i] ? score[i] : -INFINITY, i};
-    qsort(r, n, sizeof *r, descending);
-    return r;
-}
-
-double score_auc_pr(const uint8_t *labels, const double *score, size_t n)
-{
-    struct ranked *r = rank(score, n);
-    size_t positives = 0, tp = 0, seen = 0;
-    for (size_t i = 0; i < n; i++)
-        positives += labels[i] != 0;
-    double area = 0;
-    for (size_t i = 0; i < n && positives;) {
-        size_t j = i, before = tp;
-        for (; j < n && r[j].s == r[i].s; j++)
-            tp += labels[r[j].i] != 0;
-        seen += j - i;
-        area += (double)(tp - before) / (double)positives * (double)tp / (double)seen;
-        i = j;
-    }
-    free(r);
-    return area;
-}
-
-/* ---- volume under the surface ---- */
-
-#define VUS_THRESHOLDS 250
-
-struct vus {
-    const struct score_segment *seg;
-    size_t n_seg, n;
-    const uint8_t *labels;
-    const double *score;
-    double theta[VUS_THRESHOLDS];
-};
-
-/* Weight of a point: 1 inside a segment, falling as sqrt(1 - d / w) up to w / 2 either side. */
-static void soften(const struct vus *v, size_t w, double *weight)
-{
-    for (size_t i = 0; i < v->n; i++)
-        weight[i] = v->labels[i] ? 1 : 0;
-    for (size_t k = 0; k < v->n_seg && w; k++) {
-        for (size_t d = 1; d <= w / 2; d++) {
-            double x = sqrt(1 - (double)d / (double)w);
-            if (v->seg[k].b + d < v->n)
-                weight[v->seg[k].b + d] += x;
-            if (v->seg[k].a >= d)
-                weight[v->seg[k].a - d] += x;
-        }
-    }
-    for (size_t i = 0; i < v->n; i++)
-        weight[i] = weight[i] > 1 ? 1 : weight[i];
-}
-
-/* Greatest score within each segment and its buffer. */
-static void segment_peaks(const struct vus *v, size_t w, double *peak)
-{
-    for (size_t k = 0; k < v->n_seg; k++) {
-        size_t a = v->seg[k].a > w / 2 ? v->seg[k].a - w / 2 : 0;
-        size_t b = AC_MIN(v->seg[k].b + w / 2, v->n - 1);
-        peak[k] = -INFINITY;
-        for (size_t i = a; i <= b; i++)
-            peak[k] = v->score[i] > peak[k] ? v->score[i] : peak[k];
-    }
-}
-
-/* order: points by falling score. Sums over prefixes give every threshold in one pass. */
-static double vus_area(const struct vus *v, const struct ranked *order, const double *weight,
-                       const double *peak)
-{
-    double area = 0, last_recall = 0, hit = 0, predicted = 0;
-    size_t at = 0, labelled = 0, inside = 0;
-    for (size_t i = 0; i < v->n; i++)
-        labelled += v->labels[i] != 0;
-    for (size_t t = 0; t < VUS_THRESHOLDS; t++) {
-        for (; at < v->n && order[at].s >= v->theta[t]; at++) {
-            hit += weight[order[at].i];
-            inside += v->labels[order[at].i] != 0;
-            predicted++;
-        }
-        size_t touched = 0;
-        for (size_t k = 0; k < v->n_seg; k++)
-            touched += peak[k] >= v->theta[t];
-        /* truth grows by the softened points that are predicted */
-        double truth = ((double)labelled + ((double)labelled + hit - (double)inside)) / 2;
-        double recall = truth > 0 ? hit / truth : 0;
-        recall = (recall > 1 ? 1 : recall) * (double)touched / (double)v->n_seg;
-        double precision = predicted > 0 ? hit / predicted : 0;
-        area += (recall - last_recall) * precision;
-        last_recall = recall;
-    }
-    return area;
-}
-
-double score_vus_pr(const uint8_t *labels, const double *score, size_t n, size_t length)
-{
-    struct score_segment *seg = NULL;
-    struct vus v = {
-        .n_seg = score_segments(labels, n, &seg), .n = n, .labels = labels, .score = score};
-    v.seg = seg;
-    if (!v.n_seg) {
-        free(seg);
-        return 0;
-    }
-    struct ranked *order = rank(score, n);
-    for (size_t t = 0; t < VUS_THRESHOLDS; t++)
-        v.theta[t] = order[(n - 1) * t / (VUS_THRESHOLDS - 1)].s;
-    double *weight = ac_xmalloc(n * sizeof *weight), *peak = ac_xmalloc(v.n_seg * sizeof *peak);
-    double sum = 0;
-    for (size_t w = 0; w <= length; w++) {
-        soften(&v, w, weight);
-        segment_peaks(&v, w, peak);
-        sum += vus_area(&v, order, weight, peak);
-    }
-    free(weight);
-    free(peak);
-    free(order);
-    free(seg);
-    return sum / (double)(length + 1);
-}
-
 size_t score_alarms(const uint8_t *flags, size_t n)
 {
     size_t k = 0;
     for (size_t i = 0; i < n; i++)
         k += flags[i] && !(i && flags[i - 1]);
     return k;
+}
+
+size_t score_transitions(const uint8_t *flags, size_t n)
+{
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++)
+        k += (flags[i] != 0) != (i && flags[i - 1]);
+    return k;
+}
+
+size_t score_detection_times(const uint8_t *labels, const uint8_t *flags, size_t n, size_t *ret)
+{
+    size_t k = 0;
+    for (size_t i = 0; i < n;) {
+        size_t start = i;
+        for (; i < n && labels[i] && !flags[i]; i++)
+            ;
+        if (i < n && labels[i])
+            ret[k++] = i - start;
+        for (; i < n && labels[i]; i++)
+            ;
+        i += i < n; /* the point that ended the segment, or one outside */
+    }
+    return k;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Nearest rank: the smallest member that a share q of them does not exceed. */
+static double quantile(const size_t *sorted, size_t n, double q)
+{
+    size_t rank = (size_t)ceil(q * (double)n);
+    return (double)sorted[rank ? rank - 1 : 0];
+}
+
+void score_report(const struct score_input *in, struct score_report *ret)
+{
+    struct score_segment *seg = NULL;
+    struct score_report r = {.points = in->n};
+    r.segments = score_segments(in->labels, in->n, &seg);
+    free(seg);
+    r.with_delay = score_events(in->labels, in->flags, in->n, in->delay);
+    r.whole = score_events(in->labels, in->flags, in->n, SCORE_NO_DELAY);
+    r.point_f1 = score_point_f1(in->labels, in->flags, in->n);
+    r.adjusted_f1 = score_adjusted_f1(in->labels, in->flags, in->n);
+    r.auc_pr = r.vus_pr = r.detect_median_s = r.detect_p90_s = NAN;
+    if (in->score) {
+        r.auc_pr = score_auc_pr(in->labels, in->score, in->n);
+        r.vus_pr = score_vus_pr(in->labels, in->score, in->n, SCORE_VUS_LENGTH);
+    }
+    double step_s = (double)in->step_ns / 1e9, span_s = step_s * (double)in->n;
+    r.alarms = score_alarms(in->flags, in->n);
+    r.days = span_s / 86400;
+    r.alarms_per_day = span_s > 0 ? (double)r.alarms / r.days : 0;
+    r.flaps_per_hour =
+        span_s > 0 ? (double)score_transitions(in->flags, in->n) / (span_s / 3600) : 0;
+    size_t *t = ac_xmalloc((r.segments + 1) * sizeof *t);
+    size_t found = score_detection_times(in->labels, in->flags, in->n, t);
+    if (found) {
+        qsort(t, found, sizeof *t, by_size);
+        r.detect_median_s = quantile(t, found, 0.5) * step_s;
+        r.detect_p90_s = quantile(t, found, 0.9) * step_s;
+    }
+    free(t);
+    *ret = r;
 }
