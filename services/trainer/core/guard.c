@@ -2,11 +2,13 @@
 
 #include "evalrule.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <aceso/base.h>
 #include <aceso/rules.h>
+#include <aceso/str.h>
 
 #define TRACKS (GUARD_BLOCKS + 1)
 
@@ -234,9 +236,36 @@ static int learn(struct guard *g, struct made *m, struct guard_report *rep, stru
     return rc < 0 ? rc : guard_bounded(guard_rule(g), err);
 }
 
+/* Without labelled events nothing can be proven but silence: defaults.h does. */
+static int train_unlabelled(const struct train_part *part, struct train_result *ret,
+                            struct guard_report *rep, struct ac_err *err)
+{
+    static const char *const names[] = {"spike", "range", "flat", "stuck"};
+    *ret = (struct train_result){0};
+    *rep = (struct guard_report){0};
+    int rc = defaults_train(part, &ret->text, &rep->defaults, err);
+    if (rc < 0)
+        return rc;
+    ret->base_text = ac_xstrdup(ret->text);
+    ac_str_copy(ret->base, sizeof ret->base, series_kind_name(rep->defaults.kind));
+    for (size_t k = 0; k < DEFAULT_END; k++) {
+        size_t at = strlen(ret->step);
+        if (rep->defaults.kept[k])
+            (void)snprintf(ret->step + at, sizeof ret->step - at, "%s%s", at ? " " : "", names[k]);
+    }
+    return 0;
+}
+
+static bool any_event(const struct train_part *p)
+{
+    return memchr(p->labels, 1, p->n) != NULL;
+}
+
 int guard_train(const struct train_part *part, size_t delay, struct train_result *ret,
                 struct guard_report *ret_report, struct ac_err *err)
 {
+    if (!any_event(part))
+        return train_unlabelled(part, ret, ret_report, err);
     struct made m = {.delay = delay};
     struct guard_report rep = {0};
     struct guard *g = guard_create(part, delay);

@@ -5,6 +5,7 @@
  * from than those that do not. Pure; one thread a guard. */
 #pragma once
 
+#include "defaults.h"
 #include "score.h"
 #include "train.h"
 
@@ -46,7 +47,8 @@ int guard_bounded(const char *rule, struct ac_err *err) AC_MUST_USE;
 struct guard_report {
     double base_value, value; /* guard_value of the base detector and of the rule returned */
     struct score_events base, rule;
-    bool kept; /* what joined the base detector proved itself */
+    struct defaults_report defaults; /* of a part without labelled events; the rest is 0 then */
+    bool kept;                       /* what joined the base detector proved itself */
 };
 /** train_labelled with the guarantee: what joined the base detector is only in the rule when it
  * proved itself. */

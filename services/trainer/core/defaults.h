@@ -1,0 +1,39 @@
+/* Rules for series without labelled events: what the training part never did is an alarm. Parts: a
+ * jump that an autoregression did not expect, values outside the range, a line that has gone flat,
+ * a value that stays at the end of its range. Each is guarded: made from the beginning of the part,
+ * it must be silent on what follows, or it is dropped. Pure. */
+#pragma once
+
+#include "train.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <aceso/err.h>
+
+enum series_kind {
+    KIND_MINUTE,
+    KIND_HOURLY,
+    KIND_STATE /* rests on levels, and jumps between them */
+};
+const char *series_kind_name(enum series_kind k);
+/** By the interval and the shape of the values; labels play no part. */
+enum series_kind series_kind_of(const struct train_part *p);
+
+enum default_part {
+    DEFAULT_SPIKE,
+    DEFAULT_RANGE,
+    DEFAULT_FLAT,
+    DEFAULT_STUCK,
+    DEFAULT_END
+};
+
+struct defaults_report {
+    enum series_kind kind;
+    bool kept[DEFAULT_END];
+};
+
+/** AC_ENOTSUP when the part has no values. Caller frees *ret_text. */
+int defaults_train(const struct train_part *p, char **ret_text, struct defaults_report *ret,
+                   struct ac_err *err) AC_MUST_USE;
