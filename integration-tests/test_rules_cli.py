@@ -340,3 +340,40 @@ def test_rules_as_json_and_back(tmp_path):
     p = aceso("rule", "check", tree, code=2)
     assert p.stderr.strip().endswith(f"{tree}: rules[0].when.args[0].args[1].args[1]: the name usuel is not known "
                                      "(did you mean usual?)")
+
+
+def test_explain_reads_a_rule_out_and_proves_its_flags(tmp_path):
+    rule, csv = tmp_path / "a.rule", tmp_path / "a.csv"
+    rule.write_text('language 1\nrule "a" {\n let m = mean(value, 3)\n when m > 3 and value < 100 for 2 of 3\n'
+                    ' until value < 1\n}\n')
+    csv.write_text("value\n" + "".join(f"{v}\n" for v in [1, 1, 1, 20, 30, 2, 1, 1, 1, 0, 1]))
+    out = answer("rule", "explain", rule, "--series", csv)
+    assert "m is the mean of the value over the last 3 points." in out["rules"][0]["text"]
+    assert "It flags a point when m is above 3 and the value is below 100, on at least 2 of 3 points." in \
+        out["rules"][0]["text"]
+    rows = {x["row"]: x for x in out["explained"]}
+    flags = [i for i, x in enumerate(answer("rule", "eval", rule, "--series", csv)["explained"])]
+    assert len(flags) == len(rows) and sorted(rows) == list(range(4, 9))
+    assert rows[4]["because"] == ["m > 3 (17 > 3)", "value < 100 (30 < 100)",
+                                  "true on at least 2 of the last 3 points"]
+    assert rows[4]["values"] == {"value": 30, "m": 17} and rows[4]["reason"] == "value 30, m 17"
+    assert rows[8]["because"] == ["it was flagged before, and until has not come true since"]
+    text = aceso("rule", "explain", rule, "--series", csv, "--explain", "1").stdout
+    assert "row 4: value 30, m 17\n    m > 3 (17 > 3)\n" in text and "row 5" not in text
+
+
+def test_diff_names_numbers_terms_and_the_state_that_lives_on(tmp_path):
+    old, new = tmp_path / "old.rule", tmp_path / "new.rule"
+    old.write_text(RULE)
+    assert aceso("rule", "diff", old, old).stdout == "the same rules\n"
+    new.write_text(RULE.replace("3 * usual", "4 * usual").replace("critical", "info"))
+    out = answer("rule", "diff", old, new)
+    assert [(c["what"], c["name"], c["before"], c["after"]) for c in out["changes"]] == [
+        ("severity", "", "critical", "info"), ("number", "when", "3 * usual", "4 * usual")]
+    s = out["state"][0]
+    assert not out["same"] and s["kept"] < s["operators"] and s["cold_points"] <= 3, "persistence alone starts cold"
+    new.write_text(RULE.replace('rule "slow"', 'rule "slower"'))
+    assert "renamed: slow -> slower\n  state: all of it lives on" in aceso("rule", "diff", old, new).stdout
+    new.write_text("language 1\n")
+    assert answer("rule", "diff", old, new)["changes"][0]["what"] == "removed"
+    aceso("rule", "diff", old, code=2)

@@ -177,6 +177,8 @@ static void check_special(struct checker *c, struct expr *e)
         wrong(c, last, NULL, "the least divisor of ratio lies above 0");
     if (fn == FN_FLAT && e->n > 2 && rule_const(c->r, last, &q) && !(q >= 0))
         wrong(c, last, NULL, "the width of a flat line is 0 or more");
+    if (fn == FN_FLAT && rule_points(c->r, e->args[1], &n) && n < 2)
+        wrong(c, e->args[1], NULL, "a flat line has 2 points or more");
     if (fn == FN_HELD && rule_points(c->r, e->args[1], &n) && rule_points(c->r, e->args[2], &m) &&
         n > m)
         wrong(c, e->args[1], "held(b, 3, 5): 3 of the last 5", "held needs k <= n");

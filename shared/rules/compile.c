@@ -349,8 +349,9 @@ static struct ref lower_windowed(struct lowering *l, const struct expr *e, struc
         return lower_rate(l, x, w);
     case FN_RANGE:
         return lower_range(l, x, w);
-    case FN_FLAT: {
-        struct ref width = lower_range(l, x, w);
+    case FN_FLAT: { /* of two points both must be known: one alone is no line */
+        struct ref width =
+            w > 2 ? lower_range(l, x, w) : unary(l, N_ABS, binary(l, N_SUB, x, lagged(l, x, 1)));
         return binary(l, N_LE, width, constant(l, e->n > 2 ? number(l, e->args[2]) : 0));
     }
     case FN_SPECTRAL:

@@ -290,7 +290,7 @@ static void take(struct ac_eval *e, const struct points *p)
 }
 
 /* A column's number at the point that is spoken of. */
-static double value_at(const struct ac_eval *e, struct ref r)
+double eval_value(const struct ac_eval *e, struct ref r)
 {
     const struct node *n = &e->plan->nodes[r.node];
     if (n->op == N_CONST)
@@ -301,7 +301,7 @@ static double value_at(const struct ac_eval *e, struct ref r)
 bool ac_eval_flag(const struct ac_eval *e, size_t rule)
 {
     AC_ASSERT(rule < e->plan->n_rules);
-    return e->fresh[e->lane] && value_at(e, e->plan->rules[rule].verdict) == 1;
+    return e->fresh[e->lane] && eval_value(e, e->plan->rules[rule].verdict) == 1;
 }
 
 uint64_t ac_eval_push(struct ac_eval *e, int64_t time_ns, double value)
@@ -323,7 +323,7 @@ uint64_t ac_eval_push_with(struct ac_eval *e, int64_t time_ns, double value, con
         free(c);
     uint64_t m = 0;
     for (size_t r = 0; r < e->plan->n_rules && r < 64; r++)
-        m |= (uint64_t)(value_at(e, e->plan->rules[r].verdict) == 1) << r;
+        m |= (uint64_t)(eval_value(e, e->plan->rules[r].verdict) == 1) << r;
     return m;
 }
 
@@ -342,7 +342,7 @@ void ac_eval_push_lanes(struct ac_eval *e, const int64_t *time_ns, const double 
     }
 }
 
-static struct ref term_ref(const struct ac_eval *e, size_t rule, const char *name)
+struct ref eval_term_ref(const struct ac_eval *e, size_t rule, const char *name)
 {
     const struct plan_rule *pr = &e->plan->rules[rule];
     if (strcmp(name, "value") == 0)
@@ -402,7 +402,7 @@ void ac_eval_run(struct ac_eval *e, const struct ac_eval_batch *b)
     AC_ASSERT(e->lanes == 1);
     ac_cleanup(ac_free_p) struct ref *terms = ac_xcalloc(b->n_terms + 1, sizeof *terms);
     for (size_t t = 0; t < b->n_terms; t++) {
-        terms[t] = term_ref(e, 0, b->term_names[t]);
+        terms[t] = eval_term_ref(e, 0, b->term_names[t]);
         AC_ASSERT(terms[t].node != NO_NODE);
     }
     for (size_t done = 0; done < b->n;) {
@@ -421,53 +421,6 @@ void ac_eval_run(struct ac_eval *e, const struct ac_eval_batch *b)
 double ac_eval_term(const struct ac_eval *e, size_t rule, const char *name)
 {
     AC_ASSERT(rule < e->plan->n_rules);
-    struct ref r = term_ref(e, rule, name);
-    return r.node == NO_NODE || !e->fresh[e->lane] ? NAN_ : value_at(e, r);
-}
-
-/* ---- reasons ---- */
-
-static void put_value(struct ac_buf *b, double v, bool truth)
-{
-    if (v != v)
-        ac_buf_puts(b, "unknown");
-    else if (truth)
-        ac_buf_puts(b, v == 1 ? "true" : "false");
-    else if (fabs(v) >= 1e4 && fabs(v) < 1e15)
-        ac_buf_printf(b, "%.0f", v);
-    else
-        ac_buf_printf(b, "%.4g", v);
-}
-
-bool ac_eval_reason(const struct ac_eval *e, size_t rule, struct ac_buf *b)
-{
-    AC_ASSERT(rule < e->plan->n_rules);
-    const struct plan_rule *pr = &e->plan->rules[rule];
-    if (!pr->rule->reason) {
-        ac_buf_puts(b, "value ");
-        put_value(b, ac_eval_term(e, rule, "value"), false);
-    }
-    for (size_t i = 0; i < pr->rule->n_parts; i++) {
-        const struct reason_part *part = &pr->rule->parts[i];
-        if (part->text) {
-            ac_buf_puts(b, part->text);
-            continue;
-        }
-        bool truth = part->let >= 0 && pr->rule->lets[part->let].expr->type == TY_BOOL;
-        put_value(b, ac_eval_term(e, rule, part->name), truth);
-    }
-    return !b->failed;
-}
-
-size_t ac_rule_reason_names(const struct ac_rule *r, const char **names, size_t max)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < r->n_parts; i++) {
-        bool seen = !r->parts[i].name;
-        for (size_t k = 0; k < n && !seen; k++)
-            seen = strcmp(names[k], r->parts[i].name) == 0;
-        if (!seen && n < max)
-            names[n++] = r->parts[i].name;
-    }
-    return n;
+    struct ref r = eval_term_ref(e, rule, name);
+    return r.node == NO_NODE || !e->fresh[e->lane] ? NAN_ : eval_value(e, r);
 }

@@ -153,6 +153,11 @@ static void put_expr(struct ac_buf *b, const struct ac_rule *r, const struct exp
         ac_buf_putc(b, ')');
 }
 
+void rule_put_expr(struct ac_buf *b, const struct ac_rule *r, const struct expr *e)
+{
+    put_expr(b, r, e, 0);
+}
+
 static void put_comment(struct ac_buf *b, const char *comment, const char *indent)
 {
     for (const char *s = comment; s && *s;) {

@@ -166,6 +166,9 @@ extern const char *const rule_clause_names[CL_COUNT]; /* of their comments */
 /** In quotes, with escapes. */
 void rule_put_str(struct ac_buf *b, const char *s);
 void rule_put_duration(struct ac_buf *b, int64_t ns);
+void rule_put_expr(struct ac_buf *b, const struct ac_rule *r, const struct expr *e);
+/** A number as reasons show it; "unknown" when it is missing. */
+void rule_put_value(struct ac_buf *b, double v, bool truth);
 /** How tightly an expression binds: a part that binds less than its place asks needs parentheses.
  */
 int rule_level(const struct expr *e);
@@ -430,3 +433,11 @@ void plan_count_cost(struct ac_plan *p);
 double *eval_advance(const struct ac_eval *e, uint32_t node, size_t n);
 double *eval_out(const struct ac_eval *e, uint32_t node); /* the same rows later */
 void eval_rebuild(struct ac_eval *e, size_t lane);
+/** The column of a let, an input or "value"; node == NO_NODE when there is none. */
+struct ref eval_term_ref(const struct ac_eval *e, size_t rule, const char *name);
+/** Its value on the point that reasons speak of. */
+double eval_value(const struct ac_eval *e, struct ref r);
+/** Which of a plan's nodes find all that they keep in a state that another plan saved, and which
+ * have anything to keep. */
+void state_kept(const struct ac_plan *from, const struct ac_plan *to, bool *ret_has,
+                bool *ret_kept);

@@ -159,6 +159,28 @@ static void match(const struct ac_plan *p, struct matches *l)
     free(taken);
 }
 
+void state_kept(const struct ac_plan *from, const struct ac_plan *to, bool *ret_has, bool *ret_kept)
+{
+    struct matches l = {.m = ac_xcalloc(from->n_nodes + 1, sizeof *l.m)};
+    for (size_t i = 0; i < from->n_nodes; i++) {
+        const struct node *n = &from->nodes[i];
+        if (has_state(n))
+            l.m[l.n++] =
+                (struct match){.s = {n->hash, n->shape, n->hist, n->n_scalars}, .node = NO_NODE};
+    }
+    match(to, &l);
+    for (size_t i = 0; i < to->n_nodes; i++) {
+        ret_has[i] = has_state(&to->nodes[i]);
+        ret_kept[i] = false;
+    }
+    for (size_t i = 0; i < l.n; i++) {
+        const struct node *n = l.m[i].node == NO_NODE ? NULL : &to->nodes[l.m[i].node];
+        if (n)
+            ret_kept[l.m[i].node] = l.m[i].s.hist >= n->hist && l.m[i].s.scalars == n->n_scalars;
+    }
+    free(l.m);
+}
+
 /* Copies numbers in, each finite and in range or missing. */
 static void take_numbers(double *dst, const unsigned char *src, size_t n, size_t lanes,
                          bool keep_large)

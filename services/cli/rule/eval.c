@@ -42,7 +42,8 @@ struct evaluation {
     double seconds;
 };
 
-static void put_values(struct ac_eval *e, size_t rule, struct ac_buf *b, const struct ac_rule *r)
+void rule_put_values(struct ac_buf *b, const struct ac_eval *e, size_t rule,
+                     const struct ac_rule *r)
 {
     const char *names[64];
     size_t n = ac_rule_reason_names(r, names, AC_ARRAY_LEN(names));
@@ -54,7 +55,6 @@ static void put_values(struct ac_eval *e, size_t rule, struct ac_buf *b, const s
         else
             ac_buf_puts(b, "null");
     }
-    ac_buf_puts(b, "}}");
 }
 
 static void on_flag(struct ac_eval *e, size_t rule, size_t row, void *arg)
@@ -62,8 +62,10 @@ static void on_flag(struct ac_eval *e, size_t rule, size_t row, void *arg)
     struct evaluation *v = arg;
     size_t before = v->x.shown;
     explain_row(e, rule, row, &v->x);
-    if (v->x.shown != before)
-        put_values(e, rule, &v->x.json, ac_ruleset_get(v->set, rule));
+    if (v->x.shown == before)
+        return;
+    rule_put_values(&v->x.json, e, rule, ac_ruleset_get(v->set, rule));
+    ac_buf_puts(&v->x.json, "}}");
 }
 
 static void run_eval(struct evaluation *v, bool stream)

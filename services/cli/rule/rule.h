@@ -19,6 +19,8 @@ struct rule_args {
 int rule_check_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
 int rule_fmt_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
 int rule_eval_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
+int rule_diff_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
+int rule_explain_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
 int rule_ops_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
 
 /** Reads and parses a file. 0, or the exit code; when d is empty then, it has been told why. */
@@ -27,6 +29,9 @@ int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struc
 int rule_load_ok(const char *verb, const char *path, struct ac_ruleset **ret);
 /** One plan of all rules of the set. */
 int rule_plan(const struct ac_ruleset *s, struct ac_plan **ret, struct ac_err *err) AC_MUST_USE;
+/** "name": value, ... of what the rule's reason and condition speak of. */
+void rule_put_values(struct ac_buf *b, const struct ac_eval *e, size_t rule,
+                     const struct ac_rule *r);
 void rule_put_diags(struct ac_buf *b, const struct ac_diags *d); /* JSON objects */
 /** Errors as people read them: one line each, with the place; the hint behind. */
 void rule_print_diags(FILE *to, const char *path, const struct ac_diags *d);

@@ -7,29 +7,34 @@
 static int cmd_rule(int argc, char **argv, const struct cli_ctx *ctx);
 
 const struct cli_verb cli_verb_rule = {
-    "rule", "check, format and evaluate rules", cmd_rule,
+    "rule", "check, format, explain, compare and evaluate rules", cmd_rule,
     "usage: aceso rule check FILE\n"
     "       aceso rule fmt FILE [--to text|json] [--write]\n"
     "       aceso rule eval FILE --series CSV [--stream] [--out FLAGS] [--explain N]\n"
+    "       aceso rule explain FILE [--series CSV] [--explain N]\n"
+    "       aceso rule diff OLD NEW\n"
     "       aceso rule ops [--markdown]\n\n"
     "  check          syntax, types, bytes of state a series and arithmetic steps a point\n"
     "                 FILE is rule text, or its syntax tree in JSON (as fmt --to json gives it)\n"
     "  fmt            prints the canonical text, or JSON; --write puts it into the file\n"
     "  --series CSV   value,label rows or a header with timestamp,value,label; .gz is read as it "
-    "is\n"
+    "is;\n"
+    "                 inputs of the rules are columns under their names\n"
     "  --stream       feeds point by point instead of in blocks: the flags are the same\n"
     "  --out FLAGS    one 0/1 a row; with several rules a row is 1 when any of them flags it\n"
     "  --explain N    show the reasons of at most N flagged rows (default 20)\n"
+    "  explain        reads a rule out in plain words; with a series, tells of each flagged row\n"
+    "                 which parts of the condition made it so, with their values\n"
+    "  diff           rules, clauses, terms and numbers that changed, and which state lives on\n"
     "  ops            the operators of the language; --markdown: as docs/rules-reference.md\n"};
 
 static const struct {
     const char *name;
     int files;
     int (*fn)(const struct rule_args *a, const struct cli_ctx *ctx);
-} actions[] = {{"check", 1, rule_check_cmd},
-               {"fmt", 1, rule_fmt_cmd},
-               {"eval", 1, rule_eval_cmd},
-               {"ops", 0, rule_ops_cmd}};
+} actions[] = {{"check", 1, rule_check_cmd}, {"fmt", 1, rule_fmt_cmd},
+               {"eval", 1, rule_eval_cmd},   {"explain", 1, rule_explain_cmd},
+               {"diff", 2, rule_diff_cmd},   {"ops", 0, rule_ops_cmd}};
 
 static int cmd_rule(int argc, char **argv, const struct cli_ctx *ctx)
 {
@@ -56,16 +61,20 @@ static int cmd_rule(int argc, char **argv, const struct cli_ctx *ctx)
     if (a.to && !ac_streq(a.to, "text") && !ac_streq(a.to, "json"))
         return cli_usage("rule fmt", "--to is text or json");
     if (npos < 1)
-        return cli_usage("rule", "say check, fmt, eval or ops (see aceso rule --help)");
+        return cli_usage("rule", "say check, fmt, eval, explain, diff or ops (aceso rule --help)");
     size_t i = 0;
     while (i < AC_ARRAY_LEN(actions) && !ac_streq(argv[1], actions[i].name))
         i++;
     if (i == AC_ARRAY_LEN(actions))
-        return cli_usage("rule", "%s is no action: check, fmt, eval or ops", argv[1]);
+        return cli_usage("rule", "%s is no action: check, fmt, eval, explain, diff or ops",
+                         argv[1]);
     if (npos != 1 + actions[i].files)
         return cli_usage("rule", "%s takes %s (see aceso rule --help)", argv[1],
-                         actions[i].files ? "one file" : "no file");
+                         actions[i].files == 2   ? "two files"
+                         : actions[i].files == 1 ? "one file"
+                                                 : "no file");
     a.file = actions[i].files > 0 ? argv[2] : NULL;
+    a.other = actions[i].files > 1 ? argv[3] : NULL;
     if (actions[i].fn == rule_eval_cmd && !a.series)
         return cli_usage("rule eval", "name a series file with --series");
     return actions[i].fn(&a, ctx);

@@ -42,6 +42,10 @@ static inline void rg_arg(struct rulegen *g, char sig, int depth, const char *op
             ac_buf_printf(g->b, "%u", 8u << rg_below(g, 4));
             return;
         }
+        if (strcmp(op, "flat") == 0) {
+            ac_buf_printf(g->b, "%u", 2 + rg_below(g, 20));
+            return;
+        }
         bool season = op[0] == 's' && op[1] == 'e';
         uint32_t n = season ? (index == 1   ? 8 + rg_below(g, 20)
                                : index == 2 ? 1 + rg_below(g, 4)
