@@ -371,7 +371,10 @@ def test_diff_names_numbers_terms_and_the_state_that_lives_on(tmp_path):
     assert [(c["what"], c["name"], c["before"], c["after"]) for c in out["changes"]] == [
         ("severity", "", "critical", "info"), ("number", "when", "3 * usual", "4 * usual")]
     s = out["state"][0]
-    assert not out["same"] and s["kept"] < s["operators"] and s["cold_points"] <= 3, "persistence alone starts cold"
+    assert not out["same"] and s["kept"] == s["operators"] > 3, "a threshold keeps all state"
+    new.write_text(RULE.replace("30s", "40s"))
+    s = answer("rule", "diff", old, new)["state"][0]
+    assert 0 < s["kept"] < s["operators"] and s["cold_points"] >= 40
     new.write_text(RULE.replace('rule "slow"', 'rule "slower"'))
     assert "renamed: slow -> slower\n  state: all of it lives on" in aceso("rule", "diff", old, new).stdout
     new.write_text("language 1\n")
