@@ -380,3 +380,17 @@ def test_diff_names_numbers_terms_and_the_state_that_lives_on(tmp_path):
     new.write_text("language 1\n")
     assert answer("rule", "diff", old, new)["changes"][0]["what"] == "removed"
     aceso("rule", "diff", old, code=2)
+
+
+def test_check_knows_metrics_and_versions(tmp_path):
+    rule, metrics = tmp_path / "a.rule", tmp_path / "metrics"
+    rule.write_text(INPUTS)
+    metrics.write_text("# of the shop\nrequests\nerror_rate\n")
+    bad = answer("rule", "check", rule, "--metrics", metrics, code=2)["errors"]
+    assert [(e["line"], e["column"], e["message"]) for e in bad] == [(5, 11, 'no metric is called "errors"')]
+    rule.write_text(INPUTS.replace('"requests"', '"reqeusts*"').replace('series("errors")', 'series("error_*")'))
+    p = aceso("rule", "check", rule, "--metrics", metrics, code=2)
+    assert p.stderr == f'{rule}:3:8: no metric is called "reqeusts*" (did you mean requests?)\n'
+    rule.write_text("language 7\nrule \"a\" { when soon(value) }\n")
+    assert aceso("rule", "check", rule, code=2).stderr == \
+        f"{rule}:1:10: the text is in language 7; this program knows language 1 only (take a newer aceso)\n"

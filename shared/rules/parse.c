@@ -109,6 +109,8 @@ static bool parse_on(struct parser *p)
         return parser_fail(p, "on \"latency*\" {service = \"search\"}",
                            "a metric pattern in quotes");
     r->metric = p->t.text;
+    r->metric_line = p->t.line;
+    r->metric_column = p->t.column;
     parser_advance(p);
     return parser_labels(p, &r->labels, &r->n_labels);
 }
@@ -274,8 +276,10 @@ static bool parse_header(struct parser *p, struct ac_ruleset *s)
     if (p->t.kind != T_NUM)
         return parser_fail(p, "language 1", "a version");
     if (p->t.num != AC_RULES_LANGUAGE) {
-        rule_diag(p->diags, p->t.line, p->t.column, "language 1",
-                  "this program knows language %d only", AC_RULES_LANGUAGE);
+        bool newer = p->t.num > AC_RULES_LANGUAGE;
+        rule_diag(p->diags, p->t.line, p->t.column, newer ? "take a newer aceso" : "language 1",
+                  "the text is in language %g; this program knows language %d only", p->t.num,
+                  AC_RULES_LANGUAGE);
         return false;
     }
     parser_advance(p);

@@ -87,7 +87,7 @@ struct input *parser_add_input(struct parser *p, const struct token *at, struct 
     if (!r->inputs && !(r->inputs = ac_arena_calloc(p->arena, RULE_INPUTS_MAX, sizeof *r->inputs)))
         return NULL;
     struct input *x = &r->inputs[r->n_inputs++];
-    *x = (struct input){.in = in, .hash = input_hash(&in)};
+    *x = (struct input){.in = in, .hash = input_hash(&in), .line = at->line, .column = at->column};
     return x;
 }
 
@@ -164,4 +164,41 @@ bool rule_same_input(const struct input *a, const struct input *b)
             return false;
     }
     return true;
+}
+
+static void check_metric(const char *glob, int line, int column, const char *const *metrics,
+                         size_t n, struct ac_diags *diags)
+{
+    char plain[256], hint[96] = "";
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (ac_str_glob(glob, metrics[i]))
+            return;
+    }
+    for (const char *s = glob; *s && k + 1 < sizeof plain; s++) {
+        if (*s != '*' && *s != '?')
+            plain[k++] = *s;
+    }
+    plain[k] = 0;
+    const char *close = rule_closest(plain, metrics, n);
+    if (close)
+        (void)snprintf(hint, sizeof hint, "did you mean %.76s?", close);
+    rule_diag(diags, line, column, hint, "no metric is called \"%.120s\"", glob);
+}
+
+bool ac_ruleset_check_metrics(const struct ac_ruleset *s, const char *const *metrics, size_t n,
+                              struct ac_diags *diags)
+{
+    size_t before = diags->n;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct ac_rule *r = s->rules[i];
+        if (r->metric_line) /* else every series is followed */
+            check_metric(r->metric, r->metric_line, r->metric_column, metrics, n, diags);
+        for (size_t k = 0; k < r->n_inputs; k++) {
+            if (r->inputs[k].in.kind == AC_INPUT_SERIES)
+                check_metric(r->inputs[k].in.of, r->inputs[k].line, r->inputs[k].column, metrics, n,
+                             diags);
+        }
+    }
+    return diags->n == before;
 }

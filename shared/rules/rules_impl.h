@@ -107,6 +107,7 @@ enum clause {
 /* Something besides the series itself that a rule reads at every point. */
 struct input {
     const char *comment;
+    int line, column;
     struct ac_rule_input in;
     uint64_t hash; /* of what it is, without its name */
 };
@@ -120,6 +121,7 @@ struct reason_part {
 
 struct ac_rule {
     const char *name, *metric;
+    int metric_line, metric_column;
     struct ac_label *labels; /* value: a glob */
     size_t n_labels;
     int64_t step_ns;

@@ -9,6 +9,31 @@
 
 #include "rule/rule.h"
 
+#define METRICS_MAX (16u << 20)
+
+/* 0, or the exit code; without a diagnostic it has been told why. */
+static int check_metrics(const struct ac_ruleset *s, const char *path, struct ac_diags *d)
+{
+    struct ac_err err = AC_ERR_INIT;
+    char *text = NULL;
+    size_t len = 0, n = 0, cap = 0;
+    if (ac_file_read(path, METRICS_MAX, &text, &len, &err) < 0)
+        return cli_fail_input("rule check", &err);
+    const char **names = NULL;
+    char *rest = text;
+    for (char *w; (w = ac_str_next(&rest, '\n'));) {
+        w = ac_str_trim(w);
+        if (!*w || *w == '#')
+            continue;
+        ac_grow(&names, &cap, n + 1, sizeof *names);
+        names[n++] = w;
+    }
+    bool ok = ac_ruleset_check_metrics(s, names, n, d);
+    free(names);
+    free(text);
+    return ok ? CLI_OK : CLI_USAGE;
+}
+
 int rule_check_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
 {
     const char *path = a->file;
@@ -22,6 +47,13 @@ int rule_check_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
     if (!code && rule_plan(s, &p, &err) < 0) {
         ac_ruleset_destroy(s);
         return cli_fail("rule check", &err);
+    }
+    if (!code && a->metrics)
+        code = check_metrics(s, a->metrics, &d);
+    if (code && !d.n) {
+        ac_plan_destroy(p);
+        ac_ruleset_destroy(s);
+        return code;
     }
     struct ac_cost c = p ? ac_plan_cost(p) : (struct ac_cost){0};
     if (ctx->json) {

@@ -8,13 +8,14 @@ static int cmd_rule(int argc, char **argv, const struct cli_ctx *ctx);
 
 const struct cli_verb cli_verb_rule = {
     "rule", "check, format, explain, compare and evaluate rules", cmd_rule,
-    "usage: aceso rule check FILE\n"
+    "usage: aceso rule check FILE [--metrics LIST]\n"
     "       aceso rule fmt FILE [--to text|json] [--write]\n"
     "       aceso rule eval FILE --series CSV [--stream] [--out FLAGS] [--explain N]\n"
     "       aceso rule explain FILE [--series CSV] [--explain N]\n"
     "       aceso rule diff OLD NEW\n"
     "       aceso rule ops [--markdown]\n\n"
     "  check          syntax, types, bytes of state a series and arithmetic steps a point\n"
+    "  --metrics LIST a file with a metric a line: a rule that follows none of them is a mistake\n"
     "                 FILE is rule text, or its syntax tree in JSON (as fmt --to json gives it)\n"
     "  fmt            prints the canonical text, or JSON; --write puts it into the file\n"
     "  --series CSV   value,label rows or a header with timestamp,value,label; .gz is read as it "
@@ -41,6 +42,7 @@ static int cmd_rule(int argc, char **argv, const struct cli_ctx *ctx)
     struct rule_args a = {.explain = 20};
     const char *stream = NULL, *write = NULL, *explain = NULL, *markdown = NULL;
     struct cli_opt opts[] = {{.name = "--series", .has_value = true, .value = &a.series},
+                             {.name = "--metrics", .has_value = true, .value = &a.metrics},
                              {.name = "--to", .has_value = true, .value = &a.to},
                              {.name = "--out", .has_value = true, .value = &a.out},
                              {.name = "--explain", .has_value = true, .value = &explain},

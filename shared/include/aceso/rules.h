@@ -45,6 +45,10 @@ struct ac_ruleset; /* rules of one text, in its order */
 int ac_ruleset_parse(const char *text, size_t len, struct ac_ruleset **ret_set,
                      struct ac_diags *diags) AC_MUST_USE;
 void ac_ruleset_destroy(struct ac_ruleset *s); /* NULL is fine */
+/** Whether each metric that the rules follow or read as an input matches one of those that there
+ * are; those that do not are noted in diags, with what may have been meant. */
+bool ac_ruleset_check_metrics(const struct ac_ruleset *s, const char *const *metrics, size_t n,
+                              struct ac_diags *diags);
 size_t ac_ruleset_len(const struct ac_ruleset *s);
 const struct ac_rule *ac_ruleset_get(const struct ac_ruleset *s, size_t i);
 /** Canonical text: parsing it gives an equal rule set, printing that gives the same text. */

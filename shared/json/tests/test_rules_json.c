@@ -114,7 +114,8 @@ static void mistakes_are_told_by_their_path(void **st)
     (void)st;
     refuse("[", "x.json:1:");
     refuse("[]", "an object is expected");
-    refuse("{\"language\": 2, \"rules\": []}", "language: this program knows language 1 only");
+    refuse("{\"language\": 2, \"rules\": []}",
+           "language: the text is in language 2; this program knows");
     refuse("{\"language\": 1, \"rule\": []}", "there is no key rule here");
     refuse("{\"language\": 1, \"rules\": [7]}", "rules[0]: an object");
     refuse(RULE("\"severity\": \"info\""), "rules[0]: the key when is missing");
