@@ -84,14 +84,14 @@ def test_rules(tmp_path):
 
 
 SERIES = {
-    "text.csv": (b"value,label\n1,0\nabc,0\n", "row 3, column 1"),
-    "short.csv": (b"timestamp,value,label\n1,2,0\n2,3\n", "row 3, column 2"),
-    "label.csv": (b"timestamp,value,label\n1,2,7\n", "row 2, column 3"),
-    "twice.csv": (b"timestamp,value\n1,2\n1,2\n", "row 3, column 1"),
-    "header.csv": (b"foo,bar\n1,2\n", "row 1, column 1"),
-    "empty.csv": (b"", "no rows"),
+    "text.csv": (b"value,label\n1,0\nabc,0\n", ":3:1: "),
+    "short.csv": (b"timestamp,value,label\n1,2,0\n2,3\n", ":3:3: "),
+    "label.csv": (b"timestamp,value,label\n1,2,7\n", ":2:3: "),
+    "twice.csv": (b"timestamp,value\n1,2\n1,2\n", ":3:1: "),
+    "header.csv": (b"foo,bar\n1,2\n", ":1:1: "),
+    "empty.csv": (b"", "no header line"),
     "broken.csv.gz": (b"\x1f\x8b\x08broken", "damaged gzip data"),
-    "binary.csv": (bytes(range(256)) * 3, "names no column value"),
+    "binary.csv": (bytes(range(256)) * 3, "1:1: a NUL byte"),
 }
 
 

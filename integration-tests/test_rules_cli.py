@@ -161,14 +161,14 @@ def test_eval_is_what_one_calculates_by_hand(tmp_path):
 
 
 @pytest.mark.parametrize("text,place", [
-    ("timestamp,value\n1,2\n2,x\n", "row 3, column 2"), ("a,b\n1,2\n", "row 1"),
-    ("timestamp,value\n5,1\n4,1\n", "row 3, column 1"),
+    ("timestamp,value\n1,2\n2,x\n", "3:2: "), ("a,b\n1,2\n", "1:1: "),
+    ("timestamp,value\n5,1\n4,1\n", "3:1: "),
 ])
 def test_a_malformed_series_is_one_line_and_no_output(tmp_path, text, place):
     (tmp_path / "s.csv").write_text(text)
     (tmp_path / "a.rule").write_text('language 1 rule "a" { when value > 1 }')
     p = aceso("rule", "eval", tmp_path / "a.rule", "--series", tmp_path / "s.csv", "--out", tmp_path / "o", code=2)
-    assert len(p.stderr.splitlines()) == 1 and f"s.csv: {place}" in p.stderr, p.stderr
+    assert len(p.stderr.splitlines()) == 1 and f"s.csv:{place}" in p.stderr, p.stderr
     assert not (tmp_path / "o").exists()
 
 
@@ -255,7 +255,7 @@ def test_training_reports_a_bad_file_and_writes_nothing_for_it(tmp_path):
     bad = tmp_path / "bad.csv"
     bad.write_text("# x n_train=2\nvalue,label\n1,0\nx,0\n")
     p = aceso("train", "--series", bad, "--out", tmp_path / "out", code=2)
-    assert "bad.csv: row 4, column 1" in p.stderr and not (tmp_path / "out").exists()
+    assert "bad.csv:4:1: " in p.stderr and not (tmp_path / "out").exists()
 
 
 def test_the_manual_is_the_operator_table():
@@ -297,9 +297,9 @@ def test_inputs_are_columns_and_zones_have_their_summer_time(tmp_path):
     assert out["explained"][0]["values"].keys() == {"share", "score", "errors"}
     csv.write_text("timestamp,value,score\n1,2,3\n")
     p = aceso("rule", "eval", rule, "--series", csv, code=2)
-    assert p.stderr == f"aceso rule eval: {csv}: row 1, column 1: the header names no column errors\n"
+    assert p.stderr == f"aceso rule eval: {csv}:1:1: the header names no column 'errors'\n"
     csv.write_text("timestamp,value,score,errors\n1,2,3,x\n")
-    assert "row 2, column 4: this is no number" in aceso("rule", "eval", rule, "--series", csv, code=2).stderr
+    assert "a.csv:2:4: expected a number" in aceso("rule", "eval", rule, "--series", csv, code=2).stderr
     rule.write_text(INPUTS.replace("Europe/Berlin", "Europe/Atlantis"))
     csv.write_text("timestamp,value,score,errors\n1,2,3,4\n")
     assert "there is no time zone Europe/Atlantis" in aceso("rule", "eval", rule, "--series", csv, code=2).stderr

@@ -20,6 +20,9 @@ struct reader {
     int n_fields;                       /* of the header */
     int time_col, value_col, label_col; /* -1 = none */
     int64_t interval_ns, t0_ns;         /* of the # line; 0 = not given */
+    const struct ac_series_want *want;
+    int named[FIELDS_MAX]; /* the wanted column that a field is, or -1 */
+    size_t caps[AC_SERIES_COLUMNS_MAX];
 };
 
 /* "# series=x interval_s=60 t0=1 n_train=2": unknown words are ignored, known ones must be right.
@@ -42,7 +45,7 @@ static int read_comment(struct reader *r, char *line)
                 return ac_csv_err(&r->csv, 1, "n_train is no count: '%.40s'", eq + 1);
             r->s->n_train = (size_t)u;
         } else if (strcmp(word, "interval_s") == 0) {
-            if (!ac_str_to_f64(eq + 1, &f) || !(f > 0 && f < 1e9))
+            if (!ac_str_to_f64(eq + 1, &f) || !(f >= 1e-9 && f < 1e9))
                 return ac_csv_err(&r->csv, 1, "interval_s is no duration: '%.40s'", eq + 1);
             r->interval_ns = (int64_t)llround(f * (double)AC_NS_PER_S);
         } else if (strcmp(word, "t0") == 0) {
@@ -50,6 +53,23 @@ static int read_comment(struct reader *r, char *line)
                 return ac_csv_err(&r->csv, 1, "t0 is no Unix time: '%.40s'", eq + 1);
             r->t0_ns = (int64_t)llround(f) * AC_NS_PER_S;
         }
+    }
+    return 0;
+}
+
+/* Which fields are the wanted columns; of two fields with a name the first counts. */
+static int find_wanted(struct reader *r, char *fields[], int n)
+{
+    for (int i = 0; i < n; i++)
+        r->named[i] = -1;
+    for (size_t k = 0; k < r->want->n_columns; k++) {
+        int i = 0;
+        while (i < n && (r->named[i] >= 0 || strcmp(fields[i], r->want->columns[k]) != 0))
+            i++;
+        if (i == n)
+            return ac_csv_err(&r->csv, 1, "the header names no column '%.60s'",
+                              r->want->columns[k]);
+        r->named[i] = (int)k;
     }
     return 0;
 }
@@ -83,7 +103,7 @@ static int read_header(struct reader *r, char *fields[], int n)
         r->value_col = other; /* the only one left, and no number: a name of its own */
     if (r->value_col < 0)
         return ac_csv_err(&r->csv, 1, "the header names no column 'value'");
-    return 0;
+    return find_wanted(r, fields, n);
 }
 
 static bool text_to_label(const char *f, int *ret_label)
@@ -97,6 +117,31 @@ static bool text_to_label(const char *f, int *ret_label)
         return false;
     *ret_label = v == 1;
     return true;
+}
+
+static int check_rising(struct reader *r, int64_t time_ns)
+{
+    const struct ac_series *s = r->s;
+    if (!r->want->rising || r->time_col < 0 || !s->n || time_ns > s->times_ns[s->n - 1])
+        return 0;
+    return ac_csv_err(&r->csv, (size_t)r->time_col + 1,
+                      time_ns == s->times_ns[s->n - 1] ? "the same time twice"
+                                                       : "the times go back");
+}
+
+static int read_wanted(struct reader *r, char *fields[], int n)
+{
+    for (int i = 0; i < n; i++) {
+        double v;
+        if (r->named[i] < 0)
+            continue;
+        if (!ac_csv_value(fields[i], &v))
+            return ac_csv_err(&r->csv, (size_t)i + 1, "expected a number, not '%.40s'", fields[i]);
+        size_t k = (size_t)r->named[i];
+        ac_grow(&r->s->columns[k], &r->caps[k], r->s->n + 1, sizeof(double));
+        r->s->columns[k][r->s->n] = v;
+    }
+    return 0;
 }
 
 static int read_row(struct reader *r, char *fields[], int n)
@@ -118,6 +163,10 @@ static int read_row(struct reader *r, char *fields[], int n)
                           fields[r->label_col]);
     if (r->s->n >= AC_SERIES_MAX_POINTS)
         return ac_csv_err(&r->csv, 1, "more than %u points", AC_SERIES_MAX_POINTS);
+    int rc = check_rising(r, time_ns);
+    rc = rc ? rc : read_wanted(r, fields, n);
+    if (rc)
+        return rc;
     ac_series_append(r->s, time_ns, value, label);
     return 0;
 }
@@ -172,14 +221,15 @@ static char *base_name(const char *file)
 
 static int read_text(struct reader *r)
 {
-    int rc;
-    while ((rc = ac_csv_next(&r->csv)) > 0) {
+    int rc = 0;
+    while (!(r->want->train_only && r->s->n && r->s->n == r->s->n_train) &&
+           (rc = ac_csv_next(&r->csv)) > 0) {
         char **fields = r->csv.fields;
         int n = (int)r->csv.n;
-        if (fields[0][0] == '#')
-            rc = read_comment(r, fields[0]);
-        else
+        if (fields[0][0] != '#')
             rc = r->n_fields == 0 ? read_header(r, fields, n) : read_row(r, fields, n);
+        else /* below the header it is too late to say what the rows are */
+            rc = r->n_fields == 0 ? read_comment(r, fields[0]) : 0;
         if (rc)
             return rc;
     }
@@ -193,11 +243,14 @@ static int read_text(struct reader *r)
     return 0;
 }
 
-static int parse(const char *file, const char *text, size_t len, struct ac_series **ret,
-                 struct ac_err *err)
+static int parse(const char *file, const char *text, size_t len, const struct ac_series_want *want,
+                 struct ac_series **ret, struct ac_err *err)
 {
     ac_cleanup(ac_free_p) char *name = base_name(file);
-    struct reader r = {.s = ac_series_create(name)};
+    struct reader r = {.s = ac_series_create(name), .want = want};
+    AC_ASSERT(want->n_columns <= AC_SERIES_COLUMNS_MAX);
+    r.s->n_columns = want->n_columns;
+    r.s->columns = want->n_columns ? ac_xcalloc(want->n_columns, sizeof(double *)) : NULL;
     ac_csv_init(&r.csv, file, text, len, FIELDS_MAX, err);
     int rc = read_text(&r);
     if (rc == 0 && r.s->n_train > r.s->n)
@@ -214,27 +267,40 @@ static int parse(const char *file, const char *text, size_t len, struct ac_serie
     return 0;
 }
 
-int ac_series_parse(const char *file_name, const char *text, size_t len, struct ac_series **ret,
-                    struct ac_err *err)
+int ac_series_parse_as(const char *file_name, const char *text, size_t len,
+                       const struct ac_series_want *want, struct ac_series **ret,
+                       struct ac_err *err)
 {
     char *copy;
     size_t n;
     int rc = ac_gz_inflate(file_name, text, len, AC_SERIES_MAX_BYTES, &copy, &n, err);
     if (rc)
         return rc;
-    rc = parse(file_name, copy, n, ret, err);
+    rc = parse(file_name, copy, n, want, ret, err);
     free(copy);
     return rc;
 }
 
-int ac_series_read(const char *path, struct ac_series **ret, struct ac_err *err)
+int ac_series_read_as(const char *path, const struct ac_series_want *want, struct ac_series **ret,
+                      struct ac_err *err)
 {
     char *text;
     size_t len;
     int rc = ac_gz_read(path, AC_SERIES_MAX_BYTES, &text, &len, err);
     if (rc)
         return rc;
-    rc = parse(path, text, len, ret, err);
+    rc = parse(path, text, len, want, ret, err);
     free(text);
     return rc;
+}
+
+int ac_series_parse(const char *file_name, const char *text, size_t len, struct ac_series **ret,
+                    struct ac_err *err)
+{
+    return ac_series_parse_as(file_name, text, len, &(struct ac_series_want){0}, ret, err);
+}
+
+int ac_series_read(const char *path, struct ac_series **ret, struct ac_err *err)
+{
+    return ac_series_read_as(path, &(struct ac_series_want){0}, ret, err);
 }

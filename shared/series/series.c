@@ -19,6 +19,9 @@ void ac_series_destroy(struct ac_series *s)
     free(s->times_ns);
     free(s->values);
     free(s->labels);
+    for (size_t i = 0; i < s->n_columns; i++)
+        free(s->columns[i]);
+    free(s->columns);
     free(s);
 }
 

@@ -19,9 +19,11 @@ struct ac_series {
     int64_t step_ns;   /* distance of points; 0: times_ns has the times, or there are none */
     int64_t *times_ns; /* NULL when step_ns > 0: point i is at t0_ns + i * step_ns */
     double *values;
-    uint8_t *labels; /* 1 = anomalous; NULL when there is no such column */
-    size_t n_train;  /* length of the training part where the file declares it, else 0 */
-    size_t cap;      /* allocated points; for ac_series_append */
+    uint8_t *labels;  /* 1 = anomalous; NULL when there is no such column */
+    size_t n_train;   /* length of the training part where the file declares it, else 0 */
+    size_t cap;       /* allocated points; for ac_series_append */
+    double **columns; /* those a reader was asked for by name, n values each; no copy has them */
+    size_t n_columns;
 };
 
 struct ac_series *ac_series_create(const char *name);
@@ -64,15 +66,28 @@ size_t ac_series_fill_gaps(struct ac_series *s, enum ac_series_fill how, size_t 
 struct ac_series *ac_series_slice(const struct ac_series *s, size_t from, size_t to);
 
 /** Reads a series file: "value,label" rows behind a # line and a header, or a header that names
- * timestamp (or time), value (or one column of any name) and optionally label. Times: Unix seconds
- * (or ms, us, ns by their size), "2026-01-02 03:04:05" (UTC) or RFC 3339. Empty or nan values are
- * gaps. gzip is read as it is. Errors: "file:row:column: text", row and column from 1 (the header
- * is a row; columns are fields). */
+ * timestamp (or time), value (or one column of any name) and optionally label. gzip is read as it
+ * is. What a row may be, and what is refused, stands in docs/measures.md, "Series files". Errors:
+ * "file:row:column: text", row and column from 1 (the header is a row; columns are fields). */
 int ac_series_read(const char *path, struct ac_series **ret, struct ac_err *err) AC_MUST_USE;
 /** As above from memory. file_name is for messages and, without directory and endings, the name of
  * a series whose # line gives none. */
 int ac_series_parse(const char *file_name, const char *text, size_t len, struct ac_series **ret,
                     struct ac_err *err) AC_MUST_USE;
+
+#define AC_SERIES_COLUMNS_MAX 32
+
+struct ac_series_want {
+    bool train_only; /* stop behind row n_train: what follows is not looked at, and may be broken */
+    bool rising;     /* refuse times that go back or stand still */
+    const char *const *columns; /* further columns that the header must name */
+    size_t n_columns;           /* at most AC_SERIES_COLUMNS_MAX */
+};
+int ac_series_read_as(const char *path, const struct ac_series_want *want, struct ac_series **ret,
+                      struct ac_err *err) AC_MUST_USE;
+int ac_series_parse_as(const char *file_name, const char *text, size_t len,
+                       const struct ac_series_want *want, struct ac_series **ret,
+                       struct ac_err *err) AC_MUST_USE;
 
 /** Whole file as ac_file_read, gzip inflated; max_bytes counts inflated bytes. */
 int ac_gz_read(const char *path, size_t max_bytes, char **ret_data, size_t *ret_len,

@@ -109,6 +109,73 @@ static void malformed_files_are_refused_with_row_and_column(void **state)
     assert_int_equal(ac_series_parse("f", "x", 1, &s, NULL), AC_EINVAL);
 }
 
+static int parse_as(const char *text, struct ac_series_want w, struct ac_series **ret,
+                    struct ac_err *e)
+{
+    return ac_series_parse_as("f", text, strlen(text), &w, ret, e);
+}
+
+static void a_training_part_ends_the_reading(void **state)
+{
+    (void)state;
+    struct ac_series *s = NULL;
+    struct ac_err e = AC_ERR_INIT;
+    struct ac_series_want train = {.train_only = true};
+    static const char text[] = "# n_train=2\nvalue,label\n1,0\n2,1\nbroken\n";
+    assert_int_equal(parse_as(text, train, &s, &e), 0);
+    assert_int_equal(s->n, 2);
+    assert_int_equal(s->n_train, 2);
+    assert_memory_equal(s->labels, "\0\1", 2);
+    ac_series_destroy(s);
+    assert_int_equal(parse_as(text, (struct ac_series_want){0}, &s, &e), AC_EINVAL);
+    assert_string_equal(e.msg, "f:5:2: 1 fields, the header has 2");
+    /* without a stated part all is for training; below the header none can be stated */
+    assert_int_equal(parse_as("value\n1\n# n_train=1\n2\n", train, &s, &e), 0);
+    assert_int_equal(s->n, 2);
+    assert_int_equal(s->n_train, 0);
+    ac_series_destroy(s);
+    assert_int_equal(parse_as("# n_train=3\nvalue\n1\n", train, &s, &e), AC_EINVAL);
+}
+
+static void times_rise_where_that_is_wanted(void **state)
+{
+    (void)state;
+    struct ac_series *s = NULL;
+    struct ac_err e = AC_ERR_INIT;
+    struct ac_series_want rising = {.rising = true};
+    assert_int_equal(parse_as("value,time\n1,5\n2,4\n", rising, &s, &e), AC_EINVAL);
+    assert_string_equal(e.msg, "f:3:2: the times go back");
+    assert_int_equal(parse_as("value,time\n1,5\n2,5\n", rising, &s, &e), AC_EINVAL);
+    assert_string_equal(e.msg, "f:3:2: the same time twice");
+    assert_int_equal(parse_as("value,time\n1,5\n2,4\n", (struct ac_series_want){0}, &s, &e), 0);
+    ac_series_destroy(s);
+}
+
+static void further_columns_come_by_name(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"load", "value", "load"};
+    struct ac_series *s = NULL;
+    struct ac_err e = AC_ERR_INIT;
+    struct ac_series_want w = {.columns = names, .n_columns = 2};
+    assert_int_equal(parse_as("load,value,x,load\n1,2,a,9\n,4,b,9\n", w, &s, &e), 0);
+    assert_int_equal(s->n_columns, 2);
+    assert_float_equal(s->columns[0][0], 1, 0);
+    assert_true(isnan(s->columns[0][1]));
+    assert_float_equal(s->columns[1][1], 4, 0);
+    assert_float_equal(s->values[1], 4, 0);
+    ac_series_destroy(s);
+    w.n_columns = 3; /* the name again is the next field of that name */
+    assert_int_equal(parse_as("load,value,load\n1,2,9\n", w, &s, &e), 0);
+    assert_float_equal(s->columns[2][0], 9, 0);
+    ac_series_destroy(s);
+    assert_int_equal(parse_as("load,value\n1,2\n", w, &s, &e), AC_EINVAL);
+    assert_string_equal(e.msg, "f:1:1: the header names no column 'load'");
+    w.n_columns = 1;
+    assert_int_equal(parse_as("value,load\n1,2\n2,x\n", w, &s, &e), AC_EINVAL);
+    assert_string_equal(e.msg, "f:3:2: expected a number, not 'x'");
+}
+
 static void cells_are_trimmed_and_unquoted(void **state)
 {
     (void)state;
@@ -321,6 +388,9 @@ int main(void)
         cmocka_unit_test(value_and_label_rows_behind_a_comment),
         cmocka_unit_test(timestamps_of_many_kinds),
         cmocka_unit_test(malformed_files_are_refused_with_row_and_column),
+        cmocka_unit_test(a_training_part_ends_the_reading),
+        cmocka_unit_test(times_rise_where_that_is_wanted),
+        cmocka_unit_test(further_columns_come_by_name),
         cmocka_unit_test(cells_are_trimmed_and_unquoted),
         cmocka_unit_test(gzip_is_inflated_with_a_cap),
         cmocka_unit_test(inflating_survives_a_failing_heap),

@@ -1,7 +1,7 @@
-/* Reads one series from a file: "value,label" rows behind a # line and a header, or CSV with a
- * header that names timestamp, value and optionally label; gzip is read as it is. A missing value
- * (empty, nan) is NaN. The reader of the training part stops where that part ends: what follows is
- * never read into memory. */
+/* A series file (aceso/series.h has its reader and what it refuses) as rules take it: rows are
+ * points one step apart, in the order of the file, whose times must rise. The step is the # line's,
+ * or the most frequent distance of the times, or a minute. The reader of the training part stops
+ * where that part ends: what follows is neither looked at nor handed out. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,8 +9,6 @@
 #include <stdint.h>
 
 #include <aceso/err.h>
-
-#define SERIES_ROWS_MAX 20000000u
 
 struct series_file {
     char name[128]; /* of the # line, else the file's name without its endings */
@@ -20,6 +18,7 @@ struct series_file {
     size_t n;
     size_t n_train; /* of the # line; 0: not given */
     int64_t t0_ns, step_ns;
+    size_t uneven; /* neighbours at another distance than step_ns: rows that are missing */
     double **columns; /* those asked for by name, each of n values; NULL: none */
     size_t n_columns;
 };
