@@ -60,10 +60,10 @@ struct vus {
     size_t n_seg, n;
     const uint8_t *labels;
     uint8_t *bucket;
-    uint8_t *first;                 /* a segment's first bucket, its buffer included */
-    double *weight;                 /* of points in buffers; 0 between uses */
-    double predicted[THRESHOLDS];   /* points that reach the threshold */
-    double labelled[THRESHOLDS];    /* of them in segments */
+    uint8_t *first;                  /* a segment's first bucket, its buffer included */
+    double *weight;                  /* of points in buffers; 0 between uses */
+    double predicted[THRESHOLDS];    /* points that reach the threshold */
+    double labelled[THRESHOLDS];     /* of them in segments */
     double slope[SCORE_VUS_MAX + 1]; /* by distance */
 };
 

@@ -18,7 +18,7 @@ struct series_file {
     size_t n;
     size_t n_train; /* of the # line; 0: not given */
     int64_t t0_ns, step_ns;
-    size_t uneven; /* neighbours at another distance than step_ns: rows that are missing */
+    size_t uneven;    /* neighbours at another distance than step_ns: rows that are missing */
     double **columns; /* those asked for by name, each of n values; NULL: none */
     size_t n_columns;
 };

@@ -100,8 +100,7 @@ static double plain_vus_at(const struct made *m, size_t w)
     }
     for (size_t t = 0; t < 250; t++) {
         /* the score at that rank: so many are greater, so many more are equal */
-        size_t place =
-            t == 249 ? m->n - 1 : (size_t)((double)t * ((double)(m->n - 1) / 249));
+        size_t place = t == 249 ? m->n - 1 : (size_t)((double)t * ((double)(m->n - 1) / 249));
         double theta = NAN;
         for (size_t i = 0; i < m->n && isnan(theta); i++) {
             size_t above = 0, same = 0;
