@@ -16,6 +16,7 @@ help:
 	@echo 'make unit    unit tests and fuzz corpus replay only'
 	@echo 'make it      integration tests only (pytest; real processes); IT="-k name" chooses'
 	@echo 'make bench   benchmarks; figures to copy into docs/benchmarks.md'
+	@echo 'make bench-rca RCA_DATA=DIR   tables on root causes, beside causal-learn, tigramite and RCAEval'
 	@echo 'make lint | layers | san | fuzz | helm-check | clean'
 
 # What builds and tests needs must be installed before the Makefile can ask pkg-config for it, hence
