@@ -534,6 +534,23 @@ static void lower_inputs(struct lowering *l)
     }
 }
 
+static void list_steps(struct ac_plan *p)
+{
+    p->steps = ac_xcalloc(p->n_nodes + 1, sizeof(p->steps[0]));
+    for (uint32_t i = 0; i < p->n_nodes; i++) {
+        const struct node *n = &p->nodes[i];
+        struct plan_step s = {.op = (uint8_t)n->op, .n_args = (uint8_t)n->n_args, .node = i};
+        if (n->op == N_CONST || n->read)
+            continue;
+        memcpy(s.args, n->args, sizeof s.args);
+        s.kind = n->op <= N_TIME_OF_WEEK ? STEP_SOURCE
+                 : n->pointwise          ? STEP_POINTWISE
+                 : simd_takes(n)         ? STEP_SIMD
+                                         : STEP_OTHER;
+        p->steps[p->n_steps++] = s;
+    }
+}
+
 int ac_plan_create(const struct ac_rule *const *rules, size_t n_rules, unsigned flags,
                    struct ac_plan **ret_plan, struct ac_err *err)
 {
@@ -560,6 +577,7 @@ int ac_plan_create(const struct ac_rule *const *rules, size_t n_rules, unsigned 
                               "the rule needs too many operators or looks back too far");
         }
     }
+    list_steps(p);
     plan_count_cost(p);
     if (p->cost.state_bytes > AC_RULES_STATE_MAX * AC_MAX(n_rules, (size_t)1)) {
         size_t bytes = p->cost.state_bytes;
@@ -583,6 +601,7 @@ void ac_plan_destroy(struct ac_plan *p)
     free(p->rules);
     free(p->inputs);
     free(p->nodes);
+    free(p->steps);
     free(p->index);
     free(p);
 }

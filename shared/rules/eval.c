@@ -27,8 +27,7 @@ static void col_init(struct col *c, const struct node *n, size_t block, size_t l
 {
     c->cap = col_rows(n, block);
     c->pos = c->cur = n->column ? n->hist : 0;
-    if (c->cap)
-        c->data = ac_xmalloc(c->cap * lanes * sizeof(double));
+    c->data = ac_xmalloc(c->cap * lanes * sizeof(double));
     if (n->n_scalars)
         c->scalars = ac_xcalloc(n->n_scalars * lanes, sizeof(double));
     if (node_set_size(n)) {
@@ -124,15 +123,21 @@ double *eval_out(const struct ac_eval *e, uint32_t node)
     return c->data + c->cur * e->lanes;
 }
 
+static void move_past(const struct ac_eval *e, uint32_t node)
+{
+    struct col *c = &e->cols[node];
+    uint32_t hist = e->plan->nodes[node].hist;
+    if (hist)
+        memmove(c->data, c->data + (size_t)(c->pos - hist) * e->lanes,
+                hist * e->lanes * sizeof(double));
+    c->pos = hist;
+}
+
 double *eval_advance(const struct ac_eval *e, uint32_t node, size_t n)
 {
     struct col *c = &e->cols[node];
-    if (c->pos + n > c->cap) {
-        uint32_t hist = e->plan->nodes[node].hist;
-        memmove(c->data, c->data + (size_t)(c->pos - hist) * e->lanes,
-                hist * e->lanes * sizeof(double));
-        c->pos = hist;
-    }
+    if (c->pos + n > c->cap)
+        move_past(e, node);
     c->cur = c->pos;
     c->pos += (uint32_t)n;
     return c->data + c->cur * e->lanes;
@@ -144,7 +149,7 @@ void eval_rebuild(struct ac_eval *e, size_t lane)
     for (size_t i = 0; i < e->plan->n_nodes; i++) {
         const struct node *n = &e->plan->nodes[i];
         struct step s = {.node = n, .col = &e->cols[i], .lanes = e->lanes, .tick = e->tick};
-        if (!n->n_args || !e->cols[n->args[0].node].data)
+        if (!n->n_args || n->pointwise)
             continue;
         const struct col *a = &e->cols[n->args[0].node];
         uint32_t off = n->args[0].off; /* where no past is read, any row does */
@@ -199,8 +204,8 @@ static double time_value(enum node_op op, int64_t t, double offset)
                                  : (double)(week_day * NS_PER_DAY + in_day) / 1e9;
 }
 
-/* Operators that read the point itself; false for others. */
-static bool source(const struct ac_eval *e, const struct node *n, const struct points *p,
+/* Operators that read the point itself. */
+static void source(const struct ac_eval *e, const struct node *n, const struct points *p,
                    double *out)
 {
     size_t count = p->n * e->lanes;
@@ -208,15 +213,12 @@ static bool source(const struct ac_eval *e, const struct node *n, const struct p
         const double *const *column = n->op == N_VALUE ? &p->values : p->inputs + n->m;
         for (size_t k = 0; k < count; k++)
             out[k] = n->op == N_VALUE || p->inputs ? rule_canon((*column)[p->from + k]) : NAN_;
-        return true;
+        return;
     }
-    if (n->op < N_TIME_OF_DAY || n->op > N_TIME_OF_WEEK)
-        return false;
     const double *offsets = n->n_args ? arg(e, n->args[0]) : NULL;
     for (size_t k = 0; k < count; k++)
         out[k] = time_value(n->op, p->time_ns ? p->time_ns[k] : p->t0_ns + (int64_t)k * p->step_ns,
                             offsets ? offsets[k] : 0);
-    return true;
 }
 
 static double pointwise_value(enum node_op op, double a, double b, double c)
@@ -237,54 +239,66 @@ static double pointwise_value(enum node_op op, double a, double b, double c)
     }
 }
 
-/* One number: the vector kernels would be a detour. */
-static void pointwise_one(const struct ac_eval *e, const struct node *n, double *out)
+static void run(const struct ac_eval *e, const struct plan_step *st, double *out, size_t n)
 {
-    double v[3] = {0, 0, 0};
-    for (uint32_t k = 0; k < n->n_args; k++) {
-        const struct node *a = &e->plan->nodes[n->args[k].node];
-        v[k] = a->op == N_CONST ? a->c : *arg(e, n->args[k]);
-    }
-    *out = pointwise_value(n->op, v[0], v[1], v[2]);
-}
-
-static void run(const struct ac_eval *e, uint32_t i, double *out, size_t n)
-{
-    const struct node *nd = &e->plan->nodes[i];
-    struct step s = {.node = nd,
-                     .col = &e->cols[i],
+    struct step s = {.node = &e->plan->nodes[st->node],
+                     .col = &e->cols[st->node],
                      .out = out,
                      .n = n,
                      .lanes = e->lanes,
                      .tick = e->tick,
                      .e = e};
-    for (uint32_t k = 0; k < nd->n_args; k++) {
-        const struct node *a = &e->plan->nodes[nd->args[k].node];
+    for (uint32_t k = 0; k < st->n_args; k++) {
+        const struct node *a = &e->plan->nodes[st->args[k].node];
         if (a->column)
-            s.a[k] = arg(e, nd->args[k]);
+            s.a[k] = arg(e, st->args[k]);
         s.c[k] = a->c;
     }
-    kernel_run(e->simd, &s);
+    if (st->kind == STEP_OTHER)
+        kernel_run(&s);
+    else
+        e->simd(&s);
+}
+
+/* One point of one series: for single numbers vectors would be a detour. */
+static void take_one(const struct ac_eval *e, const struct points *p)
+{
+    const struct plan_step *st = e->plan->steps, *end = st + e->plan->n_steps;
+    for (; st < end; st++) {
+        double *out = eval_advance(e, st->node, 1);
+        if (st->kind == STEP_POINTWISE)
+            *out = pointwise_value((enum node_op)st->op, *arg(e, st->args[0]), *arg(e, st->args[1]),
+                                   *arg(e, st->args[2]));
+        else if (st->kind == STEP_SOURCE)
+            source(e, &e->plan->nodes[st->node], p, out);
+        else
+            run(e, st, out, 1);
+    }
+}
+
+static void take_many(const struct ac_eval *e, const struct points *p)
+{
+    const struct plan_step *st = e->plan->steps, *end = st + e->plan->n_steps;
+    for (; st < end; st++) {
+        double *out = st->op == N_SET ? NULL : eval_advance(e, st->node, p->n);
+        if (st->kind == STEP_SOURCE)
+            source(e, &e->plan->nodes[st->node], p, out);
+        else
+            run(e, st, out, p->n);
+    }
 }
 
 /* Takes p->n <= block rows. */
 static void take(struct ac_eval *e, const struct points *p)
 {
-    const struct ac_plan *plan = e->plan;
-    bool single = p->n * e->lanes == 1;
-    for (uint32_t i = 0; i < plan->n_nodes; i++) {
-        const struct node *nd = &plan->nodes[i];
-        if (nd->op == N_CONST || nd->read)
-            continue; /* never changes; the set writes it */
-        double *out = nd->column ? eval_advance(e, i, p->n) : NULL;
-        if (single && nd->pointwise)
-            pointwise_one(e, nd, out);
-        else if (!source(e, nd, p, out))
-            run(e, i, out, p->n);
-    }
-    for (size_t k = 0; k < e->lanes; k++)
+    if (p->n * e->lanes == 1)
+        take_one(e, p);
+    else
+        take_many(e, p);
+    for (size_t k = 0; k < e->lanes; k++) {
         e->points[k] += p->n;
-    memset(e->fresh, 1, e->lanes);
+        e->fresh[k] = 1;
+    }
     e->tick += (uint32_t)p->n;
     e->row = p->n - 1;
 }

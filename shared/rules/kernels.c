@@ -57,7 +57,7 @@ bool simd_takes(const struct node *n)
     case N_PERSIST:
         return true;
     default:
-        return node_is_pointwise(n->op);
+        return false;
     }
 }
 

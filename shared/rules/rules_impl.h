@@ -284,6 +284,20 @@ struct node {
     uint64_t loose;
 };
 
+/* What evaluation needs of a node, in little room: most plans fit into the fastest cache. */
+enum step_kind {
+    STEP_SOURCE, /* reads the point itself */
+    STEP_POINTWISE,
+    STEP_SIMD, /* simd.h has its loops */
+    STEP_OTHER
+};
+
+struct plan_step {
+    uint8_t kind, op, n_args; /* enum step_kind, enum node_op */
+    uint32_t node;
+    struct ref args[3]; /* those behind n_args can be read, too */
+};
+
 struct plan_rule {
     const struct ac_rule *rule;
     struct ref verdict;
@@ -296,6 +310,8 @@ struct ac_plan {
     size_t n_nodes, cap_nodes;
     uint32_t *index; /* hash table: node + 1 */
     size_t n_index;
+    struct plan_step *steps; /* nodes to run: no constants, nothing that a set writes */
+    size_t n_steps;
     struct plan_rule *rules;
     size_t n_rules;
     const struct input **inputs; /* of all rules, equal ones once */
@@ -355,7 +371,7 @@ struct deque {
 
 /* A row has a number for each lane, that is, series. */
 struct col {
-    double *data; /* cap rows: as much of the past as others read, then room; NULL: not needed */
+    double *data; /* cap rows: as much of the past as others read, then room */
     uint32_t pos; /* row to write next */
     uint32_t cap;
     uint32_t cur;           /* first row of the current block */
@@ -369,7 +385,7 @@ static inline uint32_t col_rows(const struct node *n, size_t block)
 {
     uint32_t slack = AC_MIN(4 * n->hist, 8u); /* else short pasts would be moved too often */
     slack = AC_MAX(slack, n->hist / 4);
-    return n->column ? n->hist + AC_MAX(slack, (uint32_t)block) : 0;
+    return n->column ? n->hist + AC_MAX(slack, (uint32_t)block) : 1;
 }
 
 struct step;
@@ -411,7 +427,8 @@ kernel_fn *simd_kernel(enum simd_level l);
 kernel_fn *simd_best(void);
 bool simd_takes(const struct node *n);
 
-void kernel_run(kernel_fn *simd, const struct step *s);
+/** The operators that simd.h does not have. */
+void kernel_run(const struct step *s);
 bool node_is_pointwise(enum node_op op);
 /** Rebuilds what is not saved (sorted windows, queues) of one lane from its argument's history. a:
  * the last point taken. */

@@ -89,11 +89,30 @@ static void pointwise(const struct step *s)
                 AC_MIN(step, count - k));
 }
 
+/* One number: its past lies in a row. */
+static double predict_one(const struct node *nd, const double *a, size_t lanes)
+{
+    double sum[4] = {0};
+    uint32_t j = 0;
+    for (; j + 4 <= nd->n_vec; j += 4) {
+        for (uint32_t p = 0; p < 4; p++)
+            sum[p] += nd->vec[j + p] * *(a - (j + p + 1) * lanes);
+    }
+    for (uint32_t p = 0; j + p < nd->n_vec; p++)
+        sum[p] += nd->vec[j + p] * *(a - (j + p + 1) * lanes);
+    double v = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    return nd->op == N_AR ? rule_canon(*a - v) : rule_canon(v);
+}
+
 static void predict(const struct step *s)
 {
     const struct node *nd = s->node;
     size_t count = s->n * s->lanes;
     double sum[4][TILE];
+    for (size_t i = 0; count < 4 && i < count; i++)
+        s->out[i] = predict_one(nd, s->a[0] + i, s->lanes);
+    if (count < 4)
+        return;
     for (size_t at = 0; at < count; at += TILE) {
         size_t m = AC_MIN((size_t)TILE, count - at);
         const double *a = s->a[0] + at;

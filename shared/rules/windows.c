@@ -170,23 +170,16 @@ static void envelope(const struct step *s)
     }
 }
 
-void kernel_run(kernel_fn *simd, const struct step *s)
+void kernel_run(const struct step *s)
 {
-    switch (s->node->op) {
-    case N_SET:
+    enum node_op op = s->node->op;
+    if (op == N_SET)
         window_set(s);
-        return;
-    case N_ENVELOPE:
+    else if (op == N_ENVELOPE)
         envelope(s);
-        return;
-    default:
-        break;
-    }
-    if (simd_takes(s->node))
-        simd(s);
-    else if (s->node->op == N_MIN || s->node->op == N_MAX)
+    else if (op == N_MIN || op == N_MAX)
         extreme(s);
-    else if (node_is_season(s->node->op))
+    else if (node_is_season(op))
         season_set(s);
     else
         kernel_clock(s);
