@@ -1,5 +1,6 @@
 /* Any bytes: a rule text, then after a NUL the bytes of a saved state. What parses must print to a
- * fixed point and run; a state either restores or is refused, and the evaluation runs on. */
+ * fixed point and run; a state either restores or is refused, and the evaluation runs on, alone and
+ * in a lane beside others, with the same flags. */
 #include <stdint.h>
 #include <string.h>
 
@@ -13,6 +14,39 @@ static void points(struct ac_eval *e)
     static const double v[] = {1, 2, 3, 2, 1e300, -4, 0, 0, 0, 5};
     for (size_t i = 0; i < AC_ARRAY_LEN(v); i++)
         (void)ac_eval_push(e, (int64_t)i * 1000000000, i == 4 ? __builtin_nan("") : v[i]);
+}
+
+/* The state goes into the middle one of three lanes; the outer ones must not feel it. */
+static void lanes(const struct ac_plan *p, const uint8_t *state, size_t len)
+{
+    static const double v[] = {3, 1, 4, 1, 5, 9, 2, 6, -0.0, 0};
+    struct ac_eval *many = ac_eval_create_lanes(p, 3), *one = ac_eval_create(p, 1);
+    struct ac_eval *fresh = ac_eval_create(p, 1);
+    struct ac_buf a, b;
+    ac_eval_lane(many, 1);
+    int rc = ac_eval_restore(many, state, len, NULL, NULL);
+    AC_ASSERT(ac_eval_restore(one, state, len, NULL, NULL) == rc);
+    AC_ASSERT(ac_eval_points(many) == ac_eval_points(one));
+    for (size_t i = 0; i < AC_ARRAY_LEN(v); i++) {
+        double values[3] = {v[i], v[i], v[i]};
+        int64_t times[3] = {(int64_t)i, (int64_t)i, (int64_t)i};
+        uint64_t flags[3];
+        ac_eval_push_lanes(many, times, values, NULL, flags);
+        AC_ASSERT(flags[1] == ac_eval_push(one, (int64_t)i, v[i]));
+        uint64_t want = ac_eval_push(fresh, (int64_t)i, v[i]);
+        AC_ASSERT(flags[0] == want && flags[2] == want);
+    }
+    ac_buf_init(&a, 4u << 20);
+    ac_buf_init(&b, 4u << 20);
+    AC_ASSERT(ac_eval_save(many, &a) && ac_eval_save(one, &b));
+    AC_ASSERT(a.len == b.len);
+    bool exact = false;
+    AC_ASSERT(ac_eval_restore(many, a.data, a.len, &exact, NULL) == 0 && exact);
+    ac_buf_fini(&a);
+    ac_buf_fini(&b);
+    ac_eval_destroy(many);
+    ac_eval_destroy(one);
+    ac_eval_destroy(fresh);
 }
 
 static void evaluate(const struct ac_ruleset *s, const uint8_t *state, size_t len)
@@ -35,6 +69,7 @@ static void evaluate(const struct ac_ruleset *s, const uint8_t *state, size_t le
         (void)ac_eval_reason(e, 0, &b);
         ac_buf_fini(&b);
         ac_eval_destroy(e);
+        lanes(p, state, len);
     }
     ac_plan_destroy(p);
 }

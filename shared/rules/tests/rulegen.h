@@ -9,15 +9,41 @@
 #include <aceso/rng.h>
 #include <aceso/rules.h>
 
+/* How the numbers that the value itself is compared with are written. */
+enum rg_thresholds {
+    RG_CONSTANT,
+    RG_SHIFTED, /* as other constants */
+    RG_INPUT    /* as inputs th0, th1 .., declared in the rule */
+};
+#define RG_THRESHOLDS_MAX 24 /* of a rule: more cannot be declared */
+
 struct rulegen {
     struct ac_rng rng;
     struct ac_buf *b;
     int lets, inputs; /* x0.., in0.. so far */
+    enum rg_thresholds thresholds;
+    int n_thresholds;     /* in this rule */
+    double threshold[72]; /* and those before, if each has RG_THRESHOLDS_MAX at most */
+    int first_threshold;
 };
 
 static inline uint32_t rg_below(struct rulegen *g, uint32_t n)
 {
     return (uint32_t)ac_rng_below(&g->rng, n);
+}
+
+static inline void rg_threshold(struct rulegen *g)
+{
+    double t = floor(300 * ac_rng_normal(&g->rng)) / 100;
+    int i = g->first_threshold + g->n_thresholds++;
+    if (g->thresholds == RG_SHIFTED)
+        t += 0.50371; /* two decimals and then this: equal to none of the others */
+    if (g->n_thresholds <= RG_THRESHOLDS_MAX && i < 72)
+        g->threshold[i] = t;
+    if (g->thresholds == RG_INPUT)
+        ac_buf_printf(g->b, "th%d", i);
+    else
+        ac_buf_printf(g->b, "%.17g", t);
 }
 
 static void rg_expr(struct rulegen *g, char type, int depth);
@@ -48,8 +74,8 @@ static inline void rg_arg(struct rulegen *g, char sig, int depth, const char *op
         }
         bool season = op[0] == 's' && op[1] == 'e';
         uint32_t n = season ? (index == 1   ? 8 + rg_below(g, 20)
-                               : index == 2 ? 1 + rg_below(g, 4)
-                                            : rg_below(g, 3))
+                               : index == 2 ? 1 + rg_below(g, 4) * (rg_below(g, 8) ? 1 : 5)
+                                            : rg_below(g, 3) + (rg_below(g, 8) ? 0 : 6))
                             : 1 + rg_below(g, rg_below(g, 8) ? 20 : 400);
         ac_buf_printf(g->b, "%u", n);
     } else {
@@ -60,10 +86,10 @@ static inline void rg_arg(struct rulegen *g, char sig, int depth, const char *op
 static void rg_expr(struct rulegen *g, char type, int depth)
 {
     if (depth <= 0 || rg_below(g, 6) == 0) {
-        if (type == 'b')
-            ac_buf_printf(g->b, "value %s %.2f",
-                          rg_below(g, 2) ? ">" : "<=", 3 * ac_rng_normal(&g->rng));
-        else if (g->lets && rg_below(g, 2))
+        if (type == 'b') {
+            ac_buf_printf(g->b, "value %s ", rg_below(g, 2) ? ">" : "<=");
+            rg_threshold(g);
+        } else if (g->lets && rg_below(g, 2))
             ac_buf_printf(g->b, "x%u", rg_below(g, (uint32_t)g->lets));
         else if (g->inputs && rg_below(g, 4) == 0)
             ac_buf_printf(g->b, "in%u", rg_below(g, (uint32_t)g->inputs));
@@ -127,6 +153,11 @@ static inline void rg_rule(struct rulegen *g, struct ac_buf *b, int id)
         }
         ac_buf_putc(b, '\n');
     }
+    g->first_threshold = id * RG_THRESHOLDS_MAX;
+    g->n_thresholds = 0;
+    for (int i = 0; g->thresholds == RG_INPUT && i < RG_THRESHOLDS_MAX; i++)
+        ac_buf_printf(b, " input th%d = series(\"th%d\")\n", g->first_threshold + i,
+                      g->first_threshold + i);
     for (uint32_t i = 0, n = rg_below(g, 5); i < n; i++) {
         ac_buf_printf(b, " let x%u = ", i);
         rg_expr(g, 'x', 3);
@@ -172,5 +203,7 @@ static inline void rg_series(struct ac_rng *r, double *v, size_t n)
             v[i] = 1e200 * v[i];
         else if (kind == 7)
             v[i] = NAN;
+        else if (kind == 8) /* a counter, reset whenever another one follows */
+            v[i] = 3.0 * (double)(40 - left);
     }
 }
