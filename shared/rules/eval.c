@@ -210,9 +210,9 @@ static void source(const struct ac_eval *e, const struct node *n, const struct p
 {
     size_t count = p->n * e->lanes;
     if (n->op == N_VALUE || n->op == N_INPUT) {
-        const double *const *column = n->op == N_VALUE ? &p->values : p->inputs + n->m;
+        const double *from = n->op == N_VALUE ? p->values : p->inputs ? p->inputs[n->m] : NULL;
         for (size_t k = 0; k < count; k++)
-            out[k] = n->op == N_VALUE || p->inputs ? rule_canon((*column)[p->from + k]) : NAN_;
+            out[k] = from ? rule_canon(from[p->from + k]) : NAN_;
         return;
     }
     const double *offsets = n->n_args ? arg(e, n->args[0]) : NULL;

@@ -354,7 +354,7 @@ void kernel_rebuild(const struct step *s, size_t lane)
     if (!n->n_args)
         return;
     const double *a = s->a[0] + lane;
-    double *z = s->col->scalars + lane;
+    double *z = n->n_scalars ? s->col->scalars + lane : NULL;
     rebuild_scalars(n, a, z, s->lanes);
     if (s->col->sets)
         rebuild_set(n, a, z, s->lanes, s->col->sets[lane]);
