@@ -1,6 +1,7 @@
 #include "guard.h"
 
 #include "evalrule.h"
+#include "fuse.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,16 +130,21 @@ int guard_start(struct guard *g, guard_change *fn, void *arg, struct ac_err *err
     return rc;
 }
 
-int guard_try(struct guard *g, guard_change *fn, void *arg, bool *ret_kept, double *ret_gain,
-              struct ac_err *err)
+int guard_try(struct guard *g, guard_change *fn, void *arg, enum guard_need need, bool *ret_kept,
+              double *ret_gain, struct ac_err *err)
 {
     char *rules[TRACKS] = {0};
     struct score_events hidden[TRACKS] = {{0}};
     int rc = change_all(g, fn, arg, rules, hidden, err);
     double gain = 0;
-    for (size_t b = 0; rc == 0 && b < g->n_blocks; b++)
+    size_t hits = 0, before = 0;
+    for (size_t b = 0; rc == 0 && b < g->n_blocks; b++) {
         gain += (value_of(&hidden[b]) - value_of(&g->t[b].hidden)) / (double)g->n_blocks;
-    bool kept = rc == 0 && rules[GUARD_BLOCKS] && gain > 1e-12;
+        hits += hidden[b].tp;
+        before += g->t[b].hidden.tp;
+    }
+    bool kept =
+        rc == 0 && rules[GUARD_BLOCKS] && gain > 1e-12 && (need == GUARD_BETTER || hits >= before);
     if (kept)
         take_all(g, rules, hidden);
     for (size_t k = 0; k < TRACKS; k++)
@@ -229,8 +235,13 @@ static int learn(struct guard *g, struct made *m, struct guard_report *rep, stru
     rep->base_value = guard_value(g);
     rep->base = guard_counts(g);
     const struct train_result *all = &m->r[GUARD_BLOCKS];
-    if (strcmp(all->text, all->base_text) != 0)
-        rc = guard_try(g, join_parts, m, &rep->kept, NULL, err);
+    if (strcmp(all->text, all->base_text) != 0) {
+        struct guard_part *p = &rep->parts[rep->n_parts++];
+        ac_str_copy(p->name, sizeof p->name, "catch");
+        rc = guard_try(g, join_parts, m, GUARD_BETTER, &p->kept, &p->gain, err);
+    }
+    if (rc == 0)
+        rc = fuse_all(g, g->part->step_ns, rep, err);
     rep->value = guard_value(g);
     rep->rule = guard_counts(g);
     return rc < 0 ? rc : guard_bounded(guard_rule(g), err);
@@ -274,11 +285,10 @@ int guard_train(const struct train_part *part, size_t delay, struct train_result
         *ret = m.r[GUARD_BLOCKS];
         m.r[GUARD_BLOCKS] = (struct train_result){0};
         *ret_report = rep;
-        if (!rep.kept) {
-            free(ret->text);
-            ret->text = ac_xstrdup(ret->base_text);
+        if (rep.n_parts && ac_streq(rep.parts[0].name, "catch") && !rep.parts[0].kept)
             ret->step[0] = 0;
-        }
+        free(ret->text);
+        ret->text = ac_xstrdup(guard_rule(g));
     }
     for (size_t k = 0; k < TRACKS; k++)
         train_result_fini(&m.r[k]);

@@ -30,10 +30,14 @@ struct guard *guard_create(const struct train_part *part, size_t delay);
 void guard_destroy(struct guard *g); /* NULL is fine */
 /** The first rules; nothing is compared. */
 int guard_start(struct guard *g, guard_change *fn, void *arg, struct ac_err *err) AC_MUST_USE;
-/** Tries a change. *ret_gain (may be NULL): of the value; *ret_kept: it was above 0, so the change
- * is taken. On an error nothing changes. */
-int guard_try(struct guard *g, guard_change *fn, void *arg, bool *ret_kept, double *ret_gain,
-              struct ac_err *err) AC_MUST_USE;
+enum guard_need {
+    GUARD_BETTER, /* the value grows */
+    GUARD_CLEARS  /* and no hit is lost over all blocks: for what is there against false alarms */
+};
+/** Tries a change. *ret_gain (may be NULL): of the value. *ret_kept: it is taken. On an error
+ * nothing changes. */
+int guard_try(struct guard *g, guard_change *fn, void *arg, enum guard_need need, bool *ret_kept,
+              double *ret_gain, struct ac_err *err) AC_MUST_USE;
 /** Mean over blocks of event F1 on the block that the rule was not made from; a block without
  * events counts 1 / (1 + false alarms). */
 double guard_value(const struct guard *g);
@@ -44,13 +48,22 @@ const char *guard_rule(const struct guard *g);
 /** It compiles and is bounded: AC_ERANGE with the figure that passes the limit. */
 int guard_bounded(const char *rule, struct ac_err *err) AC_MUST_USE;
 
+/* A part that joined, or was tried: its gain on blocks that it was not made from. */
+struct guard_part {
+    char name[16];
+    bool kept;
+    double gain;
+};
+#define GUARD_PARTS_MAX 8
+
 struct guard_report {
     double base_value, value; /* guard_value of the base detector and of the rule returned */
     struct score_events base, rule;
     struct defaults_report defaults; /* of a part without labelled events; the rest is 0 then */
-    bool kept;                       /* what joined the base detector proved itself */
+    struct guard_part parts[GUARD_PARTS_MAX];
+    size_t n_parts;
 };
-/** train_labelled with the guarantee: what joined the base detector is only in the rule when it
- * proved itself. */
+/** train_labelled with the guarantee: what joins the base detector (its second atom, and what
+ * fuse.h has) is in the rule only when it proved itself. */
 int guard_train(const struct train_part *part, size_t delay, struct train_result *ret,
                 struct guard_report *ret_report, struct ac_err *err) AC_MUST_USE;
