@@ -394,3 +394,12 @@ def test_check_knows_metrics_and_versions(tmp_path):
     rule.write_text("language 7\nrule \"a\" { when soon(value) }\n")
     assert aceso("rule", "check", rule, code=2).stderr == \
         f"{rule}:1:10: the text is in language 7; this program knows language 1 only (take a newer aceso)\n"
+
+
+def test_the_manuals_examples_are_rules(tmp_path):
+    manual = (ROOT / "docs/rules.md").read_text()
+    rule = tmp_path / "a.rule"
+    text = "".join(l[4:] + "\n" for l in manual[:manual.index("## Clauses")].splitlines() if l.startswith("    "))
+    rule.write_text(text)
+    assert answer("rule", "check", rule)["rules"] == 1
+    assert text.split("rule ", 1)[1] in aceso("rule", "fmt", rule).stdout, "the example is canonical"

@@ -155,6 +155,8 @@ def test_put_refuses_what_is_wrong_or_costs_too_much(world):
             " when " + " + ".join(f"x{i}" for i in range(90)) + " + " +
             " + ".join(f"x{i}" for i in range(90, 180)) + " > 1 }", "steps a point, the limit is 50000")
     refused('language 1 rule "a" { when median(value, 1000000) > 1 }', "bytes of state a series, the limit is")
+    refused('language 1 rule "a" { input s = model("resnet") when s > 1 }', 'the rule reads s = model("resnet")')
+    refused('language 1 rule "a" { when time_of_day("Mars/Olympus") > 1 }', "there is no time zone Mars/Olympus")
     assert not world.trainer("Rules/List").rules
     # The canonical form is kept, and a new text is a new version.
     one = world.trainer("Rules/Put", namespace="shop", text='language 1 rule "a"{when value>1}')
