@@ -24,6 +24,7 @@
 
 #include "readers/series_file.h"
 #include "readers/train_source.h"
+#include "rule/bench_nab.h"
 
 static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx);
 
@@ -31,7 +32,8 @@ const struct cli_verb cli_verb_train = {
     "train", "learn rules from series; score the method on a data set", cmd_train,
     "usage: aceso train --series CSV... [--proposer synth] [--budget-s S] [--delay K] --out DIR\n"
     "       aceso train bench --dataset kpi|csv DIR [--protocol honest|argos] [--delay K] "
-    "[--threads N]\n\n"
+    "[--threads N]\n"
+    "       aceso train bench --dataset nab DIR [--rule FILE]\n\n"
     "  --series CSV     value,label rows or a header with timestamp,value,label; .gz is read as it "
     "is\n"
     "  --out DIR        DIR/<series>.rule and DIR/<series>.flags (one 0/1 a row)\n"
@@ -39,6 +41,7 @@ const struct cli_verb cli_verb_train = {
     "  --budget-s S     stop starting on further series after S seconds (0: no limit)\n"
     "  --protocol       honest: choices from the training part alone, score on the test part;\n"
     "                   argos: training part cut 70/30, threshold on the scored labels\n"
+    "  --rule FILE      nab: a rule with a let named score instead of the built-in one\n"
     "  --threads N      default: all processors; the result does not depend on it\n"};
 
 #define FILES_MAX 4096
@@ -223,8 +226,9 @@ static int run_bench(const char *dir, struct bench *b, unsigned threads, const s
 
 static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
 {
-    const char *dataset = NULL, *protocol = "honest", *delay = NULL, *threads = NULL;
-    struct cli_opt opts[] = {{.name = "--dataset", .has_value = true, .value = &dataset},
+    const char *dataset = NULL, *protocol = "honest", *delay = NULL, *threads = NULL, *rule = NULL;
+    struct cli_opt opts[] = {{.name = "--rule", .has_value = true, .value = &rule},
+                             {.name = "--dataset", .has_value = true, .value = &dataset},
                              {.name = "--protocol", .has_value = true, .value = &protocol},
                              {.name = "--delay", .has_value = true, .value = &delay},
                              {.name = "--threads", .has_value = true, .value = &threads}};
@@ -234,16 +238,21 @@ static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
         return rc > 0 ? CLI_OK : CLI_USAGE;
     struct bench b = {.protocol = ac_streq(protocol, "argos") ? BENCH_ARGOS : BENCH_HONEST};
     unsigned n_threads = 1;
-    if (!dataset || (!ac_streq(dataset, "kpi") && !ac_streq(dataset, "csv")))
-        return cli_usage("train bench", "--dataset is kpi or csv");
+    if (!dataset ||
+        (!ac_streq(dataset, "kpi") && !ac_streq(dataset, "csv") && !ac_streq(dataset, "nab")))
+        return cli_usage("train bench", "--dataset is kpi, csv or nab");
     if (npos != 1)
         return cli_usage("train bench", "name one directory of series files");
+    if (rule && !ac_streq(dataset, "nab"))
+        return cli_usage("train bench", "--rule goes with --dataset nab");
     if (!ac_streq(protocol, "honest") && !ac_streq(protocol, "argos"))
         return cli_usage("train bench", "--protocol is honest or argos");
     if (!parse_delay(delay, &b.delay))
         return cli_usage("train bench", "--delay is a number of points");
     if (!parse_threads(threads, &n_threads))
         return cli_usage("train bench", "--threads is a number from 1 to 64");
+    if (ac_streq(dataset, "nab"))
+        return bench_nab(argv[1], rule, ctx);
     return run_bench(argv[1], &b, n_threads, ctx);
 }
 
