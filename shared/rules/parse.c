@@ -152,7 +152,11 @@ static bool parse_severity(struct parser *p)
             return true;
         }
     }
-    return parser_fail(p, "info, warning or critical", "a severity");
+    const char *close = p->t.kind == T_WORD ? rule_closest(p->t.text, names, 3) : NULL;
+    char hint[64] = "info, warning or critical";
+    if (close)
+        parser_did_you_mean(hint, sizeof hint, close);
+    return parser_fail(p, hint, "a severity");
 }
 
 static bool parse_reason(struct parser *p)

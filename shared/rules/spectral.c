@@ -1,6 +1,6 @@
 /* The spectral residual of a window, for its last point (Ren et al., KDD 2019), causal: the window
- * ends at this point, behind which its last slopes are drawn out. Taken afresh at every point: no
- * state besides the history, and nothing that could drift. */
+ * ends at this point, behind which the slopes before it are drawn out. Taken afresh at every point:
+ * no state besides the history, and nothing that could drift. */
 #include "maths.h"
 #include "rules_impl.h"
 
@@ -89,15 +89,17 @@ static bool window(struct spectrum *x, const double *a, size_t lanes, uint32_t o
     return true;
 }
 
+/* The points behind the last one follow those before it: were it drawn on itself, what is strange
+ * in it would look like the beginning of something usual. */
 static void draw_out(double *x, uint32_t own)
 {
-    uint32_t m = own - 1 < EXTRA ? own - 1 : EXTRA;
-    double slope = 0, last = x[own - 1];
+    uint32_t m = own - 2 < EXTRA ? own - 2 : EXTRA;
+    double slope = 0, last = x[own - 2];
     for (uint32_t i = 1; i <= m; i++)
-        slope += (last - x[own - 1 - i]) / i;
+        slope += (last - x[own - 2 - i]) / i;
     slope /= m;
     for (uint32_t i = 0; i < EXTRA; i++)
-        x[own + i] = x[own - m] + slope * m;
+        x[own + i] = x[own - 1 - m] + slope * m;
 }
 
 /* Amplitudes above the mean of the logarithms around them, phases kept. */

@@ -76,7 +76,7 @@ static inline struct golden golden_run(const char *expr, bool truth)
     ac_buf_printf(&b, "language 1 rule \"g\" { step 1h let x = %s when %s reason \"{x}\" }", expr,
                   truth ? "x" : "x > 0");
     if (ac_ruleset_parse(b.data, b.len, &s, &d) < 0) {
-        fprintf(stderr, "%s: %s\n", b.data, d.v[0].message);
+        (void)fprintf(stderr, "%s: %s\n", b.data, d.v[0].message);
         AC_ASSERT(!"a golden rule does not compile");
     }
     const struct ac_rule *r = ac_ruleset_get(s, 0);

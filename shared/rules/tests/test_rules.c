@@ -314,6 +314,72 @@ static void text_that_explodes_when_expanded_is_cheap(void **st)
     ac_buf_fini(&b);
 }
 
+/* A text of n times a line with its number, between a beginning and an end. */
+static const char *repeated(struct ac_buf *b, const char *begin, const char *before,
+                            const char *after, int n, const char *end)
+{
+    ac_buf_reset(b);
+    ac_buf_puts(b, begin);
+    for (int i = 0; i < n; i++)
+        ac_buf_printf(b, "%s%d%s", before, i, after);
+    ac_buf_puts(b, end);
+    return b->data;
+}
+
+/* Each limit that docs/rules.md states: what reaches it passes, what goes beyond is told. */
+static void limits_hold(void **st)
+{
+    (void)st;
+    struct ac_buf b;
+    ac_buf_init(&b, 8u << 20);
+    static const struct {
+        const char *begin, *before, *after, *end, *message;
+        int most;
+    } limits[] = {
+        {"language 1\n", "rule \"r", "\" { when true }\n", "", "more than 4096 rules", 4096},
+        {"language 1 rule \"a\" {", " let x", " = 1", " when true }", "at most 2048 lets", 2048},
+        {"language 1 rule \"a\" {", " input x", " = model(\"m\")", " when true }",
+         "at most 32 inputs", 32},
+        {"language 1 rule \"a\" { when ar(value, [0", ", ", "", "]) > 1 }", "at most 512 numbers",
+         511},
+        {"language 1 rule \"a\" { on \"m\" {", "l", " = \"x\",", "z = \"x\"} when true }",
+         "expected }", 31},
+        {"language 1 rule \"a\" { when ar(value, [0]) > 1", " #", "\n", " }", NULL, 10000},
+    };
+    for (size_t i = 0; i < AC_ARRAY_LEN(limits); i++) {
+        for (int over = 0; over < 2; over++) {
+            struct ac_ruleset *s = NULL;
+            struct ac_diags d;
+            repeated(&b, limits[i].begin, limits[i].before, limits[i].after, limits[i].most + over,
+                     limits[i].end);
+            int rc = ac_ruleset_parse(b.data, b.len, &s, &d);
+            if (rc == 0 && (!over || !limits[i].message))
+                ac_ruleset_destroy(s);
+            else if (rc == 0 || !over || !strstr(d.v[0].message, limits[i].message))
+                fail_msg("limit %zu, over %d: %s", i, over, rc ? d.v[0].message : "taken");
+        }
+    }
+    refuse("language 1 rule \"a\" { when spectral_residual(value, 2048) > 1 }", 1, 53, "power of 2",
+           "64");
+    refuse("language 1 rule \"a\" { step 1m when season_mean(value, 10, 500, 5, \"A/B\") > 1 }", 1,
+           36, "too far", NULL);
+    refuse("language 1 rule \"a\" { when season_mean(value, 10, 5, 5, \"A/B\") > 1 }", 1, 57,
+           "needs the rule's step", "step 1m");
+    refuse("language 1 rule \"a\" { when rate(value, 5) > 1 }", 1, 28, "needs the rule's step",
+           NULL);
+    refuse("language 1 rule \"a\" { when time_of_day(\"no zone\") > 1 }", 1, 40,
+           "the name of a time zone", "Europe/Berlin");
+    refuse("language 1 rule \"a\" { input value = model(\"m\") when true }", 1, 29,
+           "expected a name", NULL);
+    refuse("language 1 rule \"a\" { input x = modle(\"m\") when true }", 1, 33,
+           "series, model or share", "did you mean model?");
+    refuse("language 1 rule \"a\" { when true severity critcal }", 1, 42, "a severity",
+           "did you mean critical?");
+    refuse("language 1 rule \"\xff\" { when true }", 1, 17, "not UTF-8", NULL);
+    refuse("language 1 # \xc3\nrule \"a\" { when true }", 2, 1, "not UTF-8", NULL);
+    ac_buf_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +393,7 @@ int main(void)
         cmocka_unit_test(selectors_match_metric_and_labels),
         cmocka_unit_test(cost_is_bounded_and_equal_terms_are_shared),
         cmocka_unit_test(text_that_explodes_when_expanded_is_cheap),
+        cmocka_unit_test(limits_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,8 +58,8 @@ static void a_rule_alone_is_enough(void **st)
         memcpy(file + n, head, 44);
         n += 44 + 6 + 4;
     }
-    const char *rule = "\nCET-1CEST,M3.5.0,M10.5.0/3\n";
-    memcpy(file + n, rule, strlen(rule));
+    static const char rule[] = "\nCET-1CEST,M3.5.0,M10.5.0/3\n";
+    memcpy(file + n, rule, sizeof rule);
     struct ac_zone *z = NULL;
     assert_int_equal(ac_zone_parse("made", file, n + strlen(rule), &z, NULL), 0);
     const int64_t spring = 1774746000, autumn = 1792890000; /* 2026-03-29, 2026-10-25 01:00 UTC */
