@@ -2,7 +2,7 @@ rca_LIBS :=
 $(call service,rca)
 
 # Same results, wider loops: neither flag changes a value.
-$(call objs,services/rca/core/discover/rca_scout.c): XFLAGS := -Wconversion $(PUREFLAGS) -iquoteservices/rca/core -O3 -fno-trapping-math -fno-math-errno
+$(call objs,services/rca/core/discover/rca_scout.c services/rca/core/discover/rca_entropy.c): XFLAGS := -Wconversion $(PUREFLAGS) -iquoteservices/rca/core -O3 -fno-trapping-math -fno-math-errno
 
 # The tables of docs/benchmarks.md on root causes, beside peers from PyPI in a venv of their own (their versions are
 # pinned; RCAEval's own list of requirements is not wanted, its methods here need no more than these).

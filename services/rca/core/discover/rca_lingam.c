@@ -9,28 +9,25 @@
 #include <aceso/stats.h>
 
 #include "discover/rca_discover.h"
+#include "discover/rca_entropy.h"
 #include "discover/rca_regress.h"
 
 struct lingam {
     size_t n, p;
     double *x;       /* residuals of what is left, standardised, column by column */
     double *entropy; /* of each column */
-    double *work;
-    bool *done;
+    double *score;   /* of each column when it was last looked at */
+    int *candidates; /* columns that are left, the least contradicted first */
+    size_t left;
     int *order;
 };
 
-/* Negentropy approximation of a standardised variable. */
-static double entropy(const double *u, size_t n)
+/* Negentropy approximation of (y - r x) / s, which is standardised. */
+static double entropy(const double *y, const double *x, double r, double s, size_t n)
 {
-    double a = 0, b = 0;
-    for (size_t i = 0; i < n; i++) {
-        double v = fabs(u[i]);
-        a += v + log1p(exp(-2.0 * v)); /* ln cosh + ln 2, without overflow */
-        b += u[i] * exp(-u[i] * u[i] / 2.0);
-    }
-    a = a / (double)n - M_LN2;
-    b /= (double)n;
+    double a, b;
+    ac_rca_shape(y, x, r, s, n, &a, &b);
+    a -= M_LN2;
     return (1.0 + log(2.0 * M_PI)) / 2.0 - 79.047 * (a - 0.37457) * (a - 0.37457) - 7.4129 * b * b;
 }
 
@@ -46,46 +43,68 @@ static bool standardise(double *u, size_t n)
     return true;
 }
 
-/* Entropy of what is left of column j without column i, both standardised; r their correlation. */
-static double residual_entropy(struct lingam *k, size_t i, size_t j, double r)
+/* How much speaks against i being a cause of j, but for what speaks for it: below 0 it is against.
+ * NaN where one of the two determines the other. */
+static double direction(const struct lingam *k, size_t i, size_t j)
 {
+    const double *xi = k->x + i * k->n, *xj = k->x + j * k->n;
+    double r = cblas_ddot((int)k->n, xi, 1, xj, 1) / (double)k->n;
     double s = sqrt(fmax(0.0, 1.0 - r * r));
     if (!(s > 1e-9))
         return NAN;
-    const double *xi = k->x + i * k->n, *xj = k->x + j * k->n;
-    for (size_t t = 0; t < k->n; t++)
-        k->work[t] = (xj[t] - r * xi[t]) / s;
-    return entropy(k->work, k->n);
+    double h_ji = entropy(xj, xi, r, s, k->n), h_ij = entropy(xi, xj, r, s, k->n);
+    return (k->entropy[j] + h_ij) - (k->entropy[i] + h_ji);
 }
 
-/* How little speaks against i being a cause of all others: 0 is best, less is worse. */
-static void add_pair(struct lingam *k, size_t i, size_t j, double *against)
+/* Sum over all that are left of what speaks against i as a cause; more than `enough` is enough.
+ * Those that seemed to be causes last time are asked first: they speak loudest. */
+static double against(const struct lingam *k, size_t i, double enough)
 {
-    double r = cblas_ddot((int)k->n, k->x + i * k->n, 1, k->x + j * k->n, 1) / (double)k->n;
-    double h_ji = residual_entropy(k, i, j, r), h_ij = residual_entropy(k, j, i, r);
-    double d = (k->entropy[j] + h_ij) - (k->entropy[i] + h_ji);
-    if (isnan(d))
-        return;
-    against[i] += d < 0.0 ? d * d : 0.0;
-    against[j] += d > 0.0 ? d * d : 0.0;
+    double sum = 0;
+    for (size_t a = 0; a < k->left && sum <= enough; a++) {
+        size_t j = (size_t)k->candidates[a];
+        double d = j == i ? 0.0 : direction(k, i, j);
+        if (d < 0.0) /* not for NaN */
+            sum += d * d;
+    }
+    return sum;
 }
 
+/* The least contradicted candidate; of equal ones the first column. Most are given up after a few
+ * pairs, so that the search is nearly quadratic in the variables. */
 static size_t most_exogenous(struct lingam *k)
 {
-    double *against = ac_xcalloc(k->p, sizeof(*against));
     size_t best = SIZE_MAX;
-    for (size_t i = 0; i < k->p; i++)
-        if (!k->done[i])
-            k->entropy[i] = entropy(k->x + i * k->n, k->n);
-    for (size_t i = 0; i < k->p; i++)
-        for (size_t j = 0; j < i && !k->done[i]; j++)
-            if (!k->done[j])
-                add_pair(k, i, j, against);
-    for (size_t i = 0; i < k->p; i++)
-        if (!k->done[i] && (best == SIZE_MAX || against[i] < against[best]))
+    double least = INFINITY;
+    for (size_t a = 0; a < k->left; a++) {
+        size_t i = (size_t)k->candidates[a];
+        k->entropy[i] = entropy(k->x + i * k->n, k->x + i * k->n, 0.0, 1.0, k->n);
+    }
+    for (size_t a = 0; a < k->left; a++) {
+        size_t i = (size_t)k->candidates[a];
+        k->score[i] = against(k, i, least);
+        if (k->score[i] < least || (k->score[i] == least && i < best)) {
+            least = k->score[i];
             best = i;
-    free(against);
+        }
+    }
     return best;
+}
+
+/* Without the one that was taken, the least contradicted first. */
+static void sort_candidates(struct lingam *k, size_t taken)
+{
+    size_t n = 0;
+    for (size_t a = 0; a < k->left; a++) {
+        int v = k->candidates[a];
+        if ((size_t)v == taken)
+            continue;
+        size_t at = n++;
+        for (; at > 0 && k->score[v] < k->score[k->candidates[at - 1]]; at--)
+            k->candidates[at] = k->candidates[at - 1];
+        k->candidates[at] = v;
+    }
+    k->left = n;
 }
 
 static void find_order(struct lingam *k)
@@ -93,12 +112,10 @@ static void find_order(struct lingam *k)
     for (size_t step = 0; step < k->p; step++) {
         size_t c = most_exogenous(k);
         k->order[step] = (int)c;
-        k->done[c] = true;
+        sort_candidates(k, c);
         const double *xc = k->x + c * k->n;
-        for (size_t j = 0; j < k->p; j++) {
-            if (k->done[j])
-                continue;
-            double *xj = k->x + j * k->n;
+        for (size_t a = 0; a < k->left; a++) {
+            double *xj = k->x + (size_t)k->candidates[a] * k->n;
             double r = cblas_ddot((int)k->n, xc, 1, xj, 1) / (double)k->n;
             cblas_daxpy((int)k->n, -r, xc, 1, xj, 1);
             if (!standardise(xj, k->n)) /* determined by what came before it */
@@ -154,8 +171,11 @@ int ac_rca_lingam(const struct ac_rca_clean *c, const struct ac_rca_discover_par
         rc = ac_err_set(err, AC_ENOMEM, "no memory for %zu x %zu values", k.n, k.p);
     if (!rc) {
         k.entropy = ac_xcalloc(k.p, sizeof(double));
-        k.work = ac_xcalloc(k.n, sizeof(double));
-        k.done = ac_xcalloc(k.p, sizeof(bool));
+        k.score = ac_xcalloc(k.p, sizeof(double));
+        k.candidates = ac_xcalloc(k.p, sizeof(int));
+        k.left = k.p;
+        for (size_t j = 0; j < k.p; j++)
+            k.candidates[j] = (int)j;
         k.order = ac_xcalloc(k.p, sizeof(int));
         memcpy(k.x, c->m.x, k.n * k.p * sizeof(double));
         for (size_t j = 0; j < k.p; j++)
@@ -167,8 +187,8 @@ int ac_rca_lingam(const struct ac_rca_clean *c, const struct ac_rca_discover_par
     free(cov);
     free(k.x);
     free(k.entropy);
-    free(k.work);
-    free(k.done);
+    free(k.score);
+    free(k.candidates);
     free(k.order);
     return rc;
 }
