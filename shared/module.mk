@@ -1,6 +1,6 @@
-# libaceso in layers. The pure library (base, series, stats, rules) is all that a core/ may link.
+# libaceso in layers. The pure library (base, series, stats, svg, rules) is all that a core/ may link.
 
-pure_src := $(foreach m,base series stats rules,$(wildcard shared/$(m)/*.c))
+pure_src := $(foreach m,base series stats svg rules,$(wildcard shared/$(m)/*.c))
 full_src := $(foreach m,conf metrics loop pbx json rpc bus pg http kube llm agent svc,$(wildcard shared/$(m)/*.c))
 kit_src := $(filter-out shared/testkit/fuzz_main.c,$(wildcard shared/testkit/*.c))
 
@@ -9,7 +9,7 @@ $(call lib,$(FULL),$(full_src))
 $(call lib,$(KIT),$(kit_src))
 $(call objs,$(pure_src)): XFLAGS := $(PUREFLAGS)
 
-$(foreach m,base series stats rules,$(foreach t,$(wildcard shared/$(m)/tests/test_*.c),$(call unit_test,shared,$(t),,$(KIT) $(PURE),$(LIBS_PURE))))
+$(foreach m,base series stats svg rules,$(foreach t,$(wildcard shared/$(m)/tests/test_*.c),$(call unit_test,shared,$(t),,$(KIT) $(PURE),$(LIBS_PURE))))
 $(foreach m,conf metrics loop pbx json rpc bus pg http kube llm agent svc testkit,$(foreach t,$(wildcard shared/$(m)/tests/test_*.c),$(call unit_test,shared,$(t),,$(KIT) $(FULL) $(PROTO) $(PURE),$(LIBS_ALL))))
 $(foreach t,$(wildcard shared/*/tests/bench_*.c),$(call bench_program,shared,$(t),,$(KIT) $(FULL) $(PROTO) $(PURE),$(LIBS_TEST) $(LIBS_ALL)))
 $(foreach t,$(wildcard shared/*/tests/fuzz_*.c),$(call fuzz_target,shared,$(t)))

@@ -432,6 +432,12 @@ void ac_eval_run(struct ac_eval *e, const struct ac_eval_batch *b)
     }
 }
 
+bool ac_eval_has_term(const struct ac_eval *e, size_t rule, const char *name)
+{
+    AC_ASSERT(rule < e->plan->n_rules);
+    return eval_term_ref(e, rule, name).node != NO_NODE;
+}
+
 double ac_eval_term(const struct ac_eval *e, size_t rule, const char *name)
 {
     AC_ASSERT(rule < e->plan->n_rules);

@@ -10,6 +10,7 @@
 #include <aceso/str.h>
 
 #include "rule/inputs.h"
+#include "rule/replay.h"
 #include "rule/rule.h"
 
 struct explain {
@@ -143,6 +144,19 @@ static int report(struct evaluation *v, const char *out, const struct cli_ctx *c
     return CLI_OK;
 }
 
+static int plot(const struct rule_args *a)
+{
+    struct ac_err err = AC_ERR_INIT;
+    struct rule_replay r;
+    int code = rule_replay("rule eval", a->file, a->series, &r);
+    if (code)
+        return code;
+    if (rule_replay_chart(a->plot, &r, &err) < 0)
+        code = cli_fail("rule eval", &err);
+    rule_replay_fini(&r);
+    return code;
+}
+
 int rule_eval_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
 {
     struct ac_ruleset *s = NULL;
@@ -163,7 +177,9 @@ int rule_eval_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
     ac_buf_init(&v.x.json, 64u << 20);
     ac_buf_init(&v.x.text, 64u << 20);
     run_eval(&v, a->stream);
-    code = report(&v, a->out, ctx);
+    code = a->plot ? plot(a) : CLI_OK;
+    if (code == CLI_OK)
+        code = report(&v, a->out, ctx);
     ac_buf_fini(&v.x.json);
     ac_buf_fini(&v.x.text);
     free(v.any);

@@ -11,7 +11,7 @@
 
 struct rule_args {
     const char *file, *other; /* other: the second file of diff */
-    const char *series, *out, *to, *metrics;
+    const char *series, *out, *to, *metrics, *plot;
     bool stream, write, markdown;
     size_t explain; /* flags whose reasons are shown */
 };

@@ -10,7 +10,7 @@ const struct cli_verb cli_verb_rule = {
     "rule", "check, format, explain, compare and evaluate rules", cmd_rule,
     "usage: aceso rule check FILE [--metrics LIST]\n"
     "       aceso rule fmt FILE [--to text|json] [--write]\n"
-    "       aceso rule eval FILE --series CSV [--stream] [--out FLAGS] [--explain N]\n"
+    "       aceso rule eval FILE --series CSV [--stream] [--out FLAGS] [--explain N] [--plot SVG]\n"
     "       aceso rule explain FILE [--series CSV] [--explain N]\n"
     "       aceso rule diff OLD NEW\n"
     "       aceso rule ops [--markdown]\n\n"
@@ -24,6 +24,7 @@ const struct cli_verb cli_verb_rule = {
     "  --stream       feeds point by point instead of in blocks: the flags are the same\n"
     "  --out FLAGS    one 0/1 a row; with several rules a row is 1 when any of them flags it\n"
     "  --explain N    show the reasons of at most N flagged rows (default 20)\n"
+    "  --plot SVG     a picture of the series, its events, the flags and their reasons\n"
     "  explain        reads a rule out in plain words; with a series, tells of each flagged row\n"
     "                 which parts of the condition made it so, with their values\n"
     "  diff           rules, clauses, terms and numbers that changed, and which state lives on\n"
@@ -46,6 +47,7 @@ static int cmd_rule(int argc, char **argv, const struct cli_ctx *ctx)
                              {.name = "--to", .has_value = true, .value = &a.to},
                              {.name = "--out", .has_value = true, .value = &a.out},
                              {.name = "--explain", .has_value = true, .value = &explain},
+                             {.name = "--plot", .has_value = true, .value = &a.plot},
                              {.name = "--stream", .value = &stream},
                              {.name = "--write", .value = &write},
                              {.name = "--markdown", .value = &markdown}};

@@ -192,6 +192,8 @@ void ac_eval_run(struct ac_eval *e, const struct ac_eval_batch *b);
 bool ac_eval_reason(const struct ac_eval *e, size_t rule, struct ac_buf *b);
 /** Value of a let, an input or of "value" at that point; NaN also for an unknown or unused name. */
 double ac_eval_term(const struct ac_eval *e, size_t rule, const char *name);
+/** Whether the plan computes a term of that name for the rule. */
+bool ac_eval_has_term(const struct ac_eval *e, size_t rule, const char *name);
 /** Names that the reason of a rule shows, in order; returns their number. */
 size_t ac_rule_reason_names(const struct ac_rule *r, const char **names, size_t max);
 

@@ -4,6 +4,7 @@
 
 #include <aceso/base.h>
 #include <aceso/str.h>
+#include <aceso/svg.h>
 
 static void put_edge_json(const struct ac_rca_graph *g, const struct ac_rca_gedge *e,
                           struct ac_buf *out)
@@ -82,29 +83,6 @@ void ac_rca_graph_dot(const struct ac_rca_graph *g, struct ac_buf *out)
     ac_buf_puts(out, "}\n");
 }
 
-static void put_xml(struct ac_buf *out, const char *s)
-{
-    for (; *s; s++) {
-        switch (*s) {
-        case '&':
-            ac_buf_puts(out, "&amp;");
-            break;
-        case '<':
-            ac_buf_puts(out, "&lt;");
-            break;
-        case '>':
-            ac_buf_puts(out, "&gt;");
-            break;
-        case '"':
-            ac_buf_puts(out, "&quot;");
-            break;
-        default:
-            if ((unsigned char)*s >= 0x20) /* others XML does not know */
-                ac_buf_putc(out, *s);
-        }
-    }
-}
-
 void ac_rca_graph_graphml(const struct ac_rca_graph *g, struct ac_buf *out)
 {
     ac_buf_puts(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
@@ -115,15 +93,15 @@ void ac_rca_graph_graphml(const struct ac_rca_graph *g, struct ac_buf *out)
                      "attr.type=\"double\"/>\n<graph edgedefault=\"directed\">\n");
     for (size_t i = 0; i < g->nnodes; i++) {
         ac_buf_puts(out, "<node id=\"");
-        put_xml(out, g->nodes[i].id);
+        ac_svg_text(out, g->nodes[i].id);
         ac_buf_puts(out, "\"/>\n");
     }
     for (size_t i = 0; i < g->nedges; i++) {
         const struct ac_rca_gedge *e = &g->edges[i];
         ac_buf_puts(out, "<edge source=\"");
-        put_xml(out, g->nodes[e->from].id);
+        ac_svg_text(out, g->nodes[e->from].id);
         ac_buf_puts(out, "\" target=\"");
-        put_xml(out, g->nodes[e->to].id);
+        ac_svg_text(out, g->nodes[e->to].id);
         ac_buf_printf(out,
                       "\"><data key=\"kind\">%s</data><data key=\"state\">%s</data>"
                       "<data key=\"confidence\">%.4g</data></edge>\n",
@@ -232,21 +210,21 @@ static void put_edge_svg(const struct ac_rca_graph *g, const struct ac_rca_gedge
         bend = -30;
     }
     ac_buf_printf(out,
-                  "<path d=\"M%d %dC%d %d %d %d %d %d\" fill=\"none\" stroke=\"%s\" "
+                  "<path class=\"%s\" d=\"M%d %dC%d %d %d %d %d %d\" "
                   "stroke-dasharray=\"%s\" stroke-width=\"%.1f\" marker-end=\"url(#a)\"><title>",
+                  e->state == AC_RCA_CONTRADICTED ? "bad"
+                  : e->kind == AC_RCA_CALLS       ? "call"
+                                                  : "edge",
                   x1, a.y + BOX_H / 2, x1 + bend, a.y + BOX_H / 2,
                   a.x == b.x ? x2 + bend : x2 - bend, b.y + BOX_H / 2, x2, b.y + BOX_H / 2,
-                  e->state == AC_RCA_CONTRADICTED ? "#c22"
-                  : e->kind == AC_RCA_CALLS       ? "#888"
-                                                  : "#247",
                   dash[e->state], 0.6 + 1.6 * e->confidence);
-    put_xml(out, g->nodes[e->from].id);
+    ac_svg_text(out, g->nodes[e->from].id);
     ac_buf_printf(out, " %s ", ac_rca_edge_kind_name(e->kind));
-    put_xml(out, g->nodes[e->to].id);
+    ac_svg_text(out, g->nodes[e->to].id);
     ac_buf_printf(out, ": %s, %.2f", ac_rca_edge_state_name(e->state), e->confidence);
     for (size_t i = 0; i < e->nevidence; i++) {
         ac_buf_puts(out, "\n");
-        put_xml(out, e->evidence[i]);
+        ac_svg_text(out, e->evidence[i]);
     }
     ac_buf_puts(out, "</title></path>\n");
 }
@@ -256,26 +234,23 @@ void ac_rca_graph_svg(const struct ac_rca_graph *g, struct ac_buf *out)
     struct place *at = ac_xcalloc(g->nnodes + 1, sizeof(*at));
     int w, h;
     put_in_place(g, at, &w, &h);
-    ac_buf_printf(out,
-                  "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
-                  "font-family=\"sans-serif\" font-size=\"11\">\n<defs><marker id=\"a\" "
-                  "viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" "
-                  "orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#555\"/></marker></defs>\n"
-                  "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-                  AC_MAX(w, 100), AC_MAX(h, 60));
+    ac_svg_open(out, AC_MAX(w, 100), AC_MAX(h, 60), "causal graph");
+    ac_buf_puts(out, "<defs><marker id=\"a\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" "
+                     "markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path class=\"tip\" "
+                     "d=\"M0 0L8 4L0 8z\"/></marker></defs>\n");
     for (size_t i = 0; i < g->nedges; i++)
         put_edge_svg(g, &g->edges[i], at, out);
     for (size_t i = 0; i < g->nnodes; i++) {
         bool own = g->nodes[i].kind == AC_RCA_OTHER;
         ac_buf_printf(out,
-                      "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\" fill=\"%s\" "
-                      "stroke=\"#446\"%s/><text x=\"%d\" y=\"%d\">",
-                      at[i].x, at[i].y, BOX_W, BOX_H, own ? "#dde8f6" : "#f7f7fb",
+                      "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\" class=\"%s\"%s/>"
+                      "<text class=\"t m\" x=\"%d\" y=\"%d\">",
+                      at[i].x, at[i].y, BOX_W, BOX_H, own ? "own" : "box",
                       g->nodes[i].hidden ? " stroke-dasharray=\"4 3\"" : "", at[i].x + 6,
                       at[i].y + 17);
-        put_xml(out, own ? g->nodes[i].id : ac_rca_kind_name(g->nodes[i].kind));
+        ac_svg_text(out, own ? g->nodes[i].id : ac_rca_kind_name(g->nodes[i].kind));
         ac_buf_puts(out, "</text>\n");
     }
-    ac_buf_puts(out, "</svg>\n");
+    ac_svg_close(out);
     free(at);
 }
