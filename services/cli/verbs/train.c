@@ -30,16 +30,23 @@ static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx);
 
 const struct cli_verb cli_verb_train = {
     "train", "learn rules from series; score the method on a data set", cmd_train,
-    "usage: aceso train --series CSV... [--proposer synth] [--budget-s S] [--delay K] --out DIR\n"
-    "       aceso train bench --dataset kpi|csv DIR [--protocol honest|argos] [--delay K] "
-    "[--threads N]\n"
+    "usage: aceso train --series CSV... [--proposer synth] [--budget-s S] [--delay K]\n"
+    "                   [--alarm-budget A] --out DIR\n"
+    "       aceso train bench --dataset kpi|csv DIR [--protocol honest|feedback|argos]\n"
+    "                         [--delay K] [--alarm-budget A] [--threads N]\n"
     "       aceso train bench --dataset nab DIR [--rule FILE]\n\n"
     "  --series CSV     value,label rows or a header with timestamp,value,label; .gz is read as it "
     "is\n"
     "  --out DIR        DIR/<series>.rule and DIR/<series>.flags (one 0/1 a row)\n"
     "  --delay K        an event counts as found in its first K + 1 points (default 7)\n"
     "  --budget-s S     stop starting on further series after S seconds (0: no limit)\n"
+    "  --alarm-budget A no more than A alarms a day: limits are raised until the training part "
+    "holds\n"
+    "                   it, and a condition in the rule holds it on any data\n"
     "  --protocol       honest: choices from the training part alone, score on the test part;\n"
+    "                   feedback: the same, but the labels of each week are known at its end, and "
+    "limits\n"
+    "                   fitted anew for the next;\n"
     "                   argos: training part cut 70/30, threshold on the scored labels\n"
     "  --rule FILE      nab: a rule with a let named score instead of the built-in one\n"
     "  --threads N      default: all processors; the result does not depend on it\n"};
@@ -104,12 +111,19 @@ static bool parse_delay(const char *s, size_t *ret)
     return true;
 }
 
+#define ALARMS_USAGE "--alarm-budget is a number of alarms a day from 0.01 to 10000"
+
+static bool parse_alarms(const char *s, double *ret)
+{
+    return !s || (ac_str_to_f64(s, ret) && *ret >= BUDGET_MIN && *ret <= BUDGET_MAX);
+}
+
 /* ---- bench ---- */
 
 struct bench {
     char **files;
     enum bench_protocol protocol;
-    size_t delay;
+    struct guard_options options;
     struct bench_result *results;
     struct ac_err *errs;
     int *rcs;
@@ -118,7 +132,7 @@ struct bench {
 static void bench_one(struct pool *p, size_t i)
 {
     struct bench *b = p->arg;
-    b->rcs[i] = bench_series(b->files[i], b->protocol, b->delay, &b->results[i], &b->errs[i]);
+    b->rcs[i] = bench_series(b->files[i], b->protocol, &b->options, &b->results[i], &b->errs[i]);
 }
 
 static int by_name(const void *a, const void *b)
@@ -154,13 +168,15 @@ static int list_files(const char *dir, char ***ret, size_t *ret_n, struct ac_err
 static void print_bench(const struct bench *b, size_t n, double seconds, const struct cli_ctx *ctx)
 {
     double delay = 0, whole = 0, vus = 0, auc = 0, alarms = 0, days = 0;
-    size_t counted = 0, worse = 0, worse_test = 0, fp = 0, tp = 0;
+    size_t counted = 0, worse = 0, worse_test = 0, over = 0, fp = 0, tp = 0;
     for (size_t i = 0; i < n; i++) {
         const struct bench_result *r = &b->results[i];
         if (!ctx->json)
             printf("%-40s %.4f  tp %4zu fp %4zu fn %4zu  %s | %s\n", r->name, r->with_delay.f1,
                    r->with_delay.tp, r->with_delay.fp, r->with_delay.fn, r->rule.base,
                    r->rule.step);
+        over += b->options.alarms_per_day > 0 && r->days > 0 &&
+                (double)r->alarms > b->options.alarms_per_day * r->days;
         worse += r->guard.value < r->guard.base_value - 1e-12;
         alarms += (double)r->alarms;
         days += r->days;
@@ -178,7 +194,7 @@ static void print_bench(const struct bench *b, size_t n, double seconds, const s
     double k = counted ? (double)counted : 1;
     if (!ctx->json) {
         printf("event F1 with delay %zu: %.4f   without: %.4f   VUS-PR %.4f   AUC-PR %.4f\n",
-               b->delay, delay / k, whole / k, vus / k, auc / k);
+               b->options.delay, delay / k, whole / k, vus / k, auc / k);
         printf(
             "%zu series, hits %zu, false alarm points %zu, %.3f alarms a day and series, %.1f s\n",
             n, tp, fp, days > 0 ? alarms / days : 0, seconds);
@@ -186,10 +202,14 @@ static void print_bench(const struct bench *b, size_t n, double seconds, const s
     }
     printf("{\"event_f1_delay\": %.6f, \"event_f1\": %.6f, \"vus_pr\": %.6f, \"auc_pr\": %.6f, "
            "\"alarms_per_day\": %.6f, \"worse_than_base\": %zu, "
-           "\"worse_than_base_on_test\": %zu, \"series\": %zu, \"seconds\": %.3f, "
+           "\"worse_than_base_on_test\": %zu, \"over_alarm_budget\": %zu, \"series\": %zu, "
+           "\"seconds\": %.3f, "
            "\"tp\": %zu, \"fp\": %zu, \"delay\": %zu, \"protocol\": \"%s\"}\n",
            delay / k, whole / k, vus / k, auc / k, days > 0 ? alarms / days : 0, worse, worse_test,
-           n, seconds, tp, fp, b->delay, b->protocol == BENCH_ARGOS ? "argos" : "honest");
+           over, n, seconds, tp, fp, b->options.delay,
+           b->protocol == BENCH_ARGOS      ? "argos"
+           : b->protocol == BENCH_FEEDBACK ? "feedback"
+                                           : "honest");
 }
 
 static int run_bench(const char *dir, struct bench *b, unsigned threads, const struct cli_ctx *ctx)
@@ -226,17 +246,21 @@ static int run_bench(const char *dir, struct bench *b, unsigned threads, const s
 
 static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
 {
-    const char *dataset = NULL, *protocol = "honest", *delay = NULL, *threads = NULL, *rule = NULL;
+    const char *dataset = NULL, *protocol = "honest", *delay = NULL, *threads = NULL, *rule = NULL,
+               *alarms = NULL;
     struct cli_opt opts[] = {{.name = "--rule", .has_value = true, .value = &rule},
                              {.name = "--dataset", .has_value = true, .value = &dataset},
                              {.name = "--protocol", .has_value = true, .value = &protocol},
                              {.name = "--delay", .has_value = true, .value = &delay},
+                             {.name = "--alarm-budget", .has_value = true, .value = &alarms},
                              {.name = "--threads", .has_value = true, .value = &threads}};
     int npos = 0;
     int rc = cli_parse(&cli_verb_train, argc, argv, opts, AC_ARRAY_LEN(opts), &npos);
     if (rc)
         return rc > 0 ? CLI_OK : CLI_USAGE;
-    struct bench b = {.protocol = ac_streq(protocol, "argos") ? BENCH_ARGOS : BENCH_HONEST};
+    struct bench b = {.protocol = ac_streq(protocol, "argos")      ? BENCH_ARGOS
+                                  : ac_streq(protocol, "feedback") ? BENCH_FEEDBACK
+                                                                   : BENCH_HONEST};
     unsigned n_threads = 1;
     if (!dataset ||
         (!ac_streq(dataset, "kpi") && !ac_streq(dataset, "csv") && !ac_streq(dataset, "nab")))
@@ -245,9 +269,12 @@ static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
         return cli_usage("train bench", "name one directory of series files");
     if (rule && !ac_streq(dataset, "nab"))
         return cli_usage("train bench", "--rule goes with --dataset nab");
-    if (!ac_streq(protocol, "honest") && !ac_streq(protocol, "argos"))
-        return cli_usage("train bench", "--protocol is honest or argos");
-    if (!parse_delay(delay, &b.delay))
+    if (!ac_streq(protocol, "honest") && !ac_streq(protocol, "argos") &&
+        !ac_streq(protocol, "feedback"))
+        return cli_usage("train bench", "--protocol is honest, feedback or argos");
+    if (!parse_alarms(alarms, &b.options.alarms_per_day))
+        return cli_usage("train bench", ALARMS_USAGE);
+    if (!parse_delay(delay, &b.options.delay))
         return cli_usage("train bench", "--delay is a number of points");
     if (!parse_threads(threads, &n_threads))
         return cli_usage("train bench", "--threads is a number from 1 to 64");
@@ -261,7 +288,7 @@ static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
 struct job {
     const char **files;
     const char *out;
-    size_t delay;
+    struct guard_options options;
     int64_t until_ns; /* monotonic; 0: no limit */
     struct train_result *results;
     char (*names)[128];
@@ -326,7 +353,7 @@ static void train_one(struct pool *p, size_t i)
     ac_str_copy(j->names[i], sizeof j->names[i], part->name);
     for (char *c = j->names[i]; *c; c++)
         *c = *c == '/' || (unsigned char)*c < 0x20 ? '_' : *c;
-    j->rcs[i] = guard_train(part, j->delay, &j->results[i], &report, &j->errs[i]);
+    j->rcs[i] = guard_train(part, &j->options, &j->results[i], &report, &j->errs[i]);
     train_source_close(s);
     if (j->rcs[i] == 0)
         j->rcs[i] = write_outputs(j, i, &j->errs[i]);
@@ -391,7 +418,7 @@ static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx)
     if (argc > 1 && ac_streq(argv[1], "bench"))
         return cmd_bench(argc - 1, argv + 1, ctx);
     const char *series[FILES_MAX], *proposer = "synth", *budget = NULL, *delay = NULL,
-                                   *threads = NULL;
+                                   *threads = NULL, *alarms = NULL;
     struct job j = {.files = series};
     int n = 0, npos = 0;
     struct cli_opt opts[] = {{.name = "--series",
@@ -403,6 +430,7 @@ static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx)
                              {.name = "--proposer", .has_value = true, .value = &proposer},
                              {.name = "--budget-s", .has_value = true, .value = &budget},
                              {.name = "--delay", .has_value = true, .value = &delay},
+                             {.name = "--alarm-budget", .has_value = true, .value = &alarms},
                              {.name = "--threads", .has_value = true, .value = &threads},
                              {.name = "--out", .has_value = true, .value = &j.out}};
     int rc = cli_parse(&cli_verb_train, argc, argv, opts, AC_ARRAY_LEN(opts), &npos);
@@ -417,9 +445,11 @@ static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx)
     if (!ac_streq(proposer, "synth"))
         return cli_usage(
             "train", "--proposer is synth: rules from language models come with a running system");
+    if (!parse_alarms(alarms, &j.options.alarms_per_day))
+        return cli_usage("train", ALARMS_USAGE);
     if (budget && (!ac_str_to_f64(budget, &budget_s) || !(budget_s >= 0 && budget_s < 1e9)))
         return cli_usage("train", "--budget-s is a number of seconds");
-    if (!parse_delay(delay, &j.delay) || !parse_threads(threads, &n_threads))
+    if (!parse_delay(delay, &j.options.delay) || !parse_threads(threads, &n_threads))
         return cli_usage("train", "--delay and --threads are whole numbers");
     if (budget_s > 0)
         j.until_ns = ac_now_ns() + (int64_t)(budget_s * 1e9);

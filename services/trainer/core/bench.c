@@ -20,9 +20,9 @@ void bench_result_fini(struct bench_result *r)
 }
 
 /* The source hands out the training part alone. */
-static int train_first(const char *path, enum bench_protocol protocol, size_t delay,
-                       struct bench_result *ret, size_t *ret_cut, size_t *ret_end,
-                       struct ac_err *err)
+static int train_first(const char *path, enum bench_protocol protocol,
+                       const struct guard_options *o, struct bench_result *ret, size_t *ret_cut,
+                       size_t *ret_end, struct ac_err *err)
 {
     bool argos = protocol == BENCH_ARGOS;
     struct train_source *s = NULL;
@@ -33,7 +33,7 @@ static int train_first(const char *path, enum bench_protocol protocol, size_t de
     *ret_end = argos ? train_source_stated(s) : SIZE_MAX;
     *ret_cut = part->n;
     ac_str_copy(ret->name, sizeof ret->name, part->name);
-    rc = guard_train(part, delay, &ret->rule, &ret->guard, err);
+    rc = guard_train(part, o, &ret->rule, &ret->guard, err);
     train_source_close(s);
     return rc;
 }
@@ -95,12 +95,29 @@ static int base_alone(const struct bench_result *r, const struct series_file *f,
     return rc;
 }
 
+/* Flags of the whole file; under the feedback protocol the limits follow the labels behind cut. */
+static int flag_all(const struct series_file *f, size_t cut, enum bench_protocol protocol,
+                    size_t delay, struct bench_result *ret, uint8_t *flags, double *score,
+                    struct ac_err *err)
+{
+    int rc = evalrule_flags(ret->rule.text, f->values, f->n, flags, score, err);
+    if (rc < 0 || protocol != BENCH_FEEDBACK)
+        return rc;
+    struct feedback fb = {.values = f->values,
+                          .labels = f->labels,
+                          .n = f->n,
+                          .start = cut,
+                          .week = AC_MAX((size_t)(7 * 86400000000000LL / f->step_ns), (size_t)1),
+                          .delay = delay};
+    return feedback_run(ret->rule.text, &fb, flags, &ret->feedback, err);
+}
+
 static int score_rest(const struct series_file *f, size_t cut, enum bench_protocol protocol,
                       size_t delay, struct bench_result *ret, struct ac_err *err)
 {
     uint8_t *flags = ac_xcalloc(f->n + 1, 1);
     double *score = ac_xcalloc(f->n + 1, sizeof *score);
-    int rc = evalrule_flags(ret->rule.text, f->values, f->n, flags, score, err);
+    int rc = flag_all(f, cut, protocol, delay, ret, flags, score, err);
     if (rc == 0) {
         const uint8_t *y = f->labels + cut, *p = flags + cut;
         size_t n = f->n - cut;
@@ -121,19 +138,19 @@ static int score_rest(const struct series_file *f, size_t cut, enum bench_protoc
     return rc;
 }
 
-int bench_series(const char *path, enum bench_protocol protocol, size_t delay,
+int bench_series(const char *path, enum bench_protocol protocol, const struct guard_options *o,
                  struct bench_result *ret, struct ac_err *err)
 {
     size_t cut = 0, end = 0;
     memset(ret, 0, sizeof *ret);
-    int rc = train_first(path, protocol, delay, ret, &cut, &end, err);
+    int rc = train_first(path, protocol, o, ret, &cut, &end, err);
     if (rc < 0)
         return rc;
     struct series_file f;
     rc = series_file_read(path, &f, err);
     if (rc == 0) {
         f.n = AC_MIN(f.n, end);
-        rc = score_rest(&f, AC_MIN(cut, f.n), protocol, delay, ret, err);
+        rc = score_rest(&f, AC_MIN(cut, f.n), protocol, o->delay, ret, err);
         series_file_fini(&f);
     }
     if (rc < 0)

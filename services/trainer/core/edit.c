@@ -53,6 +53,16 @@ char *edit_when(const char *rule, const char *lets, const char *before, const ch
                                  (int)(e - s), s, after, e));
 }
 
+char *edit_named(const char *rule, const char *name, const char *lets, const char *when)
+{
+    const char *s, *e;
+    if (!find_when(rule, &s, &e))
+        return NULL;
+    int head = (int)(s - rule - (ptrdiff_t)strlen(WHEN));
+    return compiled(ac_xasprintf("%.*s\n    let %s = %.*s\n%s%s%s%s", head, rule, name,
+                                 (int)(e - s), s, lets, WHEN + 1, when, e));
+}
+
 /* "    let NAME = NUMBER" at a line's start. */
 static bool number_let(const char *line, const char **ret_name, size_t *ret_len,
                        const char **ret_at, double *ret_value)

@@ -8,6 +8,8 @@
 /** The verdict becomes before + the present one + after. lets: lines put ahead of it, may be "";
  * names that the rule has already make it an impossible change. */
 char *edit_when(const char *rule, const char *lets, const char *before, const char *after);
+/** The present verdict becomes the let name; lets: lines behind it; when: the new verdict. */
+char *edit_named(const char *rule, const char *name, const char *lets, const char *when);
 /** Every limit (lets named limit or *_limit that are numbers) times factor; a range [low, high]
  * grows by the same share. */
 char *edit_limits(const char *rule, double factor);

@@ -244,7 +244,7 @@ static int learn(struct guard *g, struct made *m, struct guard_report *rep, stru
         rc = fuse_all(g, g->part->step_ns, rep, err);
     rep->value = guard_value(g);
     rep->rule = guard_counts(g);
-    return rc < 0 ? rc : guard_bounded(guard_rule(g), err);
+    return rc;
 }
 
 /* Without labelled events nothing can be proven but silence: defaults.h does. */
@@ -272,20 +272,16 @@ static bool any_event(const struct train_part *p)
     return memchr(p->labels, 1, p->n) != NULL;
 }
 
-int guard_train(const struct train_part *part, size_t delay, struct train_result *ret,
-                struct guard_report *ret_report, struct ac_err *err)
+static int train_guarded(const struct train_part *part, size_t delay, struct train_result *ret,
+                         struct guard_report *rep, struct ac_err *err)
 {
-    if (!any_event(part))
-        return train_unlabelled(part, ret, ret_report, err);
     struct made m = {.delay = delay};
-    struct guard_report rep = {0};
     struct guard *g = guard_create(part, delay);
-    int rc = learn(g, &m, &rep, err);
+    int rc = learn(g, &m, rep, err);
     if (rc == 0) {
         *ret = m.r[GUARD_BLOCKS];
         m.r[GUARD_BLOCKS] = (struct train_result){0};
-        *ret_report = rep;
-        if (rep.n_parts && ac_streq(rep.parts[0].name, "catch") && !rep.parts[0].kept)
+        if (rep->n_parts && ac_streq(rep->parts[0].name, "catch") && !rep->parts[0].kept)
             ret->step[0] = 0;
         free(ret->text);
         ret->text = ac_xstrdup(guard_rule(g));
@@ -294,4 +290,30 @@ int guard_train(const struct train_part *part, size_t delay, struct train_result
         train_result_fini(&m.r[k]);
     guard_destroy(g);
     return rc;
+}
+
+int guard_train(const struct train_part *part, const struct guard_options *o,
+                struct train_result *ret, struct guard_report *ret_report, struct ac_err *err)
+{
+    struct guard_report rep = {0};
+    int rc = any_event(part) ? train_guarded(part, o->delay, ret, &rep, err)
+                             : train_unlabelled(part, ret, &rep, err);
+    if (rc < 0)
+        return rc;
+    if (o->alarms_per_day > 0) {
+        char *held = NULL;
+        rc = budget_hold(part, ret->text, o->alarms_per_day, &held, &rep.budget, err);
+        if (rc == 0) {
+            free(ret->text);
+            ret->text = held;
+        }
+    }
+    if (rc == 0)
+        rc = guard_bounded(ret->text, err);
+    if (rc < 0) {
+        train_result_fini(ret);
+        return rc;
+    }
+    *ret_report = rep;
+    return 0;
 }

@@ -5,6 +5,7 @@
  * from than those that do not. Pure; one thread a guard. */
 #pragma once
 
+#include "budget.h"
 #include "defaults.h"
 #include "score.h"
 #include "train.h"
@@ -56,14 +57,21 @@ struct guard_part {
 };
 #define GUARD_PARTS_MAX 8
 
+struct guard_options {
+    size_t delay;
+    double alarms_per_day; /* 0: no budget */
+};
+
 struct guard_report {
     double base_value, value; /* guard_value of the base detector and of the rule returned */
     struct score_events base, rule;
     struct defaults_report defaults; /* of a part without labelled events; the rest is 0 then */
     struct guard_part parts[GUARD_PARTS_MAX];
     size_t n_parts;
+    struct budget_report budget; /* 0 without a budget */
 };
 /** train_labelled with the guarantee: what joins the base detector (its second atom, and what
  * fuse.h has) is in the rule only when it proved itself. */
-int guard_train(const struct train_part *part, size_t delay, struct train_result *ret,
-                struct guard_report *ret_report, struct ac_err *err) AC_MUST_USE;
+int guard_train(const struct train_part *part, const struct guard_options *o,
+                struct train_result *ret, struct guard_report *ret_report,
+                struct ac_err *err) AC_MUST_USE;

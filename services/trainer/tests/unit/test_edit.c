@@ -49,6 +49,9 @@ static void test_verdicts(void **state)
     has(edit_only(r, 1), "    when edge(value > b_limit or value < 0, 3)\n");
     has(edit_when(r, "let m = mean(value, 5)\n", "(", ") and m > 1"), ") and m > 1\n");
     has(edit_when(r, "", "edge(", ", 3)"), "    when edge(value > limit or edge(");
+    has(edit_named(r, "all", "let m = run(all)\n", "all and m < 3"),
+        "    let all = value > limit or edge(value > b_limit");
+    assert_null(edit_named(r, "low", "", "low"));
     assert_null(edit_when(r, "let low = 1\n", "", " and low > 0")); /* the name is taken */
     assert_null(edit_when(r, "", "", " and nothing > 0"));
     assert_null(edit_without(r, 3));

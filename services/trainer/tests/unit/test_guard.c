@@ -165,7 +165,8 @@ static void test_a_trained_rule_is_not_worse_than_its_base(void **state)
         struct train_result r;
         struct guard_report rep;
         struct ac_err err = AC_ERR_INIT;
-        assert_int_equal(guard_train(&m->part, 7, &r, &rep, &err), 0);
+        assert_int_equal(guard_train(&m->part, &(struct guard_options){.delay = 7}, &r, &rep, &err),
+                         0);
         if (rep.value < rep.base_value)
             fail_msg("seed %llu: %f, base %f", (unsigned long long)seed, rep.value, rep.base_value);
         double gain = 0;
@@ -177,6 +178,24 @@ static void test_a_trained_rule_is_not_worse_than_its_base(void **state)
         train_result_fini(&r);
         free(m);
     }
+}
+
+static void test_a_budget_is_part_of_the_rule(void **state)
+{
+    (void)state;
+    struct made *m = make(9);
+    struct train_result r;
+    struct guard_report rep;
+    struct ac_err err = AC_ERR_INIT;
+    struct guard_options o = {.delay = 7, .alarms_per_day = 2};
+    assert_int_equal(guard_train(&m->part, &o, &r, &rep, &err), 0);
+    assert_true(rep.budget.before >= 25 && rep.budget.allowed == 1);
+    assert_true(rep.budget.after <= 3); /* 0.6 days; the rule allows 2 + 1 a day at all times */
+    assert_non_null(strstr(r.text, "lately <= 2"));
+    train_result_fini(&r);
+    o.alarms_per_day = 1e-6;
+    assert_int_equal(guard_train(&m->part, &o, &r, &rep, &err), AC_ERANGE);
+    free(m);
 }
 
 static void test_what_is_too_short_to_be_cut_proves_nothing(void **state)
@@ -202,6 +221,7 @@ int main(void)
         cmocka_unit_test(test_an_error_changes_nothing),
         cmocka_unit_test(test_rules_are_bounded),
         cmocka_unit_test(test_a_trained_rule_is_not_worse_than_its_base),
+        cmocka_unit_test(test_a_budget_is_part_of_the_rule),
         cmocka_unit_test(test_what_is_too_short_to_be_cut_proves_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
