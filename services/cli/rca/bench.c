@@ -9,6 +9,8 @@
 #include <aceso/clock.h>
 #include <aceso/str.h>
 
+#include "rca/graph.h"
+
 static struct rca_tally *tally_of(struct rca_bench *b, const char *fault)
 {
     for (size_t i = 0; i < b->ntallies; i++)
@@ -31,7 +33,7 @@ int rca_bench_case(struct rca_bench *b, const struct ac_rca_case *c, const struc
     q.unexplained = o->unexplained;
     q.keep_time |= o->keep_time;
     int64_t begin = ac_now_ns();
-    struct ac_rca_scoring how = {.scorer = o->scorer, .seed = 1};
+    struct ac_rca_scoring how = {.scorer = o->scorer, .graph = o->causes, .seed = 1};
     int rc = o->compare ? ac_rca_score(c, &q, &how, &r, err) : ac_rca_localise(c, &q, &r, err);
     b->seconds += (double)(ac_now_ns() - begin) / 1e9;
     if (rc)
@@ -77,6 +79,8 @@ int rca_bench_sockshop(const char *dir, const struct rca_bench_options *o, struc
         struct ac_rca_case *c;
         int64_t t0;
         rc = ac_rca_sockshop_load(d.cases[i].path, &c, &t0, err);
+        if (!rc && o->graph)
+            rc = rca_load_calls(o->graph, c, err);
         if (rc)
             break;
         struct ac_rca_params p =

@@ -7,8 +7,10 @@
 struct rca_bench_options {
     double late_s;
     bool no_graph, no_gaps;
-    const char *graph; /* calls from a file instead of the set's own; NULL: these (nezha) */
-    bool compare;      /* a scorer of the literature instead of ours */
+    const char *graph; /* calls from a file instead of the set's own; NULL: these */
+    const struct ac_rca_graph
+        *causes;  /* what drives what, from the same file; NULL: the library's */
+    bool compare; /* a scorer of the literature instead of ours */
     enum ac_rca_scorer scorer;
     uint32_t without; /* ablation, see struct ac_rca_params */
     bool unexplained, keep_time;

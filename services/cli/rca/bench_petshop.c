@@ -14,6 +14,7 @@
 #include <aceso/str.h>
 
 #include "rca/bench.h"
+#include "rca/graph.h"
 
 #define ROW_NS    (300 * AC_NS_PER_S)
 #define W_NS      (1000 * AC_NS_PER_S)
@@ -39,7 +40,9 @@ static struct ac_rca_case *normal_case(const struct scenario *s, int64_t end_ns,
     ac_cleanup(ac_free_p) char *graph = ac_xasprintf("%s/graph.csv", s->dir);
     int64_t shift = end_ns - s->normal.t_ns[s->normal.nrows - 1];
     int rc = ac_rca_table_add(s->dir, &s->normal, shift, c, err);
-    if (!rc && !s->options->no_graph)
+    if (!rc && s->options->graph)
+        rc = rca_load_calls(s->options->graph, c, err);
+    else if (!rc && !s->options->no_graph)
         rc = ac_rca_edges_load(graph, c, err);
     if (rc) {
         ac_rca_case_destroy(c);

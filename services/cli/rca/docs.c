@@ -180,7 +180,8 @@ static void compose(struct reader *r, const struct ac_yaml *root, const char *fi
         addresses(r, owner, ac_yaml_get(s, "environment"), file);
         addresses(r, owner, ac_yaml_get(s, "command"), file);
         named_list(r, owner, ac_yaml_get(s, "links"), BY_LINK, file, "links");
-        named_list(r, owner, ac_yaml_get(s, "depends_on"), BY_DEPENDENCE, file, "depends_on");
+        if (!ac_yaml_get(s, "logging")) /* else what it waits for is where its logs go */
+            named_list(r, owner, ac_yaml_get(s, "depends_on"), BY_DEPENDENCE, file, "depends_on");
     }
 }
 

@@ -49,7 +49,8 @@ const struct cli_verb cli_verb_rca = {
     "  --window-s S    length of the incident in seconds (default 300)\n"
     "  --graph FILE    CSV: caller,callee[,evidence], an adjacency matrix, or a graph (.json) of "
     "synthesise;\n"
-    "                  bench on nezha: instead of the calls of the data set\n"
+    "                  bench: instead of the calls of the data set, and for the scorers what "
+    "drives what\n"
     "  --dataset NAME  sockshop: DIR/<service>-<fault>/<repetition>/{normal,anomalous}.csv\n"
     "                  petshop: DIR/<scenario>/{graph.csv,noissue,train,test}\n"
     "                  nezha: DIR/rca_data/<day>/{metric,<day>-fault_list.json}\n"
@@ -222,7 +223,7 @@ static bool parse_without(const char *list, struct rca_bench_options *o)
     return true;
 }
 
-static int bench(const char *dataset, const char *dir, const struct rca_bench_options *o,
+static int bench(const char *dataset, const char *dir, struct rca_bench_options *o,
                  const struct cli_ctx *ctx)
 {
     static const struct {
@@ -239,7 +240,15 @@ static int bench(const char *dataset, const char *dir, const struct rca_bench_op
     for (size_t i = 0; i < AC_ARRAY_LEN(sets); i++) {
         if (!ac_streq(sets[i].name, dataset))
             continue;
-        if (sets[i].run(dir, o, &b, &err))
+        struct ac_rca_graph *causes = NULL;
+        int rc = 0;
+        if (o->graph && ac_str_ends(o->graph, ".json"))
+            rc = rca_graph_load(o->graph, &causes, &err);
+        o->causes = causes;
+        if (!rc)
+            rc = sets[i].run(dir, o, &b, &err);
+        ac_rca_graph_destroy(causes);
+        if (rc)
             return cli_fail("rca", &err);
         report(dataset, &b, ctx->json);
         return CLI_OK;

@@ -18,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ABLATED = ["cpu", "mem", "lat", "err", "gap", "sli", "caller", "load,net,io,clat", "explained", "onset"]
 SCORERS = ["recipe", "nsigma", "baro", "baro-change", "circa", "traversal", "walk", "rcd", "shapley", "fix"]
 METHODS = ["pc", "fci", "ges", "lingam", "pcmci", "granger"]
+NOT_TRIED = "not tried"  # a smaller size took too long
 PEERS = {"pcmci": "tigramite", "granger": "RCAEval"}
 
 
@@ -99,6 +100,40 @@ def ablation(b):
     for part in ABLATED:
         row(f"`{part}`", *[top(b.dataset(n, *m, "--without", part)) for n, m in sets])
     row("the graph", *[top(b.dataset(n, *m, "--no-graph")) for n, m in sets])
+
+
+WITHIN = [("load", "cpu"), ("load", "mem"), ("load", "lat"), ("load", "err"), ("cpu", "lat"), ("mem", "lat"),
+          ("cpu", "err"), ("mem", "err"), ("lat", "err")]
+
+
+def by_hand(name):
+    """Calls that documents state, all calls, and what drives what by the rule of fixtures/README.md."""
+    with open(os.path.join(HERE, "..", "fixtures", name + ".csv"), encoding="utf-8") as f:
+        lines = [line.rstrip("\n").split(",", 2) for line in f][1:]
+    stated = {(a, c) for a, c, why in lines if not why.startswith("known:")}
+    metrics = {(f"{s}.{x}", f"{s}.{y}") for s in {n for call in stated for n in call} for x, y in WITHIN}
+    for a, c in stated:
+        metrics |= {(f"{a}.load", f"{c}.load"), (f"{c}.lat", f"{a}.lat"), (f"{c}.err", f"{a}.err")}
+    return stated, {(a, c) for a, c, _ in lines}, metrics
+
+
+def share(found, truth):
+    both = len(found & truth)
+    p, r = both / max(len(found), 1), both / max(len(truth), 1)
+    return f"{p:.2f} / {r:.2f} / {2 * p * r / max(p + r, 1e-9):.2f}"
+
+
+def quality(b):
+    """Synthesised graphs against those written down by hand: precision, recall, F1."""
+    head("documents of", "calls that a document states", "all calls", "what drives what")
+    for name in ("online-boutique", "sock-shop"):
+        stated, known, metrics = by_hand(name)
+        edges = b.ours("synthesise", "--docs", os.path.join(b.a.data, "docs", name))[0]["edges"]
+        calls = {(e["from"], e["to"]) for e in edges if e["kind"] == "calls" and e["confidence"] >= .5}
+        there = {n for call in stated for n in call}
+        drives = {(e["from"], e["to"]) for e in edges if e["kind"] == "causes"
+                  and {n.rpartition(".")[0] for n in (e["from"], e["to"])} <= there}
+        row(name, share(calls, stated), share(calls, known), share(drives, metrics))
 
 
 def graphs(b):
@@ -238,6 +273,8 @@ def exponent(points):
 
 
 def shown(r, limit_s):
+    if r == NOT_TRIED:
+        return "not tried"
     if not r:
         return f"> {limit_s:g} s"
     s = r["seconds"]
@@ -252,13 +289,13 @@ def time_table(b, names, ours, theirs):
         for p in sizes:
             mine.append(ours(name, p))
             if name in theirs:  # a size more is not tried once one took too long
-                peer.append(theirs[name](p) if not peer or peer[-1] else None)
+                peer.append(theirs[name](p) if not peer or isinstance(peer[-1], dict) else NOT_TRIED)
         row(f"`{name}`", "ours", *[shown(r, b.a.own_s) for r in mine],
             exponent([(p, r and r["seconds"]) for p, r in zip(sizes, mine)]))
         if peer:
             who = PEERS.get(name, "causal-learn" if name in METHODS else "RCAEval")
             row("", who, *[shown(r, b.a.peer_s) for r in peer],
-                exponent([(p, r and r["seconds"]) for p, r in zip(sizes, peer)]))
+                exponent([(p, r["seconds"]) for p, r in zip(sizes, peer) if isinstance(r, dict)]))
 
 
 def times(b):
@@ -289,7 +326,7 @@ def times(b):
 
 
 def main():
-    parts = {f.__name__: f for f in (accuracy, scorers, ablation, graphs, bnlearn, times)}
+    parts = {f.__name__: f for f in (accuracy, scorers, ablation, quality, graphs, bnlearn, times)}
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("--aceso", required=True)
     a.add_argument("--data", help="folder with sockshop-cpu, petshop, nezha-online-boutique, causal-learn, bnlearn, docs")
