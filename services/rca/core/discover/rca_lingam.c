@@ -83,7 +83,7 @@ static size_t most_exogenous(struct lingam *k)
     for (size_t a = 0; a < k->left; a++) {
         size_t i = (size_t)k->candidates[a];
         k->score[i] = against(k, i, least);
-        if (k->score[i] < least || (k->score[i] == least && i < best)) {
+        if (k->score[i] < least || (i < best && k->score[i] == least)) {
             least = k->score[i];
             best = i;
         }
