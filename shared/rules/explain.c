@@ -224,6 +224,21 @@ static void put_inputs(struct ac_buf *b, const struct ac_rule *r)
     }
 }
 
+/* What the author says of a let, behind how it reads. */
+static void put_note(struct ac_buf *b, const char *comment)
+{
+    if (!comment || !*comment)
+        return;
+    ac_buf_puts(b, " (");
+    for (const char *s = comment; *s; s++) {
+        if (*s != '\n')
+            ac_buf_putc(b, *s);
+        else if (s[1])
+            ac_buf_putc(b, ' ');
+    }
+    ac_buf_putc(b, ')');
+}
+
 static void put_for(struct ac_buf *b, struct persist p)
 {
     if (p.n == p.k && p.n > 1)
@@ -241,6 +256,7 @@ bool ac_rule_explain(const struct ac_rule *r, struct ac_buf *b)
         const struct let *l = &r->lets[i];
         ac_buf_printf(b, l->expr->type == TY_BOOL ? "  %s means: " : "  %s is ", l->name);
         put(b, r, l->expr);
+        put_note(b, l->comment);
         ac_buf_puts(b, ".\n");
     }
     ac_buf_puts(b, "It flags a point when ");

@@ -167,7 +167,8 @@ static void every_operator_has_words(void **st)
     struct ac_ruleset *s = parse(
         "language 1 rule \"a\" { on \"m*\" {pod = \"p-?\"} step 1m input y = series(\"z\") {k = "
         "\"v\"} let a = "
-        "season_median(value, 1d, 7, 1, \"Europe/Berlin\") let f = flat(value, 5m, 0.5) when value "
+        "season_median(value, 1d, 7, 1, \"Europe/Berlin\") let f = flat(value, 5m, 0.5) # "
+        "dead\nwhen value "
         "- "
         "y > 3 * (a + 1) and (f or value < 2) for 3 of 3 until held(f, 2, 3) severity info }");
     struct ac_buf b;
@@ -180,7 +181,8 @@ static void every_operator_has_words(void **st)
         "every 1m.\n  y is the series \"z\" with the same labels where k is \"v\".\n  a is the "
         "median "
         "of the value at this phase of the last 7 seasons of 1d.\n  f means: the value has stayed "
-        "within 0.5 over the last 5m.\nIt flags a point when the value minus y is above 3 times (a "
+        "within 0.5 over the last 5m (dead).\nIt flags a point when the value minus y is above 3 "
+        "times (a "
         "plus 1) and (f or the value is below 2), on 3 points in a row.\nThen it goes on flagging "
         "until (f) on 2 of the last 3 points.\n");
     ac_buf_fini(&b);
