@@ -280,11 +280,10 @@ static void take_many(const struct ac_eval *e, const struct points *p)
 {
     const struct plan_step *st = e->plan->steps, *end = st + e->plan->n_steps;
     for (; st < end; st++) {
-        double *out = st->op == N_SET ? NULL : eval_advance(e, st->node, p->n);
         if (st->kind == STEP_SOURCE)
-            source(e, &e->plan->nodes[st->node], p, out);
+            source(e, &e->plan->nodes[st->node], p, eval_advance(e, st->node, p->n));
         else
-            run(e, st, out, p->n);
+            run(e, st, st->op == N_SET ? NULL : eval_advance(e, st->node, p->n), p->n);
     }
 }
 

@@ -132,7 +132,8 @@ static uint64_t push_one(const struct world *w, struct ac_eval *e, size_t lane, 
 
 static void lanes_agree(struct world *w, uint64_t seed, enum simd_level level)
 {
-    struct ac_eval *many = ac_eval_create_lanes(w->m.plan, w->lanes), *alone[LANES];
+    struct ac_eval *many = ac_eval_create_lanes(w->m.plan, w->lanes), *alone[LANES] = {NULL};
+    AC_ASSERT(w->lanes > 0);
     char where[80];
     uint64_t flags[LANES];
     size_t move = ac_rng_below(&w->r, POINTS);

@@ -23,7 +23,8 @@ static void emit(const struct engine_alert *a, void *arg)
 
 static void take(const Aceso__V1__MetricBatch *b, struct ac_arena *scratch)
 {
-    static const struct engine_opts opts = {1000, 5000, 1 << 20};
+    static const struct engine_opts opts = {
+        .silence_ns = 1000, .forget_ns = 5000, .state_max = 1 << 20};
     const struct engine_rule_in rule = {
         b->namespace_, "any", "language 1 rule \"any\" { when value > 0 reason \"{value}\" }", 1};
     struct engine *e = engine_create(&opts, emit, scratch);

@@ -23,7 +23,8 @@ static void take_over(const char *key, const void *state, size_t len, void *arg)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct engine_opts opts = {1000, 5000, 1 << 20};
+    static const struct engine_opts opts = {
+        .silence_ns = 1000, .forget_ns = 5000, .state_max = 1 << 20};
     static const struct engine_rule_in rules[] = {
         {"ns", "slow",
          "language 1 rule \"slow\" { let m = mean(value, 4) when m > 5 reason \"{m}\" }", 1}};
