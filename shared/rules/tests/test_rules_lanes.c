@@ -132,20 +132,21 @@ static uint64_t push_one(const struct world *w, struct ac_eval *e, size_t lane, 
 
 static void lanes_agree(struct world *w, uint64_t seed, enum simd_level level)
 {
-    struct ac_eval *many = ac_eval_create_lanes(w->m.plan, w->lanes), *alone[LANES] = {NULL};
-    AC_ASSERT(w->lanes > 0);
+    const size_t lanes = w->lanes;
+    AC_ASSERT(lanes > 0 && lanes <= LANES);
+    struct ac_eval *many = ac_eval_create_lanes(w->m.plan, lanes), *alone[LANES] = {NULL};
     char where[80];
     uint64_t flags[LANES];
     size_t move = ac_rng_below(&w->r, POINTS);
     many->simd = simd_kernel(level);
-    for (size_t k = 0; k < w->lanes; k++) {
+    for (size_t k = 0; k < lanes; k++) {
         alone[k] = ac_eval_create(w->m.plan, 1);
         alone[k]->simd = simd_kernel(SIMD_PLAIN);
     }
     for (size_t t = 0; t < POINTS; t++) {
         if (t == move) { /* the last series goes out into a world of its own and comes back */
             struct ac_eval *other = ac_eval_create_lanes(w->m.plan, 3);
-            size_t last = w->lanes - 1;
+            size_t last = lanes - 1;
             move_series(many, last, other, 1);
             ac_eval_lane(many, last);
             ac_eval_reset(many);
@@ -155,16 +156,16 @@ static void lanes_agree(struct world *w, uint64_t seed, enum simd_level level)
             ac_eval_destroy(other);
         }
         push_all(w, many, t, flags);
-        for (size_t k = 0; k < w->lanes; k++) {
+        for (size_t k = 0; k < lanes; k++) {
             uint64_t f = push_one(w, alone[k], k, t);
             (void)snprintf(where, sizeof where, "seed %llu level %d lane %zu of %zu point %zu",
-                           (unsigned long long)seed, (int)level, k, w->lanes, t);
+                           (unsigned long long)seed, (int)level, k, lanes, t);
             same_columns(many, k, alone[k], 0, where, &w->m);
             if (f != flags[k])
                 fail_msg("%s: flags\n%s", where, w->m.text.data);
         }
     }
-    for (size_t k = 0; k < w->lanes; k++)
+    for (size_t k = 0; k < lanes; k++)
         ac_eval_destroy(alone[k]);
     ac_eval_destroy(many);
 }
