@@ -13,7 +13,7 @@
 #   services/NAME/{main,config}.c, adapters/**.c   the binary
 #   services/NAME/tests/unit/test_*.c  one test each, links core + pure only
 #   services/NAME/tests/adapters/test_*.c  one test each, links core + adapters + everything
-#   services/NAME/tests/fuzz/fuzz_*.c  libFuzzer targets (LLVMFuzzerTestOneInput), core + pure + adapters/convert_*.c
+#   services/NAME/tests/fuzz/fuzz_*.c  libFuzzer targets (LLVMFuzzerTestOneInput), core + pure + adapters/convert_*.c + NAME_FUZZ_SRC
 #   services/NAME/tests/bench/bench_*.c  benchmark programs, core + adapters + everything
 #   services/NAME/tests/{fakes,corpus}/  helpers (fakes/*.c is linked into that service's tests); corpora by target
 
@@ -119,7 +119,7 @@ bench_program = $(eval $(call bench_program_,$(1),$(2),$(3),$(4),$(5)))
 # Replay build of a fuzz target (any compiler): the driver feeds the corpus. The fuzzing build is `make fuzz` (clang).
 define fuzz_target_
 $$(call objs,$(2)): XFLAGS := $(call test_xflags,$(1))
-$$(call program,$(BUILD)/fuzz/$(1)_$(patsubst fuzz_%,%,$(basename $(notdir $(2)))),$(2) $(wildcard services/$(1)/adapters/convert_*.c) $(if $(LIBFUZZER),,shared/testkit/fuzz_main.c),$(if $(filter shared,$(1)),,$($(1)_archives)) $(FULL) $(PROTO) $(PURE),$(if $(LIBFUZZER),-fsanitize=fuzzer) $($(1)_CORELIBS) $(LIBS_ALL))
+$$(call program,$(BUILD)/fuzz/$(1)_$(patsubst fuzz_%,%,$(basename $(notdir $(2)))),$(2) $(wildcard services/$(1)/adapters/convert_*.c) $($(1)_FUZZ_SRC) $(if $(LIBFUZZER),,shared/testkit/fuzz_main.c),$(if $(filter shared,$(1)),,$($(1)_archives)) $(FULL) $(PROTO) $(PURE),$(if $(LIBFUZZER),-fsanitize=fuzzer) $($(1)_CORELIBS) $(LIBS_ALL))
 ALL_FUZZ += $(BUILD)/fuzz/$(1)_$(patsubst fuzz_%,%,$(basename $(notdir $(2))))
 endef
 fuzz_target = $(eval $(call fuzz_target_,$(1),$(2)))

@@ -71,8 +71,8 @@ static int read_key(const struct ac_rca_matrix *m, const struct ac_yaml_doc *d,
     return 0;
 }
 
-static int read_knowledge(const char *path, const struct ac_rca_matrix *m,
-                          struct ac_rca_knowledge *k, struct ac_err *err)
+int rca_knowledge_read(const char *path, const struct ac_rca_matrix *m, struct ac_rca_knowledge *k,
+                       struct ac_err *err)
 {
     static const char *const keys[] = {"require", "forbid", "root", "leaf"};
     struct ac_yaml_doc *d;
@@ -219,7 +219,7 @@ int rca_discover_verb(const struct rca_discover_args *a, const struct cli_ctx *c
     if (a->knowledge) {
         ac_rca_knowledge_init(&know, m.p);
         p.know = &know;
-        rc = read_knowledge(a->knowledge, &m, &know, &err);
+        rc = rca_knowledge_read(a->knowledge, &m, &know, &err);
     }
     if (!rc)
         rc = ac_rca_discover(&m, &p, &d, &err);

@@ -145,7 +145,7 @@ void ac_rca_graph_matrix(const struct ac_rca_graph *g, struct ac_buf *out)
 
 /* ---- SVG ---- */
 
-#define BOX_W    150
+#define BOX_W    164
 #define BOX_H    26
 #define COLUMN_W 230
 #define GAP_H    14
@@ -248,7 +248,7 @@ void ac_rca_graph_svg(const struct ac_rca_graph *g, struct ac_buf *out)
                       at[i].x, at[i].y, BOX_W, BOX_H, own ? "own" : "box",
                       g->nodes[i].hidden ? " stroke-dasharray=\"4 3\"" : "", at[i].x + 6,
                       at[i].y + 17);
-        ac_svg_text(out, own ? g->nodes[i].id : ac_rca_kind_name(g->nodes[i].kind));
+        ac_svg_text_cut(out, own ? g->nodes[i].id : ac_rca_kind_name(g->nodes[i].kind), 24);
         ac_buf_puts(out, "</text>\n");
     }
     ac_svg_close(out);
