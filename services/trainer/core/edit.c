@@ -49,7 +49,7 @@ char *edit_when(const char *rule, const char *lets, const char *before, const ch
     if (!find_when(rule, &s, &e))
         return NULL;
     int head = (int)(s - rule - (ptrdiff_t)strlen(WHEN));
-    return compiled(ac_xasprintf("%.*s\n%s%s%s%.*s%s%s", head, rule, lets, WHEN + 1, before,
+    return compiled(ac_xasprintf("%.*s\n%s%s%s%.*s%s%s", head, rule, lets, &WHEN[1], before,
                                  (int)(e - s), s, after, e));
 }
 
@@ -60,7 +60,7 @@ char *edit_named(const char *rule, const char *name, const char *lets, const cha
         return NULL;
     int head = (int)(s - rule - (ptrdiff_t)strlen(WHEN));
     return compiled(ac_xasprintf("%.*s\n    let %s = %.*s\n%s%s%s%s", head, rule, name,
-                                 (int)(e - s), s, lets, WHEN + 1, when, e));
+                                 (int)(e - s), s, lets, &WHEN[1], when, e));
 }
 
 /* "    let NAME = NUMBER" at a line's start. */
