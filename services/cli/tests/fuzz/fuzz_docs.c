@@ -1,12 +1,13 @@
 /* Any bytes as documents of a system: what stands before a NUL byte is YAML (manifests, compose),
  * what follows is a description in Markdown. */
+#include "fuzz_file.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include <aceso/file.h>
 
-#include "fuzz_file.h"
 #include "rca/graph.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,10 +1,11 @@
 /* Any bytes as a causal graph: refused with the file's name, or read; what is written of it is a
  * graph again, with the same nodes and edges, and every picture of it ends. */
+#include "fuzz_file.h"
+
 #include <string.h>
 
 #include <aceso/buf.h>
 
-#include "fuzz_file.h"
 #include "graph/rca_graph_write.h"
 #include "rca/graph.h"
 

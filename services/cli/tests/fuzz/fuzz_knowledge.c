@@ -1,9 +1,10 @@
 /* Any bytes as what is known of a graph, and of the variables of a matrix. */
+#include "fuzz_file.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "discover/rca_discover.h"
-#include "fuzz_file.h"
 #include "rca/discover.h"
 #include "rca/graph.h"
 
