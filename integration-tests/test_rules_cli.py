@@ -337,9 +337,14 @@ def test_rules_as_json_and_back(tmp_path):
     assert answer("rule", "check", tree)["rules"] == 2
     t["rules"][0]["when"]["args"][0]["args"][1]["args"][1] = "usuel"
     tree.write_text(json.dumps(t))
-    p = aceso("rule", "check", tree, code=2)
-    assert p.stderr.strip().endswith(f"{tree}: rules[0].when.args[0].args[1].args[1]: the name usuel is not known "
-                                     "(did you mean usual?)")
+    message = "rules[0].when.args[0].args[1].args[1]: the name usuel is not known (did you mean usual?)"
+    assert aceso("rule", "check", tree, code=2).stderr == f"{tree}: {message}\n"
+    assert answer("rule", "check", tree, code=2)["errors"] == [{"line": 0, "column": 0, "message": message, "hint": ""}]
+    tree.write_text('{"name": "a"')
+    assert aceso("rule", "fmt", tree, code=2).stderr.startswith(f"{tree}:1:12: ")
+    rule.write_text(INPUTS.replace("Berlin", "Berlim"))
+    zone = answer("rule", "check", rule, code=2)["errors"][0]
+    assert (zone["line"], zone["column"]) == (8, 29) and "there is no time zone Europe/Berlim" in zone["message"]
 
 
 def test_explain_reads_a_rule_out_and_proves_its_flags(tmp_path):

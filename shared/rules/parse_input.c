@@ -87,7 +87,9 @@ struct input *parser_add_input(struct parser *p, const struct token *at, struct 
     if (!r->inputs && !(r->inputs = ac_arena_calloc(p->arena, RULE_INPUTS_MAX, sizeof *r->inputs)))
         return NULL;
     struct input *x = &r->inputs[r->n_inputs++];
-    *x = (struct input){.in = in, .hash = input_hash(&in), .line = at->line, .column = at->column};
+    *x = (struct input){.in = in, .hash = input_hash(&in)};
+    x->in.line = at->line;
+    x->in.column = at->column;
     return x;
 }
 
@@ -196,8 +198,8 @@ bool ac_ruleset_check_metrics(const struct ac_ruleset *s, const char *const *met
             check_metric(r->metric, r->metric_line, r->metric_column, metrics, n, diags);
         for (size_t k = 0; k < r->n_inputs; k++) {
             if (r->inputs[k].in.kind == AC_INPUT_SERIES)
-                check_metric(r->inputs[k].in.of, r->inputs[k].line, r->inputs[k].column, metrics, n,
-                             diags);
+                check_metric(r->inputs[k].in.of, r->inputs[k].in.line, r->inputs[k].in.column,
+                             metrics, n, diags);
         }
     }
     return diags->n == before;

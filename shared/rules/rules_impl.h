@@ -107,7 +107,6 @@ enum clause {
 /* Something besides the series itself that a rule reads at every point. */
 struct input {
     const char *comment;
-    int line, column;
     struct ac_rule_input in;
     uint64_t hash; /* of what it is, without its name */
 };

@@ -5,6 +5,7 @@
 
 #include <aceso/base.h>
 #include <aceso/file.h>
+#include <aceso/rules_zone.h>
 #include <aceso/str.h>
 
 #include "rule/rule.h"
@@ -34,6 +35,28 @@ static int check_metrics(const struct ac_ruleset *s, const char *path, struct ac
     return ok ? CLI_OK : CLI_USAGE;
 }
 
+/* Zones that this machine does not know would be refused by eval and by the trainer. */
+static int check_zones(const struct ac_ruleset *s, struct ac_diags *d)
+{
+    for (size_t i = 0; i < ac_ruleset_len(s); i++) {
+        const struct ac_rule *r = ac_ruleset_get(s, i);
+        for (size_t k = 0; k < ac_rule_n_inputs(r); k++) {
+            const struct ac_rule_input *in = ac_rule_input(r, k);
+            struct ac_zone *z = NULL;
+            struct ac_err err = AC_ERR_INIT;
+            if (in->kind != AC_INPUT_ZONE || d->n == AC_RULES_DIAGS_MAX)
+                continue;
+            if (ac_zone_load(NULL, in->of, &z, &err) < 0) {
+                struct ac_diag *x = &d->v[d->n++];
+                *x = (struct ac_diag){.line = in->line, .column = in->column};
+                (void)snprintf(x->message, sizeof x->message, "%.191s", err.msg);
+            }
+            ac_zone_destroy(z);
+        }
+    }
+    return d->n ? CLI_USAGE : CLI_OK;
+}
+
 int rule_check_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
 {
     const char *path = a->file;
@@ -50,6 +73,8 @@ int rule_check_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
     }
     if (!code && a->metrics)
         code = check_metrics(s, a->metrics, &d);
+    if (!code)
+        code = check_zones(s, &d);
     if (code && !d.n) {
         ac_plan_destroy(p);
         ac_ruleset_destroy(s);

@@ -25,9 +25,33 @@ void rule_put_diags(struct ac_buf *b, const struct ac_diags *d)
 
 void rule_print_diags(FILE *to, const char *path, const struct ac_diags *d)
 {
-    for (size_t i = 0; i < d->n; i++)
-        fprintf(to, "%s:%d:%d: %s%s%s%s\n", path, d->v[i].line, d->v[i].column, d->v[i].message,
-                d->v[i].hint[0] ? " (" : "", d->v[i].hint, d->v[i].hint[0] ? ")" : "");
+    for (size_t i = 0; i < d->n; i++) {
+        fprintf(to, "%s:", path);
+        if (d->v[i].line) /* in JSON the message has the path of the value */
+            fprintf(to, "%d:%d:", d->v[i].line, d->v[i].column);
+        fprintf(to, " %s%s%s%s\n", d->v[i].message, d->v[i].hint[0] ? " (" : "", d->v[i].hint,
+                d->v[i].hint[0] ? ")" : "");
+    }
+}
+
+/* A mistake in JSON. Its text names the file already, and the path of the value in place of a line.
+ */
+static int note_json(struct ac_diags *d, const char *path, const struct ac_err *err)
+{
+    size_t n = strlen(path);
+    bool named = strncmp(err->msg, path, n) == 0 && err->msg[n] == ':';
+    const char *s = named ? err->msg + n + 1 : err->msg;
+    char *colon, *end;
+    long line = strtol(s, &colon, 10);
+    d->n = 1;
+    d->v[0] = (struct ac_diag){.line = 0};
+    if (line > 0 && *colon == ':') { /* no JSON at all: that has a place */
+        d->v[0].line = (int)line;
+        d->v[0].column = (int)strtol(colon + 1, &end, 10);
+        s = *end == ':' ? end + 1 : end;
+    }
+    ac_str_copy(d->v[0].message, sizeof d->v[0].message, s + strspn(s, " "));
+    return CLI_USAGE;
 }
 
 int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struct ac_diags *d)
@@ -42,7 +66,7 @@ int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struc
     if (text[first] == '{') { /* no rule text begins so: this is its syntax tree */
         rc = ac_ruleset_from_json(path, text, len, ret, &err);
         free(text);
-        return rc < 0 ? cli_fail_input(verb, &err) : CLI_OK;
+        return rc < 0 ? note_json(d, path, &err) : CLI_OK;
     }
     rc = len > AC_RULES_TEXT_MAX
              ? ac_err_set(&err, AC_EINVAL, "%s: longer than %u bytes", path, AC_RULES_TEXT_MAX)

@@ -89,6 +89,7 @@ struct ac_rule_input {
     const char *of; /* metric, model, rule, zone */
     const struct ac_label *labels;
     size_t n_labels;
+    int line, column; /* of its name, or the zone, in the text */
 };
 size_t ac_rule_n_inputs(const struct ac_rule *r);
 const struct ac_rule_input *ac_rule_input(const struct ac_rule *r, size_t i);
