@@ -79,6 +79,18 @@ def test_graph_from_documents_checked_on_data(docs, tmp_path):
         assert (tmp_path / f"g.{f}").read_text().find(word) >= 0
 
 
+def test_interfaces_name_components_and_call_only_where_they_say_so(docs):
+    (docs / "shop.proto").write_text("// Calls stock.\nservice CartService {}\nservice Stock { rpc Get(A) returns (B); }\n")
+    (docs / "web.json").write_text(json.dumps({"openapi": "3.0.0", "info": {"title": "x"}, "paths": {"/a": {"get": {
+        "description": "uses the stock"}}}, "servers": [{"url": "http://web/"}]}))
+    (docs / "open.proto").write_text("service Broken {")
+    g = rca("synthesise", "--docs", docs)
+    calls = {(e["from"], e["to"]): e for e in g["edges"] if e["kind"] == "calls"}
+    assert set(calls) == {("web", "cart"), ("cart", "cart-db"), ("cart", "stock")}  # CartService is the manifest's cart
+    assert calls["cart", "stock"]["evidence"] == ["shop.proto:2: Calls stock. "]
+    assert {"stock", "broken"} < set(g["nodes"]) and "cartservice" not in g["nodes"]
+
+
 def test_knowledge_is_applied(docs, tmp_path):
     k = tmp_path / "k.yaml"
     k.write_text("forbid:\n- [web, cart]\nrequire:\n- [web, cart-db]\n")

@@ -1,5 +1,7 @@
 /* Components and calls from the documents of a system: Kubernetes manifests, compose files, and
  * descriptions of components in Markdown. Each edge names file and line. */
+#include "rca/docs.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,17 +25,8 @@
 #define BY_LINK       0.90
 #define BY_NAME       0.80 /* x-db belongs to x */
 #define BY_DEPENDENCE 0.60 /* started after: mostly, but not always, called */
-#define BY_TEXT       0.40
 
-struct reader {
-    struct ac_rca_graph *g;
-    size_t root_len; /* of the path, cut from names of files */
-    char **files;
-    size_t n, cap;
-    struct ac_err *err;
-};
-
-static void list_files(struct reader *r, const char *dir, int depth)
+static void list_files(struct rca_docs *r, const char *dir, int depth)
 {
     struct dirent **names;
     int n = depth > MAX_DEPTH ? -1 : scandir(dir, &names, NULL, alphasort);
@@ -73,7 +66,7 @@ static bool mentions(const char *text, const char *name)
 }
 
 /* Is the name there as a host: alone, behind // or @, or before a port or a domain? */
-static bool is_address(const char *text, const char *name)
+bool rca_docs_is_address(const char *text, const char *name)
 {
     size_t n = strlen(name);
     for (const char *p = text; (p = strstr(p, name)); p++) {
@@ -88,8 +81,8 @@ static bool is_address(const char *text, const char *name)
     return false;
 }
 
-static void call(struct reader *r, int from, int to, double confidence, const char *file, int line,
-                 const char *what)
+void rca_docs_call(struct rca_docs *r, int from, int to, double confidence, const char *file,
+                   int line, const char *what)
 {
     char text[400];
     snprintf(text, sizeof(text), "%s:%d: %.200s", file + r->root_len, line, what);
@@ -97,7 +90,7 @@ static void call(struct reader *r, int from, int to, double confidence, const ch
 }
 
 /* Every component whose address a scalar below the node holds. */
-static void addresses(struct reader *r, int owner, const struct ac_yaml *n, const char *file)
+static void addresses(struct rca_docs *r, int owner, const struct ac_yaml *n, const char *file)
 {
     size_t components = r->g->nnodes;
     if (!n)
@@ -105,8 +98,8 @@ static void addresses(struct reader *r, int owner, const struct ac_yaml *n, cons
     for (size_t i = 0; n->kind != AC_YAML_SCALAR && i < n->len; i++)
         addresses(r, owner, n->items[i], file);
     for (size_t i = 0; n->kind == AC_YAML_SCALAR && i < components; i++)
-        if ((int)i != owner && is_address(n->scalar, r->g->nodes[i].id))
-            call(r, owner, (int)i, BY_ADDRESS, file, n->line, n->scalar);
+        if ((int)i != owner && rca_docs_is_address(n->scalar, r->g->nodes[i].id))
+            rca_docs_call(r, owner, (int)i, BY_ADDRESS, file, n->line, n->scalar);
 }
 
 /* ---- Kubernetes ---- */
@@ -127,7 +120,7 @@ static const struct ac_yaml *at(const struct ac_yaml *n, const char *a, const ch
     return n && b ? (n->kind == AC_YAML_MAP ? ac_yaml_get(n, b) : NULL) : n;
 }
 
-static void kubernetes(struct reader *r, const struct ac_yaml *root, const char *file, bool names)
+static void kubernetes(struct rca_docs *r, const struct ac_yaml *root, const char *file, bool names)
 {
     const struct ac_yaml *name = at(root, "metadata", "name");
     const char *kind = ac_yaml_str(root, "kind", "");
@@ -152,7 +145,7 @@ static void kubernetes(struct reader *r, const struct ac_yaml *root, const char 
 
 /* ---- compose ---- */
 
-static void named_list(struct reader *r, int owner, const struct ac_yaml *n, double confidence,
+static void named_list(struct rca_docs *r, int owner, const struct ac_yaml *n, double confidence,
                        const char *file, const char *what)
 {
     for (size_t i = 0; n && n->kind != AC_YAML_SCALAR && i < n->len; i++) {
@@ -165,11 +158,11 @@ static void named_list(struct reader *r, int owner, const struct ac_yaml *n, dou
         char text[300];
         snprintf(text, sizeof(text), "%s: %s", what, host);
         if (to >= 0 && to != owner)
-            call(r, owner, to, confidence, file, n->items[i]->line, text);
+            rca_docs_call(r, owner, to, confidence, file, n->items[i]->line, text);
     }
 }
 
-static void compose(struct reader *r, const struct ac_yaml *root, const char *file, bool names)
+static void compose(struct rca_docs *r, const struct ac_yaml *root, const char *file, bool names)
 {
     const struct ac_yaml *services = ac_yaml_get(root, "services");
     for (size_t i = 0; services && services->kind == AC_YAML_MAP && i < services->len; i++) {
@@ -186,7 +179,7 @@ static void compose(struct reader *r, const struct ac_yaml *root, const char *fi
 }
 
 /* A file that is no YAML of ours, a template say, is passed over. */
-static void read_yaml(struct reader *r, const char *file, bool names)
+static void read_yaml(struct rca_docs *r, const char *file, bool names)
 {
     struct ac_yaml_doc *d;
     struct ac_err err = AC_ERR_INIT;
@@ -207,11 +200,11 @@ static void read_yaml(struct reader *r, const char *file, bool names)
 
 /* ---- prose ---- */
 
-static bool says_call(const char *line)
+bool rca_docs_says_call(const char *line)
 {
-    static const char *const verbs[] = {" calls ",      " call ",     " uses ",     "etrieves ",
-                                        "rchestrates ", " queries ",  " talks to ", "equests to ",
-                                        " in Redis",    "depends on "};
+    static const char *const verbs[] = {" calls ",    " Calls ",     " Uses ",       " call ",
+                                        " uses ",     "etrieves ",   "rchestrates ", " queries ",
+                                        " talks to ", "equests to ", " in Redis",    "depends on "};
     for (size_t i = 0; i < AC_ARRAY_LEN(verbs); i++)
         if (strstr(line, verbs[i]))
             return true;
@@ -220,7 +213,7 @@ static bool says_call(const char *line)
 
 /* "carts" for cartservice too: the name without its ending, as a word of more than three letters.
  */
-static bool speaks_of(const char *line, const char *name)
+bool rca_docs_speaks_of(const char *line, const char *name)
 {
     char stem[128];
     if (mentions(line, name))
@@ -232,7 +225,7 @@ static bool speaks_of(const char *line, const char *name)
 }
 
 /* Whom a line is about: the component whose folder the file is in, or whose table row it is. */
-static int subject(const struct reader *r, const char *file, const char *line)
+static int subject(const struct rca_docs *r, const char *file, const char *line)
 {
     for (size_t i = 0; i < r->g->nnodes; i++) {
         char cell[300];
@@ -246,7 +239,7 @@ static int subject(const struct reader *r, const char *file, const char *line)
     return -1;
 }
 
-static void read_prose(struct reader *r, const char *file)
+static void read_prose(struct rca_docs *r, const char *file)
 {
     char *text, *rest, *line;
     size_t len;
@@ -256,17 +249,17 @@ static void read_prose(struct reader *r, const char *file)
     rest = text;
     while ((line = ac_str_next(&rest, '\n'))) {
         number++;
-        int owner = says_call(line) ? subject(r, file, line) : -1;
+        int owner = rca_docs_says_call(line) ? subject(r, file, line) : -1;
         size_t components = owner < 0 ? 0 : r->g->nnodes;
         for (size_t i = 0; i < components; i++)
-            if ((int)i != owner && speaks_of(line, r->g->nodes[i].id))
-                call(r, owner, (int)i, BY_TEXT, file, number, ac_str_trim(line));
+            if ((int)i != owner && rca_docs_speaks_of(line, r->g->nodes[i].id))
+                rca_docs_call(r, owner, (int)i, RCA_DOCS_BY_TEXT, file, number, ac_str_trim(line));
     }
     free(text);
 }
 
 /* A store is called by the component whose name it carries. */
-static void stores_by_name(struct reader *r)
+static void stores_by_name(struct rca_docs *r)
 {
     size_t n = r->g->nnodes;
     for (size_t i = 0; i < n; i++) {
@@ -288,7 +281,7 @@ static void stores_by_name(struct reader *r)
 int rca_docs_read(const char *dir, struct ac_rca_graph *g, struct ac_err *err)
 {
     struct stat st;
-    struct reader r = {.g = g, .root_len = strlen(dir) + 1, .err = err};
+    struct rca_docs r = {.g = g, .root_len = strlen(dir) + 1, .err = err};
     if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
         return ac_err_set(err, AC_EINVAL, "%s: not a folder of documents", dir);
     list_files(&r, dir, 0);
@@ -296,6 +289,9 @@ int rca_docs_read(const char *dir, struct ac_rca_graph *g, struct ac_err *err)
         for (size_t i = 0; i < r.n; i++)
             if (ac_str_ends(r.files[i], ".yaml") || ac_str_ends(r.files[i], ".yml"))
                 read_yaml(&r, r.files[i], pass == 0);
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < r.n; i++)
+            rca_docs_interface(&r, r.files[i], pass == 0);
     for (size_t i = 0; i < r.n; i++)
         if (ac_str_ends(r.files[i], ".md"))
             read_prose(&r, r.files[i]);
@@ -304,8 +300,10 @@ int rca_docs_read(const char *dir, struct ac_rca_graph *g, struct ac_err *err)
         free(r.files[i]);
     free(r.files);
     if (g->nnodes == 0)
-        return ac_err_set(err, AC_EINVAL,
-                          "%s: no component found (expected Kubernetes manifests or compose files)",
-                          dir);
+        return ac_err_set(
+            err, AC_EINVAL,
+            "%s: no component found (expected Kubernetes manifests, compose, protobuf or "
+            "OpenAPI files)",
+            dir);
     return 0;
 }

@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include <aceso/base.h>
+#include <aceso/str.h>
 
+#include "readers/rca_api.h"
 #include "readers/rca_bif.h"
 #include "readers/rca_csv.h"
 #include "readers/rca_dataset.h"
@@ -299,9 +301,63 @@ static void scores_count(void **state)
     assert_float_equal(ac_rca_avg5(&s), (1.0 / 3 * 2 + 2.0 / 3 * 3) / 5, 1e-12);
 }
 
+struct seen_services {
+    char names[4][32], comments[4][80];
+    int lines[4];
+    size_t n;
+};
+
+static int see_service(const char *service, int line, const char *comment, void *arg)
+{
+    struct seen_services *s = arg;
+    assert_true(s->n < 4);
+    ac_str_copy(s->names[s->n], sizeof(s->names[0]), service);
+    ac_str_copy(s->comments[s->n], sizeof(s->comments[0]), comment);
+    s->lines[s->n++] = line;
+    return s->n == 4 ? AC_ERANGE : 0;
+}
+
+static int proto(const char *text, struct seen_services *s, struct ac_err *err)
+{
+    memset(s, 0, sizeof(*s));
+    return ac_rca_proto_services("x.proto", text, strlen(text), see_service, s, err);
+}
+
+static void services_of_a_protobuf_file(void **state)
+{
+    (void)state;
+    struct seen_services s;
+    struct ac_err err = AC_ERR_INIT;
+    assert_int_equal(
+        proto("syntax = \"proto3\"; // service Not {\n"
+              "/* Keeps carts.\n * Calls stock. */\n"
+              "service Cart { rpc Get(A) returns (B) { option x = \"} service No {\"; } }\n"
+              "message service { string service = 1; }\n"
+              "service  shop.Stock{}",
+              &s, &err),
+        0);
+    assert_int_equal(s.n, 2);
+    assert_string_equal(s.names[0], "Cart");
+    assert_string_equal(s.comments[0], "Keeps carts. Calls stock. ");
+    assert_int_equal(s.lines[0], 4);
+    assert_string_equal(s.names[1], "shop.Stock");
+    assert_string_equal(s.comments[1], "");
+    static const char *const bad[] = {"service {", "service A {", "}", "/* x",
+                                      "option a = \"x\n\";"};
+    for (size_t i = 0; i < AC_ARRAY_LEN(bad); i++) {
+        assert_int_equal(proto(bad[i], &s, &err), AC_EINVAL);
+        assert_true(strncmp(err.msg, "x.proto:1: ", 11) == 0);
+    }
+    assert_int_equal(proto("service A{}service B{}service C{}service D{}", &s, &err), AC_ERANGE);
+    char plain[8];
+    ac_rca_plain_name("shop.v1.Cart-Service", plain, sizeof(plain));
+    assert_string_equal(plain, "cartser");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(services_of_a_protobuf_file),
         cmocka_unit_test(names_give_kinds),
         cmocka_unit_test(log_lines_give_classes),
         cmocka_unit_test(bad_csv_names_row_and_column),
