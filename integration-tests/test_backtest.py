@@ -3,6 +3,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ACESO = Path(os.environ.get("ACESO_BUILD", ROOT / "build")).resolve() / "bin/aceso"
+SCORER = ROOT.parent / "shared/reference/score_events.py"
 SVG = "{http://www.w3.org/2000/svg}"
 OLD = """language 1
 rule "high" {
@@ -61,6 +63,7 @@ def test_two_rule_sets_are_compared(made):
     assert old["alarms_per_day"] == 3 and old["flaps_per_hour"] == 0.25
     assert (old["detect_median_s"], old["detect_p90_s"]) == (0, 120) and new["detect_median_s"] == 60
     assert 0.7 < old["auc_pr"] < 1 and old["auc_pr"] == new["auc_pr"]
+    assert old["nab"] < new["nab"] <= 100
     peak, dip = s["differing"]
     assert (peak["set"], peak["row"], peak["points"], peak["hit"], peak["rule"]) == ("old", 500, 1, False, "high")
     assert (dip["set"], dip["row"], dip["points"], dip["hit"], dip["time"]) == ("new", 1001, 3, True, "2025-06-16T07:47:40.000000Z")
@@ -75,6 +78,18 @@ def test_two_rule_sets_are_compared(made):
     assert "prefers-color-scheme:dark" in Path(s["plot"]).read_text()
 
 
+@pytest.mark.skipif(not SCORER.exists(), reason="the independent scorer is not here")
+@pytest.mark.parametrize("delay", [0, 3, 7])
+def test_an_independent_scorer_says_the_same(made, delay):
+    aceso("rule", "eval", made / "old.rule", "--series", made / "day.csv", "--out", made / "flags")
+    p = subprocess.run([sys.executable, SCORER, made / "day.csv", made / "flags", "--delay", str(delay)], capture_output=True, text=True, check=True)
+    want = json.loads(p.stdout)
+    (s,) = answer("backtest", "--series", made / "day.csv", "--rules", made / "old.rule", "--test", "--delay", delay)["series"]
+    for key in ("event_f1_delay", "event_f1", "point_f1", "pa_f1", "tp", "fp", "fn"):
+        assert s["old"][key] == pytest.approx(want[key], abs=1e-6), key
+    assert s["segments"] == want["segments"] and s["points"] == want["points"]
+
+
 def test_people_read_the_same(made):
     text = aceso("backtest", "--series", made / "day.csv", "--rules", made / "old.rule", "--against", made / "new.rule").stdout
     assert "alarms a day                      3.000        3.000" in text
@@ -87,7 +102,7 @@ def test_without_labels_nothing_is_claimed(made):
     (made / "bare.csv").write_text("timestamp,value\n" + "".join(f"{60 * i + (600 if i > 50 else 0)},{90 if i == 40 else 20}\n" for i in range(100)))
     (s,) = answer("backtest", "--series", made / "bare.csv", "--rules", made / "old.rule", "--against", made / "old.rule")["series"]
     assert s["uneven"] == 1 and s["differing"] == [] and s["old"]["alarms"] == 1
-    assert all(s["old"][k] is None for k in ("event_f1_delay", "tp", "point_f1", "auc_pr", "vus_pr", "detect_median_s"))
+    assert all(s["old"][k] is None for k in ("event_f1_delay", "tp", "point_f1", "auc_pr", "vus_pr", "nab", "detect_median_s"))
 
 
 def test_eval_plots(made):

@@ -1,5 +1,6 @@
 /* aceso backtest: history under one rule set, or under two and what differs. No service is needed.
  */
+#include "nab.h"
 #include "score.h"
 #include "verbs.h"
 
@@ -52,6 +53,7 @@ struct comparison {
     struct rule_replay old, new;
     size_t from; /* first row that counts */
     struct score_report reports[2];
+    double nab[2];
     struct difference *v;
     size_t n, cap;
 };
@@ -67,6 +69,21 @@ static struct score_report measure(const struct comparison *c, const struct rule
                              .step_ns = r->f.step_ns};
     score_report(&in, &s);
     return s;
+}
+
+/* NAB's score of the flags as they are, standard profile; its windows are the labelled segments. */
+static double nab_of(const struct comparison *c, const struct rule_replay *r)
+{
+    struct score_segment *windows = NULL;
+    struct nab_score s;
+    size_t n = r->f.n - c->from, k = score_segments(r->f.labels + c->from, n, &windows);
+    double *score = ac_xmalloc((n + 1) * sizeof *score);
+    for (size_t i = 0; i < n; i++)
+        score[i] = r->any[c->from + i];
+    nab_score_at(&(struct nab_series){score, n, windows, k}, 1, &nab_profiles[0], 1, &s);
+    free(score);
+    free(windows);
+    return s.windows ? s.score : NAN;
 }
 
 static bool any_set(const uint8_t *v, const struct replay_alarm *a)
@@ -129,7 +146,7 @@ static void put_number(struct ac_buf *b, const char *key, double v, bool known)
         ac_buf_printf(b, ", \"%s\": null", key);
 }
 
-static void put_report(struct ac_buf *b, const struct score_report *s, bool labelled)
+static void put_report(struct ac_buf *b, const struct score_report *s, double nab, bool labelled)
 {
     ac_buf_printf(b, "{\"alarms\": %zu", s->alarms);
     put_number(b, "alarms_per_day", s->alarms_per_day, true);
@@ -145,6 +162,7 @@ static void put_report(struct ac_buf *b, const struct score_report *s, bool labe
     put_number(b, "pa_f1", s->adjusted_f1, labelled);
     put_number(b, "auc_pr", s->auc_pr, labelled);
     put_number(b, "vus_pr", s->vus_pr, labelled);
+    put_number(b, "nab", nab, labelled);
     put_number(b, "detect_median_s", s->detect_median_s, labelled);
     put_number(b, "detect_p90_s", s->detect_p90_s, labelled);
     ac_buf_putc(b, '}');
@@ -175,10 +193,10 @@ static void put_json(struct ac_buf *b, const struct comparison *c, const char *p
     ac_buf_printf(b, ", \"points\": %zu, \"segments\": %zu, \"uneven\": %zu, \"days\": %.6f",
                   c->reports[0].points, c->reports[0].segments, r->f.uneven, c->reports[0].days);
     ac_buf_puts(b, ", \"old\": ");
-    put_report(b, &c->reports[0], r->f.labelled);
+    put_report(b, &c->reports[0], c->nab[0], r->f.labelled);
     ac_buf_puts(b, ", \"new\": ");
     if (c->req->new)
-        put_report(b, &c->reports[1], r->f.labelled);
+        put_report(b, &c->reports[1], c->nab[1], r->f.labelled);
     else
         ac_buf_puts(b, "null");
     ac_buf_puts(b, ", \"differing\": [");
@@ -233,6 +251,7 @@ static void print_text(const struct comparison *c)
         print_row("point-adjusted F1", 4, a->adjusted_f1, b->adjusted_f1, two);
         print_row("AUC-PR of let score", 4, a->auc_pr, b->auc_pr, two);
         print_row("VUS-PR of let score", 4, a->vus_pr, b->vus_pr, two);
+        print_row("NAB, standard profile", 2, c->nab[0], c->nab[1], two);
         print_row("time to detect, median s", 0, a->detect_median_s, b->detect_median_s, two);
         print_row("time to detect, 90 % s", 0, a->detect_p90_s, b->detect_p90_s, two);
     }
@@ -286,8 +305,10 @@ static int compare(struct comparison *c, struct ac_buf *json, const struct cli_c
     char *path = NULL;
     c->from = c->req->test ? AC_MIN(c->old.f.n_train, c->old.f.n) : 0;
     c->reports[0] = measure(c, &c->old);
+    c->nab[0] = nab_of(c, &c->old);
     if (c->req->new) {
         c->reports[1] = measure(c, &c->new);
+        c->nab[1] = nab_of(c, &c->new);
         find_differences(c, &c->old, &c->new);
         find_differences(c, &c->new, &c->old);
         if (c->n)
@@ -362,6 +383,9 @@ static int cmd_backtest(int argc, char **argv, const struct cli_ctx *ctx)
     int code = CLI_OK;
     for (int i = 0; i < n && code == CLI_OK; i++)
         code = backtest_one(&req, series[i], &json, ctx);
+    if (code == CLI_OK && json.failed)
+        code = cli_usage("backtest",
+                         "the answer would be longer than a gigabyte: fewer series at once");
     if (code == CLI_OK && ctx->json)
         printf("{\"delay\": %zu, \"series\": [%s]}\n", req.delay, ac_buf_str(&json));
     ac_buf_fini(&json);
