@@ -206,7 +206,7 @@ bool rca_docs_says_call(const char *line)
                                         " uses ",     "etrieves ",   "rchestrates ", " queries ",
                                         " talks to ", "equests to ", " in Redis",    "depends on "};
     for (size_t i = 0; i < AC_ARRAY_LEN(verbs); i++)
-        if (strstr(line, verbs[i]))
+        if (strstr(line, verbs[i]) || (verbs[i][0] == ' ' && ac_str_starts(line, verbs[i] + 1)))
             return true;
     return false;
 }
