@@ -281,6 +281,8 @@ static void count_known(const double *a, size_t lanes, size_t n, double *z, size
  * bytes of a saved state said, nothing here can be inconsistent. */
 static void rebuild_scalars(const struct node *n, const double *a, double *z, size_t lanes)
 {
+    if (!z) /* it keeps none */
+        return;
     switch (n->op) {
     case N_MIN:
     case N_MAX:
@@ -337,7 +339,7 @@ static void rebuild_set(const struct node *n, const double *a, const double *z, 
     if (n->op == N_SET) {
         for (size_t k = 0; k < n->w; k++)
             put(o, *(a - k * lanes));
-    } else if (n->op == N_ENVELOPE) {
+    } else if (n->op == N_ENVELOPE && z) {
         for (size_t k = 0; k < n->m; k++)
             put(o, z[(E_RING + k) * lanes]);
     } else if (node_is_season(n->op)) { /* those with a zone are filled at every point */
