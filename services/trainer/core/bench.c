@@ -1,5 +1,6 @@
 #include "bench.h"
 
+#include "deviation.h"
 #include "evalrule.h"
 
 #include <math.h>
@@ -127,6 +128,9 @@ static int score_rest(const struct series_file *f, size_t cut, enum bench_protoc
         ret->with_delay = score_events(y, p, n, delay);
         ret->without = protocol == BENCH_ARGOS ? best_events(y, score + cut, n)
                                                : score_events(y, p, n, SCORE_NO_DELAY);
+        /* points are ranked by the deviation; by the score where a rule has none */
+        int without = evalrule_term(ret->rule.text, DEVIATION_NAME, f->values, f->n, score, NULL);
+        AC_ASSERT(without == 0 || without == AC_ENOTFOUND);
         ret->auc_pr = score_auc_pr(y, score + cut, n);
         ret->vus_pr = ret->segments ? score_vus_pr(y, score + cut, n, VUS_LENGTH) : 0;
         ret->days = (double)n * (double)f->step_ns / 86400e9;

@@ -54,7 +54,7 @@ int evalrule_flags(const char *text, const double *v, size_t n, uint8_t *ret_fla
 {
     struct ac_ruleset *set = NULL;
     struct ac_plan *plan = NULL;
-    int rc = compile(text, strlen(text), AC_PLAN_ALL_TERMS, &set, &plan, err);
+    int rc = compile(text, strlen(text), ret_score ? AC_PLAN_ALL_TERMS : 0, &set, &plan, err);
     if (rc < 0)
         return rc;
     struct ac_eval *e = ac_eval_create(plan, 512);
@@ -70,6 +70,27 @@ int evalrule_flags(const char *text, const double *v, size_t n, uint8_t *ret_fla
     ac_plan_destroy(plan);
     ac_ruleset_destroy(set);
     return 0;
+}
+
+int evalrule_term(const char *text, const char *name, const double *v, size_t n, double *ret,
+                  struct ac_err *err)
+{
+    struct ac_ruleset *set = NULL;
+    struct ac_plan *plan = NULL;
+    int rc = compile(text, strlen(text), AC_PLAN_ALL_TERMS, &set, &plan, err);
+    if (rc < 0)
+        return rc;
+    struct ac_eval *e = ac_eval_create(plan, 512);
+    struct ac_eval_batch batch = {
+        .values = v, .n = n, .n_terms = 1, .term_names = &name, .terms = &ret};
+    if (ac_eval_has_term(e, 0, name))
+        ac_eval_run(e, &batch);
+    else
+        rc = ac_err_set(err, AC_ENOTFOUND, "the rule has no let named %s", name);
+    ac_eval_destroy(e);
+    ac_plan_destroy(plan);
+    ac_ruleset_destroy(set);
+    return rc;
 }
 
 int evalrule_cost(const char *text, struct ac_cost *ret, struct ac_err *err)

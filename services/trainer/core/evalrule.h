@@ -16,6 +16,9 @@ int evalrule_columns(const struct bank_lets *l, int64_t step_ns, const double *v
 /** Flags of the first rule of a text; score (may be NULL) gets its let "score" where it has one. */
 int evalrule_flags(const char *text, const double *v, size_t n, uint8_t *ret_flags,
                    double *ret_score, struct ac_err *err) AC_MUST_USE;
+/** A let of the first rule by name over v. AC_ENOTFOUND: it has none of that name. */
+int evalrule_term(const char *text, const char *name, const double *v, size_t n, double *ret,
+                  struct ac_err *err) AC_MUST_USE;
 /** The canonical form of a rule text; takes and gives a text that the caller frees. */
 int evalrule_canonical(char **text, struct ac_err *err) AC_MUST_USE;
 /** What the first rule of a text costs. */

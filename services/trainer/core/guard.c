@@ -1,5 +1,6 @@
 #include "guard.h"
 
+#include "deviation.h"
 #include "evalrule.h"
 #include "fuse.h"
 
@@ -292,6 +293,16 @@ static int train_guarded(const struct train_part *part, size_t delay, struct tra
     return rc;
 }
 
+/* The verdict is the same, and what was proven of it. */
+static void put_deviation(const struct train_part *part, char **text)
+{
+    char *ranked = deviation_add(part, *text);
+    if (!ranked)
+        return;
+    free(*text);
+    *text = ranked;
+}
+
 int guard_train(const struct train_part *part, const struct guard_options *o,
                 struct train_result *ret, struct guard_report *ret_report, struct ac_err *err)
 {
@@ -314,6 +325,8 @@ int guard_train(const struct train_part *part, const struct guard_options *o,
         train_result_fini(ret);
         return rc;
     }
+    put_deviation(part, &ret->text);
+    put_deviation(part, &ret->base_text);
     *ret_report = rep;
     return 0;
 }
