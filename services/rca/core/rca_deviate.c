@@ -1,5 +1,7 @@
 #include "rca_deviate.h"
 
+#include "rca_engine.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -199,6 +201,9 @@ static bool tells_time(enum ac_rca_kind k)
            k == AC_RCA_LOAD || k == AC_RCA_UNREADY;
 }
 
+/* How much better another time must be than the stated one. */
+#define CLEARLY 1.25
+
 /* Candidate times and, for each, the five largest steps over all series. */
 struct search {
     const struct ac_rca_case *c;
@@ -296,16 +301,91 @@ static void extent(const struct ac_rca_case *c, int64_t *ret_first, int64_t *ret
     }
 }
 
+/* Rows are minutes apart: no window fits between two of them, and a single late row is a third of
+ * the incident. Of the rows around the stated time, the split that separates what follows from what
+ * came before best, over the five series that change most; the step of a series is weighted by
+ * what its two sides can tell. Only a row before the stated one is taken for the begin: an incident
+ * that begins in the stated row loses nothing by it. */
+#define COARSE_BACK 2
+#define COARSE_ROWS 8
+
+struct coarse {
+    int64_t step_ns, t0_ns, end_ns;
+    double top[COARSE_BACK + 1][5];
+};
+
+static void coarse_add(struct coarse *q, const struct ac_rca_metric *m, double *z, double *work)
+{
+    double v[COARSE_ROWS], med, scale;
+    int64_t t[COARSE_ROWS], from = q->t0_ns - (COARSE_BACK + 2) * q->step_ns;
+    size_t n = 0, k = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        if (m->t_ns[i] < from || m->t_ns[i] >= q->end_ns) {
+            z[n++] = m->v[i];
+        } else if (k < COARSE_ROWS) {
+            t[k] = m->t_ns[i];
+            v[k++] = m->v[i];
+        }
+    }
+    if (n < 5 || k < 3)
+        return;
+    robust_scale(z, n, m->kind, work, &med, &scale);
+    for (size_t b = 0; b <= COARSE_BACK; b++) {
+        double before = 0, after = 0, nb = 0, na = 0;
+        for (size_t i = 0; i < k; i++) {
+            double x = fmax(-8.0, fmin(8.0, (v[i] - med) / scale));
+            bool in = t[i] >= q->t0_ns - (int64_t)b * q->step_ns;
+            *(in ? &after : &before) += x;
+            *(in ? &na : &nb) += 1;
+        }
+        if (na == 0 || nb == 0)
+            continue;
+        double f = fabs(after / na - before / nb) * sqrt(na * nb / (na + nb));
+        for (size_t j = 0; j < 5; j++) {
+            double lower = fmin(f, q->top[b][j]);
+            q->top[b][j] = fmax(f, q->top[b][j]);
+            f = lower;
+        }
+    }
+}
+
+static int64_t coarse_onset(const struct ac_rca_case *c, const struct ac_rca_params *p,
+                            int64_t step_ns)
+{
+    struct coarse q = {
+        .step_ns = step_ns, .t0_ns = p->t0_ns, .end_ns = p->t0_ns + p->incident_ns};
+    size_t max_n = 0, best = 0;
+    for (size_t i = 0; i < c->nmetrics; i++)
+        max_n = AC_MAX(max_n, c->metrics[i].n);
+    double *z = ac_xcalloc(2 * max_n + 2, sizeof(*z)), sums[COARSE_BACK + 1];
+    for (size_t i = 0; i < c->nmetrics; i++) {
+        const struct ac_rca_metric *m = &c->metrics[i];
+        if (p->target >= 0 ? m->kind == p->target_kind : tells_time(m->kind))
+            coarse_add(&q, m, z, z + max_n + 1);
+    }
+    for (size_t b = 0; b <= COARSE_BACK; b++) {
+        sums[b] = 0;
+        for (size_t j = 0; j < 5; j++)
+            sums[b] += q.top[b][j];
+        if (sums[b] > sums[best])
+            best = b;
+    }
+    free(z);
+    return sums[best] > CLEARLY * sums[0] ? p->t0_ns - (int64_t)best * step_ns : p->t0_ns;
+}
+
 #define MAX_TAUS 512
 /* What a recording begins with is no reference: an application that has just started settles. */
 #define YOUNG_NS (10 * AC_NS_PER_S)
 
-int64_t ac_rca_onset(const struct ac_rca_case *c, int64_t t0_ns)
+int64_t ac_rca_onset(const struct ac_rca_case *c, const struct ac_rca_params *p)
 {
-    int64_t step = ac_rca_step_ns(c), first, last;
+    int64_t step = ac_rca_step_ns(c), t0_ns = p->t0_ns, first, last;
     extent(c, &first, &last);
-    if (step > 30 * AC_NS_PER_S || first > last)
+    if (first > last)
         return t0_ns;
+    if (step > 30 * AC_NS_PER_S)
+        return coarse_onset(c, p, step);
     int64_t move = step > 5 * AC_NS_PER_S ? step : 5 * AC_NS_PER_S;
     int64_t taus[MAX_TAUS];
     double sums[MAX_TAUS];
@@ -329,7 +409,7 @@ int64_t ac_rca_onset(const struct ac_rca_case *c, int64_t t0_ns)
     for (size_t k = 0; k < q.n; k++)
         if (sums[k] > sums[best])
             best = k;
-    if (!(sums[best] > 1.25 * sums[stated]))
+    if (!(sums[best] > CLEARLY * sums[stated]))
         return t0_ns;
     /* Finer: every step around the best one. */
     int64_t at = taus[best];

@@ -38,9 +38,11 @@ void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w
 /** The usual distance of samples over all measurements, 1 s when unknown. */
 int64_t ac_rca_step_ns(const struct ac_rca_case *c);
 
+struct ac_rca_params;
 /** Moves a late or early stated time to where the measurements together change most: looks from
- * 120 s before to 60 s after; returns t0_ns when no other time is clearly better. */
-int64_t ac_rca_onset(const struct ac_rca_case *c, int64_t t0_ns);
+ * 120 s before to 60 s after, or, where samples are minutes apart, two of them back. Returns the
+ * stated time when no other is clearly better. */
+int64_t ac_rca_onset(const struct ac_rca_case *c, const struct ac_rca_params *p);
 
 /** When an incident most likely began, for recordings without a stated time: the step over the
  * whole recording, its first quarter taken as normal. The middle when there is none. */

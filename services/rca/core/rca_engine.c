@@ -38,7 +38,7 @@ int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
     struct ac_rca_result r = {.t0_ns = p->t0_ns, .first_failure = -1};
     r.step_ns = ac_rca_step_ns(c);
     if (!p->keep_time)
-        r.t0_ns = ac_rca_onset(c, p->t0_ns);
+        r.t0_ns = ac_rca_onset(c, p);
     r.moved = r.t0_ns != p->t0_ns;
     struct ac_rca_window w = ac_rca_window_make(
         r.t0_ns, p->incident_ns + (r.moved && p->alerted ? p->t0_ns - r.t0_ns : 0),
@@ -73,9 +73,11 @@ double ac_rca_window_score(const struct ac_rca_case *c, const struct ac_rca_para
 {
     struct rca_work k;
     struct ac_rca_result r = {0};
-    int64_t step = ac_rca_step_ns(c);
+    int64_t step = ac_rca_step_ns(c), t0_ns = p->t0_ns;
+    if (step > 30 * AC_NS_PER_S && !p->keep_time)
+        t0_ns = ac_rca_onset(c, p);
     rca_work_init(&k, c, p,
-                  ac_rca_window_make(p->t0_ns, p->incident_ns,
+                  ac_rca_window_make(t0_ns, p->incident_ns,
                                      p->local_ns > 0 ? p->local_ns : LOCAL_NS, p->margin_ns),
                   step);
     rca_work_measure(&k);
@@ -93,7 +95,7 @@ double ac_rca_threshold(double *scores, size_t n)
     ac_stats_sort(scores, n);
     double q50 = ac_stats_quantile_sorted(scores, n, 0.5);
     double q75 = ac_stats_quantile_sorted(scores, n, 0.75);
-    return q75 + 3.0 * (q75 - q50);
+    return q75 + 3.5 * (q75 - q50);
 }
 
 #define MAX_CALIBRATION_WINDOWS 256

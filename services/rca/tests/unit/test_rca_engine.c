@@ -179,10 +179,44 @@ static void late_time_is_corrected(void **state)
     struct ac_rca_case *c = hotel_case(&o);
     int64_t truth = hotel_fault_ns(&o);
     for (int late = -60; late <= 120; late += 30) {
-        int64_t t = ac_rca_onset(c, truth + late * AC_NS_PER_S);
+        struct ac_rca_params p =
+            ac_rca_params_default(truth + late * AC_NS_PER_S, 200 * AC_NS_PER_S);
+        int64_t t = ac_rca_onset(c, &p);
         assert_true(llabs(t - truth) <= 10 * AC_NS_PER_S || t == truth + late * AC_NS_PER_S);
     }
     assert_true(llabs(ac_rca_find_time(c) - truth) <= 10 * AC_NS_PER_S);
+    ac_rca_case_destroy(c);
+}
+
+/* Rows are five minutes apart; the step lies a row or two before the stated time, or nowhere. */
+static void late_time_is_corrected_where_rows_are_few(void **state)
+{
+    (void)state;
+    enum {
+        ROW_S = 300,
+        ROWS = 60
+    };
+    struct ac_rca_case *c = ac_rca_case_create();
+    int64_t truth = (ROWS - 4) * ROW_S * AC_NS_PER_S;
+    for (int i = 0; i < 2; i++) {
+        int comp = ac_rca_component(c, i ? "busy" : "calm");
+        int m = ac_rca_metric_add(c, comp, -1, AC_RCA_LAT, AC_RCA_MEAN, "lat");
+        for (int64_t t = 0; t < ROWS; t++)
+            ac_rca_metric_push(&c->metrics[m], t * ROW_S * AC_NS_PER_S,
+                               1.0 + 0.05 * (double)(t % 3) +
+                                   (i && t * ROW_S * AC_NS_PER_S >= truth ? 2.0 : 0.0));
+    }
+    for (int late = 0; late <= 2; late++) {
+        struct ac_rca_params p =
+            ac_rca_params_default(truth + late * ROW_S * AC_NS_PER_S, 4 * ROW_S * AC_NS_PER_S);
+        assert_true(ac_rca_onset(c, &p) == truth);
+        p.target = 1;
+        p.target_kind = AC_RCA_LAT;
+        assert_true(ac_rca_onset(c, &p) == truth);
+    }
+    struct ac_rca_params calm =
+        ac_rca_params_default(truth - 30 * ROW_S * AC_NS_PER_S, 4 * ROW_S * AC_NS_PER_S);
+    assert_true(ac_rca_onset(c, &calm) >= calm.t0_ns - 2 * ROW_S * AC_NS_PER_S);
     ac_rca_case_destroy(c);
 }
 
@@ -237,6 +271,7 @@ int main(void)
         cmocka_unit_test(bad_input_gives_no_nan),
         cmocka_unit_test(empty_case_is_refused),
         cmocka_unit_test(late_time_is_corrected),
+        cmocka_unit_test(late_time_is_corrected_where_rows_are_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
