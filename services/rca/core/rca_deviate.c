@@ -352,8 +352,7 @@ static void coarse_add(struct coarse *q, const struct ac_rca_metric *m, double *
 static int64_t coarse_onset(const struct ac_rca_case *c, const struct ac_rca_params *p,
                             int64_t step_ns)
 {
-    struct coarse q = {
-        .step_ns = step_ns, .t0_ns = p->t0_ns, .end_ns = p->t0_ns + p->incident_ns};
+    struct coarse q = {.step_ns = step_ns, .t0_ns = p->t0_ns, .end_ns = p->t0_ns + p->incident_ns};
     size_t max_n = 0, best = 0;
     for (size_t i = 0; i < c->nmetrics; i++)
         max_n = AC_MAX(max_n, c->metrics[i].n);

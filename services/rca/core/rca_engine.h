@@ -79,8 +79,8 @@ void ac_rca_result_fini(struct ac_rca_result *r);
 /** Best score of the window that p states, its time taken as it is (margin 0: none). Of a window of
  * normal time it says what passes for normal. The case has a component. */
 double ac_rca_window_score(const struct ac_rca_case *c, const struct ac_rca_params *p);
-/** q75 + 3.5 (q75 - q50) of the best scores of n normal windows, which are sorted; only the middle of
- * them counts, so that up to a quarter may hold unknown incidents. 0 of fewer than 8. */
+/** q75 + 3.5 (q75 - q50) of the best scores of n normal windows, which are sorted; only the middle
+ * of them counts, so that up to a quarter may hold unknown incidents. 0 of fewer than 8. */
 double ac_rca_threshold(double *scores, size_t n);
 /** Threshold for abstention: the same computation on windows of the case's normal times, which are
  * all that lie before normal_end_ns. 0 when fewer than 8 windows fit. */
