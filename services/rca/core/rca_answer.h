@@ -22,7 +22,8 @@ const char *ac_rca_fault_name(enum ac_rca_fault f); /* "pod", "network", "store_
 enum ac_rca_fault ac_rca_fault_of(const struct ac_rca_case *c, const struct ac_rca_result *r,
                                   const struct ac_rca_cause *cause);
 
-/** Share of the cause in all scores, 0..1: how far it stands out. */
+/** How likely the cause is the right one given that one of them is, 0..1, from how far its score
+ * stands out. */
 double ac_rca_confidence(const struct ac_rca_result *r, size_t cause);
 
 /** What is said most about a component in the incident and names a state of it: a refusal, a pod
