@@ -5,7 +5,7 @@ cli_LIBS := $(if $(wildcard services/worker/core),-ldnnl)
 cli_XFLAGS := -I$(BUILD)/gen -Iservices/cli
 cli_EXTRA_SRC := services/cli/arguments.c $(wildcard services/cli/verbs/*.c services/cli/supervisor/*.c services/cli/session/*.c services/cli/rca/*.c services/cli/rule/*.c services/cli/serving/*.c) services/lab/adapters/problem_yaml.c
 # Readers of files that need more than a core may have.
-cli_FUZZ_SRC := services/cli/arguments.c $(addprefix services/cli/rca/,graph_file.c docs.c discover.c)
+cli_FUZZ_SRC := services/cli/arguments.c $(filter-out $(wildcard services/cli/rca/bench*.c),$(wildcard services/cli/rca/*.c))
 
 CLI_VERBS := $(sort $(patsubst services/cli/verbs/%.c,%,$(wildcard services/cli/verbs/*.c)))
 

@@ -47,7 +47,10 @@ void ac_series_append(struct ac_series *s, int64_t time_ns, double value, int la
 int64_t ac_series_time(const struct ac_series *s, size_t i)
 {
     AC_ASSERT(i < s->n);
-    return s->times_ns ? s->times_ns[i] : s->t0_ns + (int64_t)i * s->step_ns;
+    if (s->times_ns)
+        return s->times_ns[i];
+    /* the sum is a time, the product alone may be more: unsigned, where both may wrap around */
+    return (int64_t)((uint64_t)s->t0_ns + (uint64_t)i * (uint64_t)s->step_ns);
 }
 
 size_t ac_series_gaps(const struct ac_series *s)

@@ -35,6 +35,8 @@ static int read_edge(struct ac_rca_graph *g, const json_t *j, struct ac_err *err
         rc = ac_json_need_str(j, "to", &to, err);
     if (rc)
         return rc;
+    if (!*from || !*to)
+        return ac_err_set(err, AC_EINVAL, "%s: expected a name", *from ? "to" : "from");
     if (!ac_rca_edge_kind_parse(ac_json_str(j, "kind", "calls"), &kind))
         return ac_err_set(err, AC_EINVAL, "kind: expected calls, causes or confounded");
     if (!ac_rca_edge_state_parse(ac_json_str(j, "state", "untested"), &state))

@@ -26,7 +26,7 @@ static size_t count_uneven(const struct ac_series *s, int64_t step_ns)
 {
     size_t k = 0;
     for (size_t i = 1; s->times_ns && i < s->n; i++)
-        k += s->times_ns[i] - s->times_ns[i - 1] != step_ns;
+        k += (uint64_t)s->times_ns[i] - (uint64_t)s->times_ns[i - 1] != (uint64_t)step_ns;
     return k;
 }
 
