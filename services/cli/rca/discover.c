@@ -184,8 +184,6 @@ int rca_discover_verb(const struct rca_discover_args *a, const struct cli_ctx *c
     if (!a->method || !ac_rca_method_parse(a->method, &method))
         return cli_usage("rca", "--method must be pc, fci, ges, lingam, pcmci or granger, not %s",
                          a->method ? a->method : "missing");
-    if (a->knowledge && method > AC_RCA_GES)
-        return cli_usage("rca", "--knowledge works with pc, fci and ges");
     struct ac_rca_discover_params p = ac_rca_discover_default(method);
     double v;
     if (a->alpha) {

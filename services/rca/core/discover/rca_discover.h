@@ -67,6 +67,21 @@ int ac_rca_discover(const struct ac_rca_matrix *m, const struct ac_rca_discover_
                     struct ac_rca_discovery *ret, struct ac_err *err) AC_MUST_USE;
 void ac_rca_discovery_fini(struct ac_rca_discovery *d);
 
+/* Inside: background knowledge of the used columns i and j; false without any. */
+static inline bool ac_rca_forbidden(const struct ac_rca_discover_params *params,
+                                    const struct ac_rca_clean *c, size_t i, size_t j)
+{
+    const struct ac_rca_knowledge *k = params->know;
+    return k && k->forbidden[(size_t)c->column[i] * k->p + (size_t)c->column[j]];
+}
+
+static inline bool ac_rca_required(const struct ac_rca_discover_params *params,
+                                   const struct ac_rca_clean *c, size_t i, size_t j)
+{
+    const struct ac_rca_knowledge *k = params->know;
+    return k && k->required[(size_t)c->column[i] * k->p + (size_t)c->column[j]];
+}
+
 /* Inside: what the methods over time and of linear effects add their links with. */
 void ac_rca_link_add(struct ac_rca_discovery *d, const struct ac_rca_link *l);
 int ac_rca_lingam(const struct ac_rca_clean *c, const struct ac_rca_discover_params *params,

@@ -72,14 +72,14 @@ static bool target(struct granger *k, const double *inverse, const int *columns,
     s2 *= (double)k->n / df;
     for (size_t i = 0; ok && i < ns; i++) {
         int at[64];
-        if ((size_t)sources[i] == to)
+        if ((size_t)sources[i] == to || ac_rca_forbidden(k->params, k->c, (size_t)sources[i], to))
             continue;
         for (size_t l = 0; l < k->lags; l++)
             at[l] = (int)(l * ns + i);
         double f = f_of(coef, inverse, width, at, k->lags, s2, k->n);
         double p = ac_stats_f_sf(f, (double)k->lags, df);
         k->d->tests++;
-        if (p <= alpha)
+        if (p <= alpha || ac_rca_required(k->params, k->c, (size_t)sources[i], to))
             add_link(k, (size_t)sources[i], to, coef, at, f, p);
     }
     free(coef);

@@ -20,6 +20,8 @@ struct lingam {
     int *candidates; /* columns that are left, the least contradicted first */
     size_t left;
     int *order;
+    const struct ac_rca_clean *c;
+    const struct ac_rca_discover_params *params;
 };
 
 /* Negentropy approximation of (y - r x) / s, which is standardised. */
@@ -70,18 +72,42 @@ static double against(const struct lingam *k, size_t i, double enough)
     return sum;
 }
 
+/* What knowledge says of taking i before all others that are left: 0 nothing drives it, 1 it may, 2
+ * it drives none of them, 3 one of them must come before. The least is taken first. */
+static int turn(const struct lingam *k, size_t i)
+{
+    bool root = true, leaf = true;
+    if (!k->params->know)
+        return 1;
+    for (size_t a = 0; a < k->left; a++) {
+        size_t j = (size_t)k->candidates[a];
+        if (j == i)
+            continue;
+        if (ac_rca_required(k->params, k->c, j, i))
+            return 3;
+        root = root && ac_rca_forbidden(k->params, k->c, j, i);
+        leaf = leaf && ac_rca_forbidden(k->params, k->c, i, j);
+    }
+    return root ? 0 : leaf ? 2 : 1;
+}
+
 /* The least contradicted candidate; of equal ones the first column. Most are given up after a few
  * pairs, so that the search is nearly quadratic in the variables. */
 static size_t most_exogenous(struct lingam *k)
 {
     size_t best = SIZE_MAX;
     double least = INFINITY;
+    int first = 3;
+    for (size_t a = 0; a < k->left; a++)
+        first = AC_MIN(first, turn(k, (size_t)k->candidates[a]));
     for (size_t a = 0; a < k->left; a++) {
         size_t i = (size_t)k->candidates[a];
         k->entropy[i] = entropy(k->x + i * k->n, k->x + i * k->n, 0.0, 1.0, k->n);
     }
     for (size_t a = 0; a < k->left; a++) {
         size_t i = (size_t)k->candidates[a];
+        if (turn(k, i) != first)
+            continue; /* keeps its score of last time */
         k->score[i] = against(k, i, least);
         if (k->score[i] < least || (i < best && k->score[i] == least)) {
             least = k->score[i];
@@ -129,10 +155,12 @@ static void find_order(struct lingam *k)
 static void effects(const struct ac_rca_clean *c, const struct lingam *k, const double *cov,
                     size_t at, double alpha, struct ac_rca_discovery *d)
 {
-    size_t kept = at;
+    size_t kept = 0;
     double *coef = ac_xcalloc(at + 1, sizeof(double)), *t = ac_xcalloc(at + 1, sizeof(double)), s2;
     int *from = ac_xcalloc(at + 1, sizeof(int)), y = k->order[at];
-    memcpy(from, k->order, at * sizeof(int));
+    for (size_t j = 0; j < at; j++)
+        if (!ac_rca_forbidden(k->params, c, (size_t)k->order[j], (size_t)y))
+            from[kept++] = k->order[j];
     for (bool dropped = true; dropped && kept > 0;) {
         size_t left = 0;
         if (!ac_rca_regress(cov, k->p, k->n, from, kept, y, coef, t, &s2)) {
@@ -140,7 +168,8 @@ static void effects(const struct ac_rca_clean *c, const struct lingam *k, const 
             continue;
         }
         for (size_t j = 0; j < kept; j++)
-            if (2.0 * ac_stats_t_sf(fabs(t[j]), (double)(k->n - kept - 1)) <= alpha)
+            if (2.0 * ac_stats_t_sf(fabs(t[j]), (double)(k->n - kept - 1)) <= alpha ||
+                ac_rca_required(k->params, c, (size_t)from[j], (size_t)y))
                 from[left++] = from[j];
         dropped = left < kept;
         kept = left;
@@ -161,7 +190,7 @@ static void effects(const struct ac_rca_clean *c, const struct lingam *k, const 
 int ac_rca_lingam(const struct ac_rca_clean *c, const struct ac_rca_discover_params *params,
                   struct ac_rca_discovery *d, struct ac_err *err)
 {
-    struct lingam k = {.n = c->m.n, .p = c->m.p};
+    struct lingam k = {.c = c, .params = params, .n = c->m.n, .p = c->m.p};
     double *cov = NULL;
     if (k.n < 10)
         return ac_err_set(err, AC_EINVAL, "%zu rows are too few for the shape of noise", k.n);

@@ -27,6 +27,8 @@ struct pcmci {
     size_t p, q, lags;
     struct ac_rca_ci *select, *test;
     struct causes *of;
+    const struct ac_rca_clean *c;
+    const struct ac_rca_discover_params *params;
 };
 
 static int stronger(const void *a, const void *b)
@@ -44,7 +46,8 @@ static void select_causes(struct pcmci *k, int target)
     struct causes *c = &k->of[target];
     c->c = ac_xcalloc(k->lags * k->p, sizeof(c->c[0]));
     for (size_t v = k->p; v < (k->lags + 1) * k->p; v++)
-        c->c[c->n++] = (struct cause){(int)v, k->r[v * k->q + (size_t)target]};
+        if (!ac_rca_forbidden(k->params, k->c, v % k->p, (size_t)target))
+            c->c[c->n++] = (struct cause){(int)v, k->r[v * k->q + (size_t)target]};
     for (size_t level = 0; level < c->n && level < AC_RCA_MAX_GIVEN; level++) {
         size_t left = 0;
         bool *gone = ac_xcalloc(c->n + 1, sizeof(*gone));
@@ -86,36 +89,50 @@ static size_t put_causes(const struct pcmci *k, size_t variable, size_t lag, int
     return n;
 }
 
-static void test_links(struct pcmci *k, const struct ac_rca_clean *c, double alpha,
-                       struct ac_rca_discovery *d)
+/* The link at one lag given the causes of both its ends; r NaN where the test cannot be made. */
+static struct ac_rca_link test_link(struct pcmci *k, size_t from, size_t to, size_t lag)
 {
-    for (size_t to = 0; to < k->p; to++)
-        for (size_t from = 0; from < k->p; from++)
-            for (size_t lag = 1; lag <= k->lags; lag++) {
-                int set[AC_RCA_MAX_GIVEN], v = (int)(lag * k->p + from);
-                size_t n = put_causes(k, to, 0, v, set, 0);
-                n = put_causes(k, from, lag, v, set, n);
-                k->test->given(k->test, set, n);
-                double p = k->test->p_value(k->test, v, (int)to);
-                if (!(p <= alpha) || from == to)
-                    continue; /* a variable's own past is no link between variables */
-                double r = ac_rca_ci_partial(k->test, v, (int)to);
-                if (isnan(r))
-                    continue; /* the test could not be made */
-                ac_rca_link_add(d, &(struct ac_rca_link){.from = c->column[from],
-                                                         .to = c->column[to],
-                                                         .at_from = AC_RCA_TAIL,
-                                                         .at_to = AC_RCA_ARROW,
-                                                         .lag = (int)lag,
-                                                         .strength = r,
-                                                         .p = p});
-            }
+    int set[AC_RCA_MAX_GIVEN], v = (int)(lag * k->p + from);
+    size_t n = put_causes(k, to, 0, v, set, 0);
+    n = put_causes(k, from, lag, v, set, n);
+    k->test->given(k->test, set, n);
+    double p = k->test->p_value(k->test, v, (int)to);
+    return (struct ac_rca_link){.from = k->c->column[from],
+                                .to = k->c->column[to],
+                                .at_from = AC_RCA_TAIL,
+                                .at_to = AC_RCA_ARROW,
+                                .lag = (int)lag,
+                                .strength = ac_rca_ci_partial(k->test, v, (int)to),
+                                .p = p};
+}
+
+/* Every lag that passes; of a required link that passes at none the lag with least p. */
+static void test_links(struct pcmci *k, size_t from, size_t to, struct ac_rca_discovery *d)
+{
+    struct ac_rca_link best = {.p = INFINITY};
+    bool any = false;
+    for (size_t lag = 1; lag <= k->lags; lag++) {
+        struct ac_rca_link l = test_link(k, from, to, lag);
+        if (isnan(l.strength))
+            continue;
+        if (l.p < best.p)
+            best = l;
+        if (!(l.p <= k->params->alpha))
+            continue;
+        ac_rca_link_add(d, &l);
+        any = true;
+    }
+    if (!any && isfinite(best.p) && ac_rca_required(k->params, k->c, from, to))
+        ac_rca_link_add(d, &best);
 }
 
 int ac_rca_pcmci(const struct ac_rca_clean *c, const struct ac_rca_discover_params *params,
                  struct ac_rca_discovery *d, struct ac_err *err)
 {
-    struct pcmci k = {.p = c->m.p, .lags = (size_t)AC_MIN(AC_MAX(params->max_lag, 1), 64)};
+    struct pcmci k = {.c = c,
+                      .params = params,
+                      .p = c->m.p,
+                      .lags = (size_t)AC_MIN(AC_MAX(params->max_lag, 1), 64)};
     struct ac_rca_matrix m;
     double *r = NULL;
     int rc = ac_rca_lagged(&c->m, 2 * k.lags, &m, err);
@@ -130,7 +147,10 @@ int ac_rca_pcmci(const struct ac_rca_clean *c, const struct ac_rca_discover_para
         k.of = ac_xcalloc(k.p, sizeof(k.of[0]));
         for (size_t j = 0; j < k.p; j++)
             select_causes(&k, (int)j);
-        test_links(&k, c, params->alpha, d);
+        for (size_t to = 0; to < k.p; to++)
+            for (size_t from = 0; from < k.p; from++) /* the own past is no link */
+                if (from != to && !ac_rca_forbidden(params, c, from, to))
+                    test_links(&k, from, to, d);
         d->tests = k.select->tests + k.test->tests;
         for (size_t j = 0; j < k.p; j++)
             free(k.of[j].c);

@@ -1,5 +1,5 @@
-"""One peer on one file, in a process of its own: peer.py METHOD FILE. Prints JSON with its seconds, reading
-left out. Methods: pc, fci, ges, lingam (causal-learn), pcmci (tigramite), granger (RCAEval), and the scorers
+"""One peer on one file, in a process of its own: peer.py METHOD FILE. Prints JSON with its processor
+seconds, reading left out. Methods: pc, fci, ges, lingam (causal-learn), pcmci (tigramite), granger (RCAEval), and the scorers
 nsigma, baro, circa, rcd (RCAEval; FILE has a column time, the incident begins at 600); pc-chisq writes the
 matrix of the graph, too."""
 import json
@@ -70,6 +70,6 @@ if __name__ == "__main__":
     x = np.ascontiguousarray(frame.to_numpy(dtype=float))
     if method == "pc-chisq":
         x = x.astype(int)
-    begin = time.perf_counter()
+    begin = time.process_time()
     graph = METHODS[method](x, frame)
-    print(json.dumps({"seconds": time.perf_counter() - begin, "graph": graph}))
+    print(json.dumps({"seconds": time.process_time() - begin, "graph": graph}))
