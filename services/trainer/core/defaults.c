@@ -1,7 +1,9 @@
 #include "defaults.h"
 
 #include "bank.h"
+#include "edit.h"
 #include "evalrule.h"
+#include "score.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -243,6 +245,12 @@ static void speaks(const struct maker *m, const struct seen *s, enum default_par
     }
 }
 
+static bool few(const struct maker *m, size_t points, size_t alarms)
+{
+    double days = (double)points * (double)m->p->step_ns / 86400e9;
+    return (double)alarms <= 2 + days / 4;
+}
+
 /* Made from the first two thirds it must be nearly silent on the last: two alarms, and one in four
  * days, since nobody has said that nothing happened there. */
 static bool silent(const struct maker *m, enum default_part part)
@@ -252,8 +260,48 @@ static bool silent(const struct maker *m, enum default_part part)
     if (!look(m, a, &s) || (part == DEFAULT_SPIKE && !(s.spike > 0)))
         return false;
     speaks(m, &s, part, a, m->p->n, &alarms, &on);
-    double days = (double)n * (double)m->p->step_ns / 86400e9;
-    return (double)on <= ON_SHARE * (double)n && (double)alarms <= 2 + days / 4;
+    return (double)on <= ON_SHARE * (double)n && few(m, n, alarms);
+}
+
+static int is_silent(const struct maker *m, const char *rule, bool *ret, struct ac_err *err)
+{
+    uint8_t *flags = ac_xcalloc(m->p->n + 1, 1);
+    int rc = evalrule_flags(rule, m->p->values, m->p->n, flags, NULL, err);
+    size_t a = m->p->n / 3 * 2, n = m->p->n - a, on = 0;
+    for (size_t i = a; i < m->p->n; i++)
+        on += flags[i];
+    *ret = rc == 0 && few(m, n, score_alarms(flags + a, n)) && (double)on <= ON_SHARE * (double)n;
+    free(flags);
+    return rc;
+}
+
+/* The rule with the parts joined by or, in its reason, too. NULL when that is no rule. */
+static char *joined(const struct maker *m, const struct seen *s, const char *rule,
+                    const bool *parts)
+{
+    struct ac_buf lets, more, reason;
+    ac_buf_init(&lets, AC_RULES_TEXT_MAX);
+    ac_buf_init(&more, AC_RULES_TEXT_MAX);
+    ac_buf_init(&reason, AC_RULES_TEXT_MAX);
+    const char *end = strstr(rule, "\n    reason \"");
+    end = end ? strstr(end, "\"\n}") : NULL;
+    ac_buf_append(&reason, rule, end ? (size_t)(end - rule) : strlen(rule));
+    for (int k = 0; k < DEFAULT_END; k++) {
+        if (!parts[k] || k == DEFAULT_SPIKE)
+            continue;
+        put_part(m, s, (enum default_part)k, &lets);
+        ac_buf_printf(&more, " or %s", texts[k].when);
+        if (end)
+            ac_buf_printf(&reason, "; %s", texts[k].reason);
+    }
+    ac_buf_puts(&reason, end ? end : "");
+    /* the names in the reason come with the lets: text first, compiled as a whole */
+    char *out = more.len ? edit_when(ac_buf_str(&reason), ac_buf_str(&lets), "", ac_buf_str(&more))
+                         : ac_xstrdup(rule);
+    ac_buf_fini(&lets);
+    ac_buf_fini(&more);
+    ac_buf_fini(&reason);
+    return out;
 }
 
 static int fit_residual(struct maker *m, struct ac_err *err)
@@ -271,8 +319,8 @@ static int fit_residual(struct maker *m, struct ac_err *err)
     return rc;
 }
 
-int defaults_train(const struct train_part *p, char **ret_text, struct defaults_report *ret,
-                   struct ac_err *err)
+int defaults_train(const struct train_part *p, const char *learnt, char **ret_text,
+                   struct defaults_report *ret, struct ac_err *err)
 {
     struct maker m = {.p = p, .kind = series_kind_of(p)};
     struct seen s;
@@ -284,7 +332,14 @@ int defaults_train(const struct train_part *p, char **ret_text, struct defaults_
         for (int k = 0; k < DEFAULT_END; k++)
             rep.kept[k] = kinds[m.kind].parts[k] && silent(&m, (enum default_part)k);
         rep.kept[DEFAULT_STUCK] = rep.kept[DEFAULT_STUCK] && s.at_top >= CAP_SEEN;
-        *ret_text = print_rule(&m, &s, rep.kept);
+        if (learnt)
+            rc = is_silent(&m, learnt, &rep.learnt, err);
+    }
+    if (rc == 0) {
+        char *text = rep.learnt ? joined(&m, &s, learnt, rep.kept) : NULL;
+        rep.learnt = text != NULL;
+        rep.kept[DEFAULT_SPIKE] = rep.kept[DEFAULT_SPIKE] && !rep.learnt;
+        *ret_text = text ? text : print_rule(&m, &s, rep.kept);
         *ret = rep;
         rc = evalrule_canonical(ret_text, err);
     }

@@ -32,8 +32,11 @@ enum default_part {
 struct defaults_report {
     enum series_kind kind;
     bool kept[DEFAULT_END];
+    bool learnt; /* a rule that was given takes the place of the spike */
 };
 
-/** AC_ENOTSUP when the part has no values. Caller frees *ret_text. */
-int defaults_train(const struct train_part *p, char **ret_text, struct defaults_report *ret,
-                   struct ac_err *err) AC_MUST_USE;
+/** learnt (may be NULL): a rule for the series from elsewhere; where it is nearly silent on what
+ * follows the first two thirds of the part, it takes the place of the spike. AC_ENOTSUP when the
+ * part has no values. Caller frees *ret_text. */
+int defaults_train(const struct train_part *p, const char *learnt, char **ret_text,
+                   struct defaults_report *ret, struct ac_err *err) AC_MUST_USE;

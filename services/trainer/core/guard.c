@@ -3,6 +3,7 @@
 #include "deviation.h"
 #include "evalrule.h"
 #include "fuse.h"
+#include "inject.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,31 +249,6 @@ static int learn(struct guard *g, struct made *m, struct guard_report *rep, stru
     return rc;
 }
 
-/* Without labelled events nothing can be proven but silence: defaults.h does. */
-static int train_unlabelled(const struct train_part *part, struct train_result *ret,
-                            struct guard_report *rep, struct ac_err *err)
-{
-    static const char *const names[] = {"spike", "range", "flat", "stuck"};
-    *ret = (struct train_result){0};
-    *rep = (struct guard_report){0};
-    int rc = defaults_train(part, &ret->text, &rep->defaults, err);
-    if (rc < 0)
-        return rc;
-    ret->base_text = ac_xstrdup(ret->text);
-    ac_str_copy(ret->base, sizeof ret->base, series_kind_name(rep->defaults.kind));
-    for (size_t k = 0; k < DEFAULT_END; k++) {
-        size_t at = strlen(ret->step);
-        if (rep->defaults.kept[k])
-            (void)snprintf(ret->step + at, sizeof ret->step - at, "%s%s", at ? " " : "", names[k]);
-    }
-    return 0;
-}
-
-static bool any_event(const struct train_part *p)
-{
-    return memchr(p->labels, 1, p->n) != NULL;
-}
-
 static int train_guarded(const struct train_part *part, size_t delay, struct train_result *ret,
                          struct guard_report *rep, struct ac_err *err)
 {
@@ -303,12 +279,70 @@ static void put_deviation(const struct train_part *part, char **text)
     *text = ranked;
 }
 
+#define INJECT_EVERY 40 /* this part of the points, and */
+#define INJECT_LEAST 160
+#define INJECT_SEED  1
+
+/* Spikes are put into a copy of the part, and a rule is learnt and proven there. *ret stays NULL
+ * when the part has too little for that. */
+static int learn_injected(const struct train_part *part, size_t delay, char **ret,
+                          struct guard_report *rep, struct ac_err *err)
+{
+    struct train_part copy = *part;
+    double *v = ac_xmalloc((part->n + 1) * sizeof *v);
+    uint8_t *labels = ac_xcalloc(part->n + 1, 1);
+    struct train_result r = {0};
+    struct ac_rng rng;
+    memcpy(v, part->values, part->n * sizeof *v);
+    copy.values = v;
+    copy.labels = labels;
+    ac_rng_seed(&rng, INJECT_SEED);
+    rep->injected = inject(v, labels, part->n, AC_MAX(part->n / INJECT_EVERY, (size_t)INJECT_LEAST),
+                           1u << INJECT_SPIKE, &rng);
+    int rc = rep->injected ? train_guarded(&copy, delay, &r, rep, err) : 0;
+    if (rc == 0 && r.text)
+        *ret = ac_xstrdup(r.text);
+    train_result_fini(&r);
+    free(v);
+    free(labels);
+    return rc;
+}
+
+/* Without labelled events nothing can be proven but silence: defaults.h does. */
+static int train_unlabelled(const struct train_part *part, size_t delay, struct train_result *ret,
+                            struct guard_report *rep, struct ac_err *err)
+{
+    static const char *const names[] = {"spike", "range", "flat", "stuck"};
+    *ret = (struct train_result){0};
+    char *learnt = NULL;
+    int rc = learn_injected(part, delay, &learnt, rep, err);
+    if (rc == 0)
+        rc = defaults_train(part, learnt, &ret->text, &rep->defaults, err);
+    free(learnt);
+    if (rc < 0)
+        return rc;
+    ret->base_text = ac_xstrdup(ret->text);
+    (void)snprintf(ret->base, sizeof ret->base, "%s%s", series_kind_name(rep->defaults.kind),
+                   rep->defaults.learnt ? " injected" : "");
+    for (size_t k = 0; k < DEFAULT_END; k++) {
+        size_t at = strlen(ret->step);
+        if (rep->defaults.kept[k])
+            (void)snprintf(ret->step + at, sizeof ret->step - at, "%s%s", at ? " " : "", names[k]);
+    }
+    return 0;
+}
+
+static bool any_event(const struct train_part *p)
+{
+    return memchr(p->labels, 1, p->n) != NULL;
+}
+
 int guard_train(const struct train_part *part, const struct guard_options *o,
                 struct train_result *ret, struct guard_report *ret_report, struct ac_err *err)
 {
     struct guard_report rep = {0};
     int rc = any_event(part) ? train_guarded(part, o->delay, ret, &rep, err)
-                             : train_unlabelled(part, ret, &rep, err);
+                             : train_unlabelled(part, o->delay, ret, &rep, err);
     if (rc < 0)
         return rc;
     if (o->alarms_per_day > 0) {

@@ -52,7 +52,7 @@ static struct series *make(enum shape shape, uint64_t seed)
     return s;
 }
 
-static void learn(struct series *s, int64_t step_s)
+static void learn_with(struct series *s, int64_t step_s, const char *learnt)
 {
     struct ac_err err = AC_ERR_INIT;
     struct train_part p = {.name = "made",
@@ -60,8 +60,13 @@ static void learn(struct series *s, int64_t step_s)
                            .labels = s->none,
                            .n = TRAIN,
                            .step_ns = step_s * 1000000000};
-    if (defaults_train(&p, &s->rule, &s->rep, &err) < 0)
+    if (defaults_train(&p, learnt, &s->rule, &s->rep, &err) < 0)
         fail_msg("%s", err.msg);
+}
+
+static void learn(struct series *s, int64_t step_s)
+{
+    learn_with(s, step_s, NULL);
 }
 
 static size_t alarms(struct series *s, size_t a, size_t b)
@@ -140,6 +145,29 @@ static void test_the_end_of_a_scale(void **state)
     drop(s);
 }
 
+static void test_a_learnt_rule_takes_the_place_of_the_spike(void **state)
+{
+    (void)state;
+    struct series *s = make(NOISE, 7);
+    s->v[1000] = 10; /* below the range */
+    learn_with(s, 3600,
+               "language 1\nrule \"x\" {\n    let much = abs(diff(value, 1))\n"
+               "    when much > 25\n    reason \"by {much}\"\n}\n");
+    assert_true(s->rep.learnt && !s->rep.kept[DEFAULT_SPIKE] && s->rep.kept[DEFAULT_RANGE]);
+    assert_non_null(strstr(s->rule, "when much > 25 or edge(excess != 0, 7) or "));
+    assert_non_null(strstr(s->rule, "reason \"by {much}; {value}, learnt from"));
+    assert_int_equal(alarms(s, 1000, 1001), 1);
+    drop(s);
+    s = make(NOISE, 7);
+    learn_with(s, 3600, "language 1\nrule \"x\" {\n    when value > 21\n}\n"); /* all the time */
+    assert_true(!s->rep.learnt && s->rep.kept[DEFAULT_SPIKE]);
+    drop(s);
+    s = make(NOISE, 7);
+    learn_with(s, 3600, "language 1\nrule \"x\" {\n    let low = 5\n    when value < low\n}\n");
+    assert_true(!s->rep.learnt && s->rep.kept[DEFAULT_SPIKE]); /* names that are taken */
+    drop(s);
+}
+
 static void test_gaps_and_series_without_anything(void **state)
 {
     (void)state;
@@ -165,16 +193,18 @@ static void test_gaps_and_series_without_anything(void **state)
     char *text = NULL;
     struct defaults_report rep;
     struct ac_err err = AC_ERR_INIT;
-    assert_int_equal(defaults_train(&p, &text, &rep, &err), AC_ENOTSUP);
+    assert_int_equal(defaults_train(&p, NULL, &text, &rep, &err), AC_ENOTSUP);
     assert_null(text);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_kinds),
-                                       cmocka_unit_test(test_what_was_never_seen_is_an_alarm),
-                                       cmocka_unit_test(test_what_would_stay_on_is_dropped),
-                                       cmocka_unit_test(test_the_end_of_a_scale),
-                                       cmocka_unit_test(test_gaps_and_series_without_anything)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_what_was_never_seen_is_an_alarm),
+        cmocka_unit_test(test_what_would_stay_on_is_dropped),
+        cmocka_unit_test(test_the_end_of_a_scale),
+        cmocka_unit_test(test_a_learnt_rule_takes_the_place_of_the_spike),
+        cmocka_unit_test(test_gaps_and_series_without_anything)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
