@@ -11,8 +11,9 @@
 
 #include <aceso/base.h>
 
-#define TILE 64u /* numbers worked on at a time where something is kept for each */
-#define WIDE 8u  /* numbers sorted at a time */
+#define TILE  64u /* numbers worked on at a time where something is kept for each */
+#define WIDE  16u /* sets sorted at a time */
+#define EIGHT 8u  /* numbers of one set taken at a time */
 
 #define LOOP for (size_t i = 0; i < m; i++)
 
@@ -271,6 +272,15 @@ static inline uint32_t least_known(const struct node *n)
     return node_is_season(n->op) ? n->h + 1 : (n->w + 1) / 2;
 }
 
+/* WIDE, but the compiler does not know: it would unroll the loop into single steps before it makes
+ * vectors of it. */
+INLINE size_t wide(void)
+{
+    size_t n = WIDE;
+    __asm__("" : "+r"(n));
+    return n;
+}
+
 /* Puts the lesser one of each of two rows' numbers into the first. Adding 0 changes none of them:
  * it keeps gcc from storing only what changes, under a branch that cannot be foreseen. */
 INLINE void exchange(double *restrict a, double *restrict b, size_t rows)
@@ -305,30 +315,37 @@ static inline double between(double low, double high, double f)
     return f > 0 ? low + f * (high - low) : low;
 }
 
-INLINE double rank_wide(double (*v)[WIDE], size_t lane, double count, double q)
+/* The quantile of each column's known numbers, which are sorted. all: as many as are known where
+ * all are. */
+INLINE void rank_wide(double (*v)[WIDE], const double *count, double all, double q,
+                      double *restrict out)
 {
-    double pos = q * (count - 1);
-    uint32_t k = (uint32_t)pos;
-    return between(v[k][lane], v[k + 1][lane], pos - k);
+    size_t full = 0, m = wide();
+    for (size_t i = 0; i < WIDE; i++)
+        full += count[i] == all;
+    if (full == WIDE) { /* the same rows for all */
+        double pos = q * (all - 1), f = pos - floor(pos);
+        const double *restrict low = v[(size_t)pos], *restrict high = v[(size_t)pos + 1];
+        LOOP out[i] = f > 0 ? low[i] + f * (high[i] - low[i]) : low[i];
+        return;
+    }
+    for (size_t i = 0; i < WIDE; i++) {
+        double pos = q * (AC_MAX(count[i], 1.0) - 1);
+        size_t k = (size_t)pos;
+        out[i] = between(v[k][i], v[k + 1][i], pos - (double)k);
+    }
 }
 
-/* The known ones of each of WIDE sets, behind them infinity; returns how many rows there are. */
-static size_t load_wide(const struct node *nd, const double *a, size_t lanes, size_t m,
-                        double (*v)[WIDE], double *restrict count)
+/* The numbers of each of WIDE sets, infinity for missing ones; returns how many rows there are. */
+static size_t load_wide(const struct node *nd, const double *a, size_t lanes, double (*v)[WIDE])
 {
     struct runs r = runs_of(nd);
-    size_t k = 0;
+    size_t k = 0, m = wide();
     for (size_t d = 0; d < r.n; d++) {
-        for (size_t j = 0; j < r.len; j++, k++) {
-            const double *src = a - (r.first + d * r.step + j) * lanes;
-            if (m < WIDE)
-                for (size_t i = m; i < WIDE; i++)
-                    v[k][i] = 0;
-            for (size_t i = 0; i < (m < WIDE ? m : WIDE); i++) {
-                double x = src[i];
-                count[i] += pick(known(x), 1, 0);
-                v[k][i] = pick(known(x), x + 0.0, (double)INFINITY); /* no -0: ties are alike */
-            }
+        const double *src = a - (r.first + d * r.step) * lanes;
+        for (size_t j = 0; j < r.len; j++, k++, src -= lanes) {
+            double *restrict to = v[k];
+            LOOP to[i] = pick(known(src[i]), src[i] + 0.0, (double)INFINITY); /* no -0 */
         }
     }
     for (size_t i = 0; i < WIDE; i++)
@@ -336,26 +353,36 @@ static size_t load_wide(const struct node *nd, const double *a, size_t lanes, si
     return k;
 }
 
-static void sorted_wide(const struct step *s, const double *a, double *out, size_t m)
+/* How many are known of n, which are sorted. */
+static void count_wide(double (*v)[WIDE], size_t n, double *count)
+{
+    for (size_t i = 0; i < WIDE; i++) {
+        size_t k = n;
+        while (k && v[k - 1][i] == INFINITY)
+            k--;
+        count[i] = (double)k;
+    }
+}
+
+/* At WIDE numbers. */
+static void sorted_wide(const struct step *s, const double *a, double *restrict out)
 {
     const struct node *nd = s->node;
-    _Alignas(64) double v[SMALL_SEASONS + 1][WIDE];
-    double count[WIDE] = {0}, mid[WIDE];
-    size_t n = load_wide(nd, a, s->lanes, m, v, count);
-    double q = nd->op == N_QUANTILE ? nd->c : 0.5;
+    _Alignas(64) double v[SMALL_SEASONS + 1][WIDE], count[WIDE], mid[WIDE];
+    size_t n = load_wide(nd, a, s->lanes, v), m = wide();
+    double least = least_known(nd);
     sort_wide(v, n);
-    for (size_t i = 0; i < m; i++)
-        mid[i] = count[i] < least_known(nd) ? NAN_ : rank_wide(v, i, count[i], q);
+    count_wide(v, n, count);
+    rank_wide(v, count, (double)n, nd->op == N_QUANTILE ? nd->c : 0.5, mid);
     if (nd->op == N_MAD) {
-        for (size_t k = 0; k < n; k++)
-            for (size_t i = 0; i < m; i++)
-                v[k][i] = known(mid[i]) ? fabs(v[k][i] - mid[i]) : 0;
+        for (size_t k = 0; k < n; k++) {
+            double *restrict to = v[k];
+            LOOP to[i] = fabs(to[i] - mid[i]);
+        }
         sort_wide(v, n);
-        for (size_t i = 0; i < m; i++)
-            mid[i] = known(mid[i]) ? rank_wide(v, i, count[i], 0.5) : NAN_;
+        rank_wide(v, count, (double)n, 0.5, mid);
     }
-    for (size_t i = 0; i < m; i++)
-        out[i] = mid[i];
+    LOOP out[i] = pick(count[i] >= least, mid[i], NAN_);
 }
 
 static void extreme_wide(const struct step *s, const double *a, double *restrict out, size_t m)
@@ -396,17 +423,17 @@ static size_t load_one(const struct node *nd, const double *a, size_t lanes, dou
 
 static double extreme_one(const double *v, size_t n, bool greatest)
 {
-    double best[WIDE];
-    for (size_t i = 0; i < WIDE; i++)
+    double best[EIGHT];
+    for (size_t i = 0; i < EIGHT; i++)
         best[i] = greatest ? -INFINITY : INFINITY;
     size_t k = 0;
-    for (; k + WIDE <= n; k += WIDE) {
-        for (size_t i = 0; i < WIDE; i++)
+    for (; k + EIGHT <= n; k += EIGHT) {
+        for (size_t i = 0; i < EIGHT; i++)
             best[i] = pick(greatest ? v[k + i] > best[i] : v[k + i] < best[i], v[k + i], best[i]);
     }
     for (; k < n; k++)
         best[0] = pick(greatest ? v[k] > best[0] : v[k] < best[0], v[k], best[0]);
-    for (size_t i = 1; i < WIDE; i++)
+    for (size_t i = 1; i < EIGHT; i++)
         best[0] = pick(greatest ? best[i] > best[0] : best[i] < best[0], best[i], best[0]);
     return best[0];
 }
@@ -428,7 +455,7 @@ static double rank_one(double *v, size_t n, double q)
 {
     double less[SMALL_SEASONS], low[SMALL_SEASONS], next[SMALL_SEASONS];
     double pos = q * (double)(n - 1), k = floor(pos);
-    size_t padded = (n + WIDE - 1) / WIDE * WIDE;
+    size_t padded = (n + EIGHT - 1) / EIGHT * EIGHT;
     for (size_t i = n; i < padded; i++)
         v[i] = INFINITY;
     for (size_t j = 0; j < padded; j++) {
@@ -464,23 +491,17 @@ static double small_one(const struct step *s, const double *a)
 
 static void small_set(const struct step *s)
 {
-    size_t count = s->n * s->lanes;
+    size_t count = s->n * s->lanes, k = 0;
     enum node_op op = s->node->op;
     bool sorts = op == N_QUANTILE || op == N_MAD || op == N_SEASON_MEDIAN;
-    size_t width = sorts ? WIDE : TILE;
-    for (size_t k = 0; k < count;) {
-        size_t m = AC_MIN(width, count - k);
-        if (m < 4) {
-            s->out[k] = small_one(s, s->a[0] + k);
-            k++;
-            continue;
-        }
-        if (sorts)
-            sorted_wide(s, s->a[0] + k, s->out + k, m);
-        else
-            extreme_wide(s, s->a[0] + k, s->out + k, m);
-        k += m;
+    for (; sorts && count >= WIDE && k < count; k += WIDE) {
+        k = AC_MIN(k, count - WIDE); /* the last ones with some that are done */
+        sorted_wide(s, s->a[0] + k, s->out + k);
     }
+    for (; !sorts && k + 4 <= count; k += AC_MIN((size_t)TILE, count - k))
+        extreme_wide(s, s->a[0] + k, s->out + k, AC_MIN((size_t)TILE, count - k));
+    for (; k < count; k++)
+        s->out[k] = small_one(s, s->a[0] + k);
 }
 
 /* ---- one scalar ---- */

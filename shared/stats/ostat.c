@@ -61,13 +61,26 @@ uint32_t ac_ostat_len(const struct ac_ostat *o)
     return o->n;
 }
 
-/* First position whose number is not less than v; without branches that depend on the numbers. */
+/* First position whose number is not less than v. A branch that depends on the numbers cannot be
+ * foreseen: the comparison is made a mask instead. */
 static uint32_t lower(const double *s, uint32_t n, double v)
 {
     const double *at = s;
-    for (; n > 1; n -= n / 2)
-        at += at[n / 2 - 1] < v ? n / 2 : 0;
+    for (size_t half = n / 2; n > 1; n -= (uint32_t)half, half = n / 2)
+        at += half & ((size_t)0 - (at[half - 1] < v));
     return (uint32_t)(at - s) + (n && *at < v ? 1 : 0);
+}
+
+/* The same for two numbers at once: neither waits for the other. */
+static void lower_both(const double *s, uint32_t n, const double v[2], uint32_t ret[2])
+{
+    const double *a = s, *b = s;
+    for (size_t half = n / 2; n > 1; n -= (uint32_t)half, half = n / 2) {
+        a += half & ((size_t)0 - (a[half - 1] < v[0]));
+        b += half & ((size_t)0 - (b[half - 1] < v[1]));
+    }
+    ret[0] = (uint32_t)(a - s) + (n && *a < v[0] ? 1 : 0);
+    ret[1] = (uint32_t)(b - s) + (n && *b < v[1] ? 1 : 0);
 }
 
 static void recount(struct ac_ostat *o, uint32_t i)
@@ -185,7 +198,9 @@ void ac_ostat_replace(struct ac_ostat *o, double old, double v)
         return;
     }
     v += 0.0;
-    uint32_t from = lower(o->sorted, o->n, old), to = lower(o->sorted, o->n, v);
+    uint32_t at[2];
+    lower_both(o->sorted, o->n, (const double[2]){old, v}, at);
+    uint32_t from = at[0], to = at[1];
     AC_ASSERT(from < o->n && o->sorted[from] == old);
     if (from < to) /* old itself was counted among the lesser ones */
         memmove(o->sorted + from, o->sorted + from + 1, (--to - from) * sizeof(double));
