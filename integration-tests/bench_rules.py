@@ -326,7 +326,8 @@ class Single:
             a = self.expr(args[0])
             return self.expr(args[1]) if np.isnan(a) else a
         if op == "or":
-            return float(self.expr(args[0]) == 1 or self.expr(args[1]) == 1)
+            a, b = self.expr(args[0]), self.expr(args[1])  # both: their pasts go on
+            return float(a == 1 or b == 1)
         f = {"+": np.add, "*": np.multiply, "/": np.divide, "abs": np.abs, "log": np.log,
              "clip": np.clip, "least": np.minimum, "greatest": np.maximum}[op]
         return f(*[self.expr(a) for a in args])

@@ -16,6 +16,7 @@ help:
 	@echo 'make unit    unit tests and fuzz corpus replay only'
 	@echo 'make it      integration tests only (pytest; real processes); IT="-k name" chooses'
 	@echo 'make bench   benchmarks; figures to copy into docs/benchmarks.md'
+	@echo 'make bench-rules                rules beside numpy, their growth, points through the detector'
 	@echo 'make bench-rca RCA_DATA=DIR   tables on root causes, beside causal-learn, tigramite and RCAEval'
 	@echo 'make lint | layers | san | fuzz | helm-check | clean'
 
@@ -56,6 +57,12 @@ lint: $(PROTO_H)
 
 layers: $(ALL_CORES)
 	$(Q)shared/mk/check-layers $(BUILD)
+
+.PHONY: bench-rules
+bench-rules: all $(BUILD)/bench/bench_rule_speed $(BUILD)/bench/bench_rules $(VENV)/ready
+	$(Q)ACESO_BUILD=$(abspath $(BUILD)) $(VENV)/bin/python integration-tests/bench_rules.py
+	$(Q)$(BUILD)/bench/bench_rule_speed growth
+	$(Q)$(BUILD)/bench/bench_rules
 
 san:
 	$(Q)$(MAKE) -j$(JOBS) SAN=1 tests

@@ -26,13 +26,14 @@
 
 /* ---- point by point ---- */
 
-/* Where a step's argument k is a constant, a tile full of it stands in. */
+/* Where a step's argument k is a constant, a tile full of it stands in. Returns how far the
+ * argument moves with the numbers. */
 static inline size_t operand(const struct step *s, uint32_t k, const double **ret, double *tile)
 {
-    if (k < s->node->n_args && s->a[k]) {
-        *ret = s->a[k];
+    bool column = k >= s->node->n_args || s->a[k];
+    *ret = k >= s->node->n_args ? s->a[0] : s->a[k];
+    if (column && *ret)
         return 1;
-    }
     for (size_t i = 0; i < TILE; i++)
         tile[i] = s->c[k];
     *ret = tile;
@@ -83,8 +84,9 @@ static void pointwise(const struct step *s)
     size_t by[3] = {operand(s, 0, &x, tiles[0]), operand(s, 1, &y, tiles[1]),
                     operand(s, 2, &z, tiles[2])};
     size_t count = s->n * s->lanes;
-    bool all = by[0] && (by[1] || s->node->n_args < 2) && (by[2] || s->node->n_args < 3);
-    size_t step = all ? count : TILE; /* without a constant there is no tile to be filled */
+    size_t step = by[0] && by[1] && by[2]
+                      ? count
+                      : TILE; /* without a constant there is no tile to be filled */
     for (size_t k = 0; k < count; k += step)
         tile_of(s->node->op, x + k * by[0], y + k * by[1], z + k * by[2], s->out + k,
                 AC_MIN(step, count - k));

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <malloc.h>
+
 #include <aceso/base.h>
 #include <aceso/buf.h>
 #include <aceso/rng.h>
@@ -245,9 +247,10 @@ static void grow_series(void)
         size_t evals = (n + LANES - 1) / LANES, ticks = AC_MAX((size_t)40, 2000000 / n);
         ticks = AC_MIN(ticks, (size_t)2000);
         struct ac_eval **e = ac_xcalloc(evals, sizeof(struct ac_eval *));
-        size_t lanes = AC_MIN(n, (size_t)LANES);
+        size_t lanes = AC_MIN(n, (size_t)LANES), before = mallinfo2().uordblks;
         for (size_t i = 0; i < evals; i++)
             e[i] = ac_eval_create_lanes(r.plan, lanes);
+        double bytes = (double)(mallinfo2().uordblks - before) / (double)(evals * lanes);
         uint64_t flags[LANES];
         double took = 0;
         for (size_t t = 0; t < ticks; t++) {
@@ -257,8 +260,8 @@ static void grow_series(void)
             took += t >= ticks / 2 ? seconds() - began : 0;
         }
         double points = (double)(ticks - ticks / 2) * (double)(evals * lanes);
-        printf("%8zu series a rule  %6.2f ns a point (%.3g points/s)\n", n, took * 1e9 / points,
-               points / took);
+        printf("%8zu series a rule  %6.2f ns a point (%.3g points/s), %.0f bytes a series\n", n,
+               took * 1e9 / points, points / took, bytes);
         (void)fflush(stdout);
         for (size_t i = 0; i < evals; i++)
             ac_eval_destroy(e[i]);
