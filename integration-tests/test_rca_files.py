@@ -92,6 +92,17 @@ def test_interfaces_name_components_and_call_only_where_they_say_so(docs):
     assert {"stock", "broken"} < set(g["nodes"]) and "cartservice" not in g["nodes"]
 
 
+def test_what_is_not_measured_is_marginalised(docs, tmp_path):
+    write_metrics(tmp_path / "m.csv")
+    g = rca("synthesise", "--docs", docs, "--metrics", tmp_path / "m.csv")
+    assert any("cart-db.lat" in (e["from"], e["to"]) for e in g["edges"])  # cart waits for a store that nobody measures
+    g = rca("synthesise", "--docs", docs, "--metrics", tmp_path / "m.csv", "--observed", "--out", tmp_path / "o.json")
+    ends = {n for e in g["edges"] if e["kind"] != "calls" for n in (e["from"], e["to"])}
+    assert ends <= {"cart.lat", "web.lat", "web.load"} and ("cart.lat", "web.lat") in {(e["from"], e["to"]) for e in g["edges"]}
+    assert "cart-db.lat" in g["hidden"]
+    assert "needs --metrics" in rca("synthesise", "--docs", docs, "--observed", code=2)
+
+
 def test_knowledge_is_applied(docs, tmp_path):
     k = tmp_path / "k.yaml"
     k.write_text("forbid:\n- [web, cart]\nrequire:\n- [web, cart-db]\n")

@@ -7,6 +7,7 @@
 
 struct rca_synthesise_args { /* as given; NULL: not */
     const char *docs, *traces, *metrics, *knowledge, *proposer, *out;
+    const char *observed; /* leave out what is not measured */
 };
 int rca_synthesise_verb(const struct rca_synthesise_args *a, const struct cli_ctx *ctx);
 int rca_diff_verb(const char *old, const char *new, const struct cli_ctx *ctx);

@@ -76,6 +76,20 @@ static void tell_removed(const struct ac_rca_graph *g, const struct ac_rca_gedge
                  g->nodes[e->to].id, e->confidence);
 }
 
+/* Only what is measured stays: causes of the rest drive its effects, which are confounded. */
+static void take_out_hidden(struct ac_rca_graph *g, const struct ac_rca_case *c)
+{
+    size_t n = 0;
+    ac_rca_mark_hidden(g, c);
+    for (size_t i = 0; i < g->nnodes; i++) {
+        if (!g->nodes[i].hidden)
+            continue;
+        ac_rca_graph_marginalise(g, (int)i);
+        n++;
+    }
+    cli_progress("%zu measurements of the graph are not in the data and were taken out", n);
+}
+
 static int build(const struct rca_synthesise_args *a, struct ac_rca_graph *g, struct ac_rca_case *c,
                  struct ac_err *err)
 {
@@ -96,6 +110,8 @@ static int build(const struct rca_synthesise_args *a, struct ac_rca_graph *g, st
         rc = ac_rca_library_apply(g, err);
     if (!rc && a->knowledge)
         rc = rca_knowledge_apply(a->knowledge, g, err);
+    if (!rc && a->observed)
+        take_out_hidden(g, c);
     if (!rc)
         (void)ac_rca_graph_break_cycles(g, tell_removed, NULL);
     return rc;
@@ -146,6 +162,7 @@ static int report(const struct ac_rca_graph *g, const struct ac_rca_validation *
     } else if (!rc) {
         print_edges(g, AC_RCA_CALLS);
         print_edges(g, AC_RCA_CAUSES);
+        print_edges(g, AC_RCA_CONFOUNDED);
         printf(
             "%zu nodes, %zu edges: %zu supported, %zu contradicted, %zu untested, %zu proposed\n",
             g->nnodes, g->nedges, v->supported, v->contradicted, v->untested, v->proposed);
@@ -164,6 +181,8 @@ int rca_synthesise_verb(const struct rca_synthesise_args *a, const struct cli_ct
         return cli_usage("rca", "synthesise needs --docs DIR, --traces FILE or --metrics FILE");
     if (a->proposer && !ac_streq(a->proposer, "library"))
         return cli_usage("rca", "--proposer %s is not here; known: library", a->proposer);
+    if (a->observed && !a->metrics)
+        return cli_usage("rca", "--observed needs --metrics: they say what is measured");
     int rc = a->metrics ? rca_load_case(a->metrics, &c, &t0, &err) : 0;
     struct ac_rca_graph *g = ac_rca_graph_create();
     if (!rc)

@@ -27,7 +27,7 @@ const struct cli_verb cli_verb_rca = {
     "                          [--test fisherz|chisq|gsq] [--max-given K] [--lag L] [--knowledge "
     "FILE]\n"
     "       aceso rca synthesise [--docs DIR] [--traces FILE] [--metrics FILE|DIR]\n"
-    "                            [--knowledge FILE] [--out FILE]\n"
+    "                            [--knowledge FILE] [--observed] [--out FILE]\n"
     "       aceso rca diff OLD NEW\n"
     "       aceso rca plot GRAPH [--format svg|dot|graphml|matrix] [--out FILE]\n"
     "       aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
@@ -43,6 +43,7 @@ const struct cli_verb cli_verb_rca = {
     "  --docs DIR      Kubernetes manifests, compose files, descriptions in Markdown\n"
     "  --traces FILE   CSV: caller,callee[,evidence]\n"
     "  --knowledge FILE  YAML: root, leaf (lists of nodes), require, forbid (lists of pairs)\n"
+    "  --observed      take measurements that the metrics do not have out of the graph\n"
     "  --metrics FILE  CSV: time,<component>_<metric>,... (Unix seconds), or a folder with\n"
     "                  normal.csv and anomalous.csv\n"
     "  --time T        when the incident began: Unix seconds or RFC 3339; found when absent\n"
@@ -286,6 +287,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--late-s", .has_value = true, .value = &late},
         {.name = "--scorer", .has_value = true, .value = &scorer},
         {.name = "--without", .has_value = true, .value = &without},
+        {.name = "--observed", .value = &synthesise.observed},
         {.name = "--no-graph", .value = &no_graph},
         {.name = "--no-edge-latency", .value = &no_gaps},
     };

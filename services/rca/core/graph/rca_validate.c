@@ -101,10 +101,7 @@ static int grid(struct check *k, const struct ac_rca_case *c, struct ac_err *err
     k->rows = (size_t)((last - first) / k->step_ns) + 1;
     k->work = ac_xcalloc((MAX_COLUMNS + 2) * k->rows, sizeof(double));
     for (size_t i = 0; i < k->g->nnodes; i++) {
-        struct ac_rca_gnode *n = &k->g->nodes[i];
-        const struct ac_rca_metric *m = metric_of(c, n);
-        if (n->kind != AC_RCA_OTHER)
-            n->hidden = !m;
+        const struct ac_rca_metric *m = metric_of(c, &k->g->nodes[i]);
         if (!m)
             continue;
         k->s[i].v = ac_xcalloc(k->rows, sizeof(double));
@@ -385,6 +382,13 @@ static int by_gain(const void *a, const void *b)
     return x->edge - y->edge;
 }
 
+void ac_rca_mark_hidden(struct ac_rca_graph *g, const struct ac_rca_case *c)
+{
+    for (size_t i = 0; i < g->nnodes; i++)
+        if (g->nodes[i].kind != AC_RCA_OTHER)
+            g->nodes[i].hidden = !metric_of(c, &g->nodes[i]);
+}
+
 int ac_rca_validate(struct ac_rca_graph *g, const struct ac_rca_case *c,
                     const struct ac_rca_validate_params *p, struct ac_rca_validation *ret,
                     struct ac_err *err)
@@ -399,6 +403,7 @@ int ac_rca_validate(struct ac_rca_graph *g, const struct ac_rca_case *c,
     k.s = ac_xcalloc(g->nnodes + 1, sizeof(k.s[0]));
     int rc = grid(&k, c, err);
     if (!rc) {
+        ac_rca_mark_hidden(g, c);
         judge_all(&k);
         propose(&k);
     }

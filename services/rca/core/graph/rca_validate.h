@@ -25,6 +25,10 @@ struct ac_rca_validation {
     size_t nedits, edits_cap;
 };
 
+/** Marks the measurements of the graph that the case does not have as hidden, the others as seen.
+ */
+void ac_rca_mark_hidden(struct ac_rca_graph *g, const struct ac_rca_case *c);
+
 /** Sets state, lag and confidence of edges of kind AC_RCA_CAUSES whose ends have a measurement in
  * the case, and adds proposals (AC_RCA_PROPOSED, with their evidence). Nodes without measurement
  * are marked hidden. AC_EINVAL when the case has too few samples. */
