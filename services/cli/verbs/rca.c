@@ -78,7 +78,12 @@ static void print_text(const struct ac_rca_case *c, const struct ac_rca_result *
         for (int j = 0; j < 3; j++)
             ac_buf_fini(&t[j]);
     }
-    ac_buf_fini(&b);
+    ac_buf_reset(&b);
+    ac_rca_change_texts(c, r, &b);
+    ac_cleanup(ac_free_p) char *all = ac_buf_take(&b);
+    char *rest = all, *line;
+    for (bool first = true; (line = ac_str_next(&rest, '\n')); first = false)
+        printf("%s   %s\n", first ? "What would change the answer:\n" : "", line);
 }
 
 static int load(const char *metrics, const char *graph, struct ac_rca_case **ret,

@@ -8,6 +8,7 @@
 #include <aceso/base.h>
 #include <aceso/clock.h>
 #include <aceso/stats.h>
+#include <aceso/str.h>
 
 static const char *const fault_names[] = {
     [AC_RCA_FAULT_UNKNOWN] = "unknown",   [AC_RCA_FAULT_POD] = "pod",
@@ -265,6 +266,52 @@ void ac_rca_text(const struct ac_rca_case *c, const struct ac_rca_result *r, str
     if (r->nimpact > 0)
         ac_buf_puts(out, ".");
     text_path(c, r, out);
+    struct ac_rca_counter k = ac_rca_counterfactual(c, r);
+    struct ac_buf had;
+    ac_buf_init(&had, 4096);
+    if (ac_rca_counter_text(c, r, &k, &had))
+        ac_buf_printf(out, " %s.", ac_buf_str(&had));
+    ac_buf_fini(&had);
+}
+
+static void json_counter(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                         struct ac_buf *out)
+{
+    struct ac_rca_counter k = ac_rca_counterfactual(c, r);
+    if (!k.known) {
+        ac_buf_puts(out, "null");
+        return;
+    }
+    struct ac_buf text;
+    ac_buf_init(&text, 4096);
+    ac_rca_counter_text(c, r, &k, &text);
+    ac_buf_puts(out, "{\"component\":");
+    ac_buf_put_json_str(out, c->components[k.effect]);
+    ac_buf_puts(out, ",\"metric\":");
+    ac_buf_put_json_str(out, c->metrics[k.metric].name);
+    ac_buf_printf(out,
+                  ",\"normal\":%.6g,\"seen\":%.6g,\"would\":%.6g,\"low\":%.6g,\"high\":%.6g,"
+                  "\"share\":%.4g,\"rows\":%zu,\"text\":",
+                  k.normal, k.seen, k.would, k.low, k.high, k.share, k.rows);
+    ac_buf_put_json_str(out, ac_buf_str(&text));
+    ac_buf_puts(out, "}");
+    ac_buf_fini(&text);
+}
+
+static void json_change(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                        struct ac_buf *out)
+{
+    struct ac_buf lines;
+    ac_buf_init(&lines, 256 << 10);
+    ac_rca_change_texts(c, r, &lines);
+    ac_cleanup(ac_free_p) char *all = ac_buf_take(&lines);
+    char *rest = all, *line;
+    ac_buf_puts(out, "[");
+    for (bool first = true; (line = ac_str_next(&rest, '\n')); first = false) {
+        ac_buf_puts(out, first ? "" : ",");
+        ac_buf_put_json_str(out, line);
+    }
+    ac_buf_puts(out, "]");
 }
 
 static void json_parts(const struct ac_rca_case *c, const struct ac_rca_result *r,
@@ -349,6 +396,10 @@ void ac_rca_json(const struct ac_rca_case *c, const struct ac_rca_result *r, siz
         ac_buf_puts(out, "[]");
     else
         json_path(c, r, out);
+    ac_buf_puts(out, ",\"counterfactual\":");
+    json_counter(c, r, out);
+    ac_buf_puts(out, ",\"would_change\":");
+    json_change(c, r, out);
     ac_buf_printf(out, ",\"abstained\":%s,\"low_confidence\":%s,\"time\":%.3f,\"text\":",
                   r->abstained ? "true" : "false", r->low_confidence ? "true" : "false",
                   (double)r->t0_ns / 1e9);

@@ -2,7 +2,7 @@
  * from nothing else. Pure. */
 #pragma once
 
-#include "rca_engine.h"
+#include "rca_counter.h"
 
 #include <aceso/buf.h>
 
@@ -40,6 +40,13 @@ void ac_rca_part_text(const struct ac_rca_case *c, const struct ac_rca_result *r
 void ac_rca_step_texts(const struct ac_rca_case *c, const struct ac_rca_result *r,
                        const struct ac_rca_step *s, struct ac_buf *topology,
                        struct ac_buf *deviation, struct ac_buf *order);
+/** "Had X stayed normal, ..."; false, and nothing written, when it is not known. */
+bool ac_rca_counter_text(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                         const struct ac_rca_counter *k, struct ac_buf *out);
+/** What would change the answer, a sentence a line: the finding that decides, steps that are not
+ * proven, inputs that are not there. */
+void ac_rca_change_texts(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                         struct ac_buf *out);
 /** The whole answer in a few sentences. */
 void ac_rca_text(const struct ac_rca_case *c, const struct ac_rca_result *r, struct ac_buf *out);
 /** Keys of the command line's contract; max_causes of the ranking. */

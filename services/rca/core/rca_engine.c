@@ -35,7 +35,8 @@ int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
     if (p->t0_ns > TIME_LIMIT_NS || p->t0_ns < -TIME_LIMIT_NS || p->incident_ns <= 0 ||
         p->incident_ns > TIME_LIMIT_NS / 4)
         return ac_err_set(err, AC_EINVAL, "the incident's time or length is out of range");
-    struct ac_rca_result r = {.t0_ns = p->t0_ns, .first_failure = -1};
+    struct ac_rca_result r = {
+        .t0_ns = p->t0_ns, .first_failure = -1, .threshold = fmax(0.0, p->threshold)};
     r.step_ns = ac_rca_step_ns(c);
     if (!p->keep_time)
         r.t0_ns = ac_rca_onset(c, p);

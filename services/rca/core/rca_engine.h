@@ -59,6 +59,7 @@ struct ac_rca_result {
     int64_t t0_ns, end_ns, step_ns;
     bool moved; /* t0 is not the stated one */
     bool abstained, low_confidence;
+    double threshold;            /* what the best score had to pass; 0 none */
     struct ac_rca_cause *causes; /* best first; every component */
     size_t ncauses;
     struct ac_rca_shown *shown; /* by component */

@@ -13,6 +13,7 @@
 
 #include <aceso/base.h>
 #include <aceso/clock.h>
+#include <aceso/rng.h>
 
 static void assert_finite(const struct ac_rca_result *r)
 {
@@ -220,6 +221,81 @@ static void late_time_is_corrected_where_rows_are_few(void **state)
     ac_rca_case_destroy(c);
 }
 
+/* A slow component is half of what its caller waits more; the other half is the caller's own. */
+static struct ac_rca_case *half_case(uint64_t seed)
+{
+    struct ac_rca_case *c = ac_rca_case_create();
+    struct ac_rng rng;
+    ac_rng_seed(&rng, seed);
+    int caller = ac_rca_component(c, "web"), callee = ac_rca_component(c, "db");
+    int y = ac_rca_metric_add(c, caller, -1, AC_RCA_ERR, AC_RCA_MEAN, "errors");
+    int x = ac_rca_metric_add(c, callee, -1, AC_RCA_CPU, AC_RCA_MEAN, "cpu");
+    assert_int_equal(ac_rca_edge_add(c, caller, callee, "12 spans"), 0);
+    for (int64_t t = 0; t < 500; t++) {
+        double busy = t < 400 ? 0.0 : 30.0 + 20.0 * ac_rng_uniform(&rng);
+        double own = t < 400 ? 0.0 : 18.0 + 4.0 * (double)((t / 5) % 2);
+        ac_rca_metric_push(&c->metrics[x], t * AC_NS_PER_S, 10 + 8 * busy + ac_rng_normal(&rng));
+        ac_rca_metric_push(&c->metrics[y], t * AC_NS_PER_S,
+                           5 + 0.5 * busy + own + ac_rng_normal(&rng));
+    }
+    return c;
+}
+
+static void counterfactual_holds_the_truth(void **state)
+{
+    (void)state;
+    int held = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct ac_rca_case *c = half_case(seed);
+        struct ac_rca_params p = ac_rca_params_default(400 * AC_NS_PER_S, 100 * AC_NS_PER_S);
+        struct ac_rca_result r;
+        p.keep_time = true;
+        assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+        assert_string_equal(first(c, &r), "db");
+        struct ac_rca_counter k = ac_rca_counterfactual(c, &r);
+        assert_true(k.known);
+        assert_string_equal(c->components[k.effect], "web");
+        assert_int_equal(k.rows, 100);
+        assert_true(k.low <= k.would && k.would <= k.high && k.would < k.seen);
+        held += k.low <= 25.0 && 25.0 <= k.high; /* 5 of normal, 20 of its own */
+        ac_rca_result_fini(&r);
+        ac_rca_case_destroy(c);
+    }
+    print_message("the interval held the truth in %d of 40\n", held);
+    assert_true(held >= 30);
+}
+
+static void answer_says_what_would_change_it(void **state)
+{
+    (void)state;
+    struct hotel_opts o = {.fault = HOTEL_REVOKED, .healthy_s = 60, .faulty_s = 20, .seed = 1};
+    struct ac_rca_case *c = hotel_case(&o);
+    struct ac_rca_params p = ac_rca_params_default(hotel_fault_ns(&o), 20 * AC_NS_PER_S);
+    struct ac_rca_result r;
+    p.ongoing = true;
+    assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+    struct ac_rca_counter k = ac_rca_counterfactual(c, &r);
+    assert_true(k.known && k.share > 0.5 && k.would < k.seen);
+    assert_true(ac_rca_score_without(&r.causes[0], r.causes[0].nparts) == r.causes[0].score);
+    assert_true(ac_rca_score_without(&r.causes[0], 0) < r.causes[0].score);
+    assert_true(ac_rca_confidence(&r, 0) > ac_rca_confidence(&r, 1));
+    struct ac_buf b;
+    ac_buf_init(&b, 1 << 20);
+    ac_rca_json(c, &r, 10, 0, &b);
+    assert_non_null(strstr(ac_buf_str(&b), "\"counterfactual\":{\"component\":"));
+    assert_non_null(strstr(ac_buf_str(&b), "\"would_change\":[\""));
+    ac_buf_reset(&b);
+    ac_rca_result_fini(&r);
+    p.threshold = 1e6; /* nothing passes */
+    assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+    assert_true(r.abstained && !ac_rca_counterfactual(c, &r).known);
+    ac_rca_change_texts(c, &r, &b);
+    assert_non_null(strstr(ac_buf_str(&b), "it would be named above"));
+    ac_buf_fini(&b);
+    ac_rca_result_fini(&r);
+    ac_rca_case_destroy(c);
+}
+
 /* Two components, one of which triples at the stated time; memory in bytes must not decide. */
 static void simple_scorers_rank_by_deviation(void **state)
 {
@@ -271,6 +347,8 @@ int main(void)
         cmocka_unit_test(bad_input_gives_no_nan),
         cmocka_unit_test(empty_case_is_refused),
         cmocka_unit_test(late_time_is_corrected),
+        cmocka_unit_test(counterfactual_holds_the_truth),
+        cmocka_unit_test(answer_says_what_would_change_it),
         cmocka_unit_test(late_time_is_corrected_where_rows_are_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
