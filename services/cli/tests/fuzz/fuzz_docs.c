@@ -1,5 +1,5 @@
 /* Any bytes as documents of a system: what stands before a NUL byte is YAML (manifests, compose),
- * what follows is a description in Markdown. */
+ * what follows is a description in Markdown, and an interface in protobuf. */
 #include "fuzz_file.h"
 
 #include <stdlib.h>
@@ -12,12 +12,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char dir[] = "/tmp/fuzz_docs.XXXXXX", yaml[64], folder[64], prose[64];
+static char dir[] = "/tmp/fuzz_docs.XXXXXX", yaml[64], folder[64], prose[64], proto[64];
 
 static void clean(void)
 {
     (void)unlink(yaml);
     (void)unlink(prose);
+    (void)unlink(proto);
     (void)rmdir(folder);
     (void)rmdir(dir);
 }
@@ -28,6 +29,7 @@ static void make_folders(void)
     (void)snprintf(yaml, sizeof yaml, "%s/all.yaml", dir);
     (void)snprintf(folder, sizeof folder, "%s/web", dir);
     (void)snprintf(prose, sizeof prose, "%s/README.md", folder);
+    (void)snprintf(proto, sizeof proto, "%s/api.proto", folder);
     AC_ASSERT(mkdir(folder, 0700) == 0 && atexit(clean) == 0);
 }
 
@@ -48,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t n = nul ? (size_t)(nul - data) : size;
     put(yaml, data, n);
     put(prose, nul ? nul + 1 : data, nul ? size - n - 1 : 0);
+    put(proto, nul ? nul + 1 : data, nul ? size - n - 1 : 0);
     struct ac_rca_graph *g = ac_rca_graph_create();
     int rc = rca_docs_read(dir, g, &err);
     AC_ASSERT(rc == 0 ? g->nnodes > 0 : g->nnodes == 0 && strstr(err.msg, dir));
