@@ -408,3 +408,17 @@ def test_the_manuals_examples_are_rules(tmp_path):
     rule.write_text(text)
     assert answer("rule", "check", rule)["rules"] == 1
     assert text.split("rule ", 1)[1] in aceso("rule", "fmt", rule).stdout, "the example is canonical"
+
+
+def test_diff_and_explain_of_large_rules_end_soon(tmp_path):
+    old, new, csv = tmp_path / "old.rule", tmp_path / "new.rule", tmp_path / "s.csv"
+    old.write_text('language 1\nrule "a" {\n' + "".join(f" let x{i} = median(value, {i + 1})\n" for i in range(2000)) +
+                   " when x0 > 1 }\n")
+    new.write_text(old.read_text().replace("x", "y").replace(", 7)", ", 7000)"))
+    changes = answer("rule", "diff", old, new)["changes"]
+    assert [c["what"] for c in changes].count("let renamed") == 1999 and len(changes) == 2002
+    chain = "".join(f" let b{i + 1} = b{i} and b{i}\n" for i in range(1000))
+    old.write_text(f'language 1\nrule "a" {{\n let b0 = value > 0\n{chain} when b1000 }}\n')
+    csv.write_text("value\n" + "1\n" * 100)
+    out = answer("rule", "explain", old, "--series", csv)
+    assert out["explained"][0]["because"] == ["value > 0 (1 > 0)"]

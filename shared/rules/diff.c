@@ -203,38 +203,40 @@ static const struct let *let_named(const struct ac_rule *r, const char *name)
     return NULL;
 }
 
-/* A let that went, under whose expression a new one came: it has another name now. */
-static const struct let *renamed_to(const struct differ *d, const struct let *a)
+/* A let that went, under whose expression a new one came: it has another name now. is_new: of each
+ * let of b, that it is new and not taken for another yet. */
+static const struct let *renamed_to(const struct differ *d, const struct let *a, bool *is_new)
 {
     for (size_t i = 0; i < d->b->n_lets; i++) {
         const struct let *b = &d->b->lets[i];
-        if (!let_named(d->a, b->name) && same_shape(d, a->expr, b->expr, true))
-            return b;
+        if (!is_new[i] || !same_shape(d, a->expr, b->expr, true))
+            continue;
+        is_new[i] = false;
+        return b;
     }
     return NULL;
 }
 
 static void lets(struct differ *d)
 {
-    bool *taken = ac_xcalloc(d->b->n_lets + 1, sizeof *taken);
+    bool *is_new = ac_xcalloc(d->b->n_lets + 1, sizeof *is_new);
+    for (size_t i = 0; i < d->b->n_lets; i++)
+        is_new[i] = !let_named(d->a, d->b->lets[i].name);
     for (size_t i = 0; i < d->a->n_lets; i++) {
         const struct let *a = &d->a->lets[i], *b = let_named(d->b, a->name);
-        const struct let *to = b ? NULL : renamed_to(d, a);
-        if (b) {
+        const struct let *to = b ? NULL : renamed_to(d, a, is_new);
+        if (b)
             expressions(d, "let", a->name, a->expr, b->expr);
-        } else if (to && !taken[to - d->b->lets]) {
-            taken[to - d->b->lets] = true;
+        else if (to)
             change(d, "let renamed", to->name, a->name, to->name);
-        } else {
+        else
             change_expr(d, "let", a->name, a->expr, NULL);
-        }
     }
     for (size_t i = 0; i < d->b->n_lets; i++) {
-        const struct let *b = &d->b->lets[i];
-        if (!taken[i] && !let_named(d->a, b->name))
-            change_expr(d, "let", b->name, NULL, b->expr);
+        if (is_new[i])
+            change_expr(d, "let", d->b->lets[i].name, NULL, d->b->lets[i].expr);
     }
-    free(taken);
+    free(is_new);
 }
 
 /* ---- state ---- */
