@@ -305,7 +305,7 @@ def times(b):
             r = b.ours("discover", "--method", method, "--alpha", "0.01", "--data", files[p], limit_s=b.a.own_s)
             return r and {"seconds": r[3], "wall": r[0]["seconds"], "mib": r[2]}
 
-        time_table(b, METHODS, ours, {m: (lambda p, m=m: b.peer(m, files[p])) for m in METHODS})
+        time_table(b, [m for m in METHODS if m in b.a.methods], ours, {m: (lambda p, m=m: b.peer(m, files[p])) for m in METHODS})
         best = {p: min(ours("pc", p)["wall"] for _ in range(5)) for p in (212, 1000)}
         print("\nPC by the wall clock, reading left out, best of 5: "
               + ", ".join(f"{p} variables {s * 1e3:.0f} ms" for p, s in best.items()))
@@ -317,7 +317,7 @@ def times(b):
             r = b.ours("bench", "--dataset", "sockshop", os.path.join(d, str(p)), "--scorer", scorer, limit_s=b.a.own_s)
             return r and {"seconds": r[0]["seconds_per_case"], "mib": r[2]}
 
-        time_table(b, SCORERS, answer,
+        time_table(b, [s for s in SCORERS if s in b.a.methods], answer,
                    {s: (lambda p, s=s: b.peer(s, whole[p])) for s in ("nsigma", "baro", "circa", "rcd")})
 
 
@@ -330,6 +330,7 @@ def main():
     a.add_argument("--peer-s", type=float, default=60, help="processor time a peer may take for one size")
     a.add_argument("--own-s", type=float, default=120, help="processor time that ours may take for one size")
     a.add_argument("--sizes", type=lambda s: [int(x) for x in s.split(",")], default=[50, 200, 500, 1000])
+    a.add_argument("--methods", type=lambda s: s.split(","), default=METHODS + SCORERS, help="rows of the times")
     args = a.parse_args()
     unknown = set(args.only.split(",")) - set(parts)
     if unknown:
