@@ -28,6 +28,7 @@ struct rca_bench {
     size_t ntallies, answered;
     size_t normal, normal_empty; /* windows of normal time; those that are left unanswered */
     double seconds;              /* of localising, all cases */
+    double processor_s;          /* the same by this thread's processor time */
     const struct rca_bench_options *options;
 };
 

@@ -173,7 +173,8 @@ static void report(const char *dataset, const struct rca_bench *b, bool json)
            ac_rca_ac(&b->always, 3), ac_rca_ac(&b->always, 5));
     if (b->normal)
         printf("\"normal_windows\":%zu,\"specificity\":%.6g,", b->normal, empty);
-    printf("\"seconds_per_case\":%.6g,\"by_fault\":{", seconds);
+    printf("\"seconds_per_case\":%.6g,\"processor_seconds_per_case\":%.6g,\"by_fault\":{", seconds,
+           b->processor_s / (double)AC_MAX(b->all.cases, 1));
     for (size_t i = 0; i < b->ntallies; i++) {
         const struct ac_rca_score *s = &b->tallies[i].score;
         printf("%s\"%s\":{\"cases\":%zu,\"ac1\":%.6g,\"ac3\":%.6g,\"avg5\":%.6g}", i ? "," : "",

@@ -93,15 +93,23 @@ static void rank(const struct ac_rca_case *c, const struct ac_rca_params *p,
     qsort(r->causes, r->ncauses, sizeof(r->causes[0]), by_score);
 }
 
+/* A frame without what drives what: for scorers that do not ask, for learning it is dear. */
+static int bare_frame(const struct ac_rca_case *c, const struct ac_rca_params *p,
+                      struct ac_rca_frame *ret, struct ac_err *err)
+{
+    struct ac_rca_graph *none = ac_rca_graph_create();
+    int rc = ac_rca_frame_make(c, p, none, ret, err);
+    ac_rca_graph_destroy(none);
+    return rc;
+}
+
 /* BARO whole: its detector says when, its scorer who. */
 static int baro_change(const struct ac_rca_case *c, const struct ac_rca_params *p,
                        struct ac_rca_result *ret, struct ac_err *err)
 {
-    struct ac_rca_graph *none = ac_rca_graph_create(); /* who drives whom does not matter here */
     struct ac_rca_frame f;
     struct ac_rca_params q = *p;
-    int rc = ac_rca_frame_make(c, p, none, &f, err);
-    ac_rca_graph_destroy(none);
+    int rc = bare_frame(c, p, &f, err);
     if (rc)
         return rc;
     q.t0_ns = ac_rca_change_time(c, &f, p->t0_ns, f.faulty);
@@ -120,7 +128,8 @@ int ac_rca_score(const struct ac_rca_case *c, const struct ac_rca_params *p,
         return ac_err_set(err, AC_EINVAL, "no component to diagnose");
     if (s->scorer == AC_RCA_SCORER_BARO_CHANGE)
         return baro_change(c, p, ret, err);
-    int rc = ac_rca_frame_make(c, p, s->graph, &f, err);
+    int rc = s->scorer == AC_RCA_SCORER_RCD ? bare_frame(c, p, &f, err)
+                                            : ac_rca_frame_make(c, p, s->graph, &f, err);
     if (rc)
         return rc;
     double *score = ac_xcalloc(f.p + 1, sizeof(*score));
