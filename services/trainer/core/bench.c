@@ -2,6 +2,7 @@
 
 #include "deviation.h"
 #include "evalrule.h"
+#include "vote.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -35,6 +36,13 @@ static int train_first(const char *path, enum bench_protocol protocol,
     *ret_cut = part->n;
     ac_str_copy(ret->name, sizeof ret->name, part->name);
     rc = guard_train(part, o, &ret->rule, &ret->guard, err);
+    char *voted = NULL;
+    if (rc == 0 && argos)
+        rc = vote_add(part, part->n, ret->rule.text, &voted, err);
+    if (voted) {
+        free(ret->rule.text);
+        ret->rule.text = voted;
+    }
     train_source_close(s);
     return rc;
 }
@@ -113,6 +121,13 @@ static int flag_all(const struct series_file *f, size_t cut, enum bench_protocol
     return feedback_run(ret->rule.text, &fb, flags, &ret->feedback, err);
 }
 
+/* The column of a let; where the rule has none of that name, what score has stays. */
+static void rank_by(const char *name, const char *rule, const struct series_file *f, double *score)
+{
+    int rc = evalrule_term(rule, name, f->values, f->n, score, NULL);
+    AC_ASSERT(rc == 0 || rc == AC_ENOTFOUND);
+}
+
 static int score_rest(const struct series_file *f, size_t cut, enum bench_protocol protocol,
                       size_t delay, struct bench_result *ret, struct ac_err *err)
 {
@@ -126,11 +141,11 @@ static int score_rest(const struct series_file *f, size_t cut, enum bench_protoc
         ret->segments = score_segments(y, n, &seg);
         free(seg);
         ret->with_delay = score_events(y, p, n, delay);
+        if (protocol == BENCH_ARGOS)
+            rank_by(VOTE_NAME, ret->rule.text, f, score);
         ret->without = protocol == BENCH_ARGOS ? best_events(y, score + cut, n)
                                                : score_events(y, p, n, SCORE_NO_DELAY);
-        /* points are ranked by the deviation; by the score where a rule has none */
-        int without = evalrule_term(ret->rule.text, DEVIATION_NAME, f->values, f->n, score, NULL);
-        AC_ASSERT(without == 0 || without == AC_ENOTFOUND);
+        rank_by(DEVIATION_NAME, ret->rule.text, f, score);
         ret->auc_pr = score_auc_pr(y, score + cut, n);
         ret->vus_pr = ret->segments ? score_vus_pr(y, score + cut, n, VUS_LENGTH) : 0;
         ret->days = (double)n * (double)f->step_ns / 86400e9;
