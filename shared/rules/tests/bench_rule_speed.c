@@ -259,7 +259,8 @@ static void grow_series(void)
                 ac_eval_push_lanes(e[i], NULL, v + (t + i * LANES) % 90000, NULL, flags);
             took += t >= ticks / 2 ? seconds() - began : 0;
         }
-        double points = (double)(ticks - ticks / 2) * (double)(evals * lanes);
+        size_t counted = ticks - ticks / 2;
+        double points = (double)(counted * evals * lanes);
         printf("%8zu series a rule  %6.2f ns a point (%.3g points/s), %.0f bytes a series\n", n,
                took * 1e9 / points, points / took, bytes);
         (void)fflush(stdout);
