@@ -228,8 +228,8 @@ static void put_x_axis(const struct plot *p)
     double last = LEFT + COLUMNS - 14, n = (double)c->n;
     if (c->t0_ns == 0) {
         double step = AC_MAX(nice_step(n, 9), 1.0);
-        for (double i = 0; i < n; i += step) {
-            double x = LEFT + (i + 0.5) / n * COLUMNS;
+        for (int k = 0; k * step < n; k++) {
+            double i = k * step, x = LEFT + (i + 0.5) / n * COLUMNS;
             if (x > last)
                 break;
             put_tick(p, x);

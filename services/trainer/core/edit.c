@@ -121,11 +121,12 @@ static char *scaled(const char *rule, size_t only, double factor)
     struct ac_buf b;
     ac_buf_init(&b, 2 * (size_t)AC_RULES_TEXT_MAX);
     size_t k = 0, limits = 0;
-    for (const char *l = rule; l && *l; l = strchr(l, '\n') ? strchr(l, '\n') + 1 : NULL) {
-        const char *name, *at;
+    for (const char *l = rule; *l;) {
+        const char *e = strchr(l, '\n'), *name, *at;
         size_t len;
         double v;
         limits += number_let(l, &name, &len, &at, &v) && is_limit(name, len);
+        l = e ? e + 1 : l + strlen(l);
     }
     for (const char *l = rule; *l;) {
         const char *e = strchr(l, '\n'), *name, *at;
