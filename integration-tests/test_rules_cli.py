@@ -251,6 +251,28 @@ def test_training_sees_the_training_part_only_and_the_bench_scores_as_others_do(
     assert bench["event_f1_delay"] > 0.7, "the events of this data are plain"
 
 
+def test_budget_evolution_and_feedback(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    kpi(data / "a.csv", 5)
+    train = ("train", "--series", data / "a.csv", "--out")
+    evolved = [answer(*train, tmp_path / f"e{i}", "--evolve", 6, "--seed", 3)["series"][0] for i in range(2)]
+    for e in evolved:
+        assert e["evolve"]["tries"] == 6 and not e["evolve"]["cut"] and e["value"] >= e["base_value"]
+        assert math.isclose(e["value"] - e["base_value"], e["evolve"]["gain"] + sum(p["gain"] for p in e["parts"] if p["kept"]),
+                            abs_tol=1e-5)
+    assert evolved[0]["rule"] == evolved[1]["rule"]
+    cut = answer(*train, tmp_path / "c", "--evolve", 100000, "--budget-s", 0.5)["series"][0]
+    assert cut["evolve"]["cut"] and cut["evolve"]["tries"] < 100000
+    held = answer(*train, tmp_path / "h", "--alarm-budget", 2)["series"][0]
+    assert held["budget"]["after"] <= held["budget"]["before"] and "lately <= 2" in held["rule"]
+    bench = answer("train", "bench", "--dataset", "csv", data, "--alarm-budget", 2)
+    assert bench["worse_than_base"] == 0 and bench["alarms_per_day"] < 3
+    assert answer("train", "bench", "--dataset", "csv", data, "--protocol", "feedback")["event_f1_delay"] > 0.7
+    for bad in (("--alarm-budget", "0"), ("--evolve", "x"), ("--seed", "-1")):
+        aceso(*train, tmp_path / "b", *bad, code=2)
+
+
 def test_training_reports_a_bad_file_and_writes_nothing_for_it(tmp_path):
     bad = tmp_path / "bad.csv"
     bad.write_text("# x n_train=2\nvalue,label\n1,0\nx,0\n")

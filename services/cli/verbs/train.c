@@ -43,6 +43,9 @@ const struct cli_verb cli_verb_train = {
     "  --alarm-budget A no more than A alarms a day: limits are raised until the training part "
     "holds\n"
     "                   it, and a condition in the rule holds it on any data\n"
+    "  --evolve N       try N random changes of the rule, each taken with a proven gain only; "
+    "--seed S\n"
+    "                   chooses them; --budget-s may end it earlier, which is told\n"
     "  --protocol       honest: choices from the training part alone, score on the test part;\n"
     "                   feedback: the same, but the labels of each week are known at its end, and "
     "limits\n"
@@ -109,6 +112,25 @@ static bool parse_delay(const char *s, size_t *ret)
         return false;
     *ret = (size_t)k;
     return true;
+}
+
+#define EVOLVE_USAGE "--evolve is a number of tries up to 100000, --seed a whole number"
+#define EVOLVE_MAX   100000u
+
+static bool parse_evolve(const char *tries, const char *seed, struct evolve_options *ret)
+{
+    uint64_t n = 0;
+    ret->seed = 1;
+    if ((tries && (!ac_str_to_u64(tries, &n) || n > EVOLVE_MAX)) ||
+        (seed && !ac_str_to_u64(seed, &ret->seed)))
+        return false;
+    ret->tries = (size_t)n;
+    return true;
+}
+
+static bool before_end(void *until_ns)
+{
+    return ac_now_ns() < *(const int64_t *)until_ns;
 }
 
 #define ALARMS_USAGE "--alarm-budget is a number of alarms a day from 0.01 to 10000"
@@ -247,12 +269,14 @@ static int run_bench(const char *dir, struct bench *b, unsigned threads, const s
 static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
 {
     const char *dataset = NULL, *protocol = "honest", *delay = NULL, *threads = NULL, *rule = NULL,
-               *alarms = NULL;
+               *alarms = NULL, *evolve_n = NULL, *seed = NULL;
     struct cli_opt opts[] = {{.name = "--rule", .has_value = true, .value = &rule},
                              {.name = "--dataset", .has_value = true, .value = &dataset},
                              {.name = "--protocol", .has_value = true, .value = &protocol},
                              {.name = "--delay", .has_value = true, .value = &delay},
                              {.name = "--alarm-budget", .has_value = true, .value = &alarms},
+                             {.name = "--evolve", .has_value = true, .value = &evolve_n},
+                             {.name = "--seed", .has_value = true, .value = &seed},
                              {.name = "--threads", .has_value = true, .value = &threads}};
     int npos = 0;
     int rc = cli_parse(&cli_verb_train, argc, argv, opts, AC_ARRAY_LEN(opts), &npos);
@@ -272,6 +296,8 @@ static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
     if (!ac_streq(protocol, "honest") && !ac_streq(protocol, "argos") &&
         !ac_streq(protocol, "feedback"))
         return cli_usage("train bench", "--protocol is honest, feedback or argos");
+    if (!parse_evolve(evolve_n, seed, &b.options.evolve))
+        return cli_usage("train bench", EVOLVE_USAGE);
     if (!parse_alarms(alarms, &b.options.alarms_per_day))
         return cli_usage("train bench", ALARMS_USAGE);
     if (!parse_delay(delay, &b.options.delay))
@@ -291,6 +317,7 @@ struct job {
     struct guard_options options;
     int64_t until_ns; /* monotonic; 0: no limit */
     struct train_result *results;
+    struct guard_report *reports;
     char (*names)[128];
     double *seconds;
     struct ac_err *errs;
@@ -340,7 +367,6 @@ static void train_one(struct pool *p, size_t i)
     struct job *j = p->arg;
     int64_t start = ac_now_ns();
     struct train_source *s = NULL;
-    struct guard_report report;
     if (j->until_ns && start > j->until_ns && i > 0) {
         j->rcs[i] =
             ac_err_set(&j->errs[i], AC_ETIMEOUT, "%s: the budget was used up before", j->files[i]);
@@ -353,11 +379,28 @@ static void train_one(struct pool *p, size_t i)
     ac_str_copy(j->names[i], sizeof j->names[i], part->name);
     for (char *c = j->names[i]; *c; c++)
         *c = *c == '/' || (unsigned char)*c < 0x20 ? '_' : *c;
-    j->rcs[i] = guard_train(part, &j->options, &j->results[i], &report, &j->errs[i]);
+    j->rcs[i] = guard_train(part, &j->options, &j->results[i], &j->reports[i], &j->errs[i]);
     train_source_close(s);
     if (j->rcs[i] == 0)
         j->rcs[i] = write_outputs(j, i, &j->errs[i]);
     j->seconds[i] = (double)(ac_now_ns() - start) / 1e9;
+}
+
+/* What was tried on blocks that the rule was not made from, and what a budget did. */
+static void put_proof(struct ac_buf *b, const struct guard_report *r)
+{
+    ac_buf_printf(b, ", \"base_value\": %.6f, \"value\": %.6f, \"parts\": [", r->base_value,
+                  r->value);
+    for (size_t i = 0; i < r->n_parts; i++)
+        ac_buf_printf(b, "%s{\"name\": \"%s\", \"gain\": %.6f, \"kept\": %s}", i ? ", " : "",
+                      r->parts[i].name, r->parts[i].gain, r->parts[i].kept ? "true" : "false");
+    ac_buf_printf(b, "], \"evolve\": {\"tries\": %zu, \"kept\": %zu, \"gain\": %.6f, \"cut\": %s}",
+                  r->evolve.tries, r->evolve.kept, r->evolve.gain,
+                  r->evolve.cut ? "true" : "false");
+    if (r->budget.most)
+        ac_buf_printf(b, ", \"budget\": {\"before\": %zu, \"after\": %zu, \"factor\": %.6g}",
+                      r->budget.before, r->budget.after, r->budget.factor);
+    ac_buf_puts(b, "}");
 }
 
 static void print_jobs(const struct job *j, size_t n, const struct cli_ctx *ctx)
@@ -370,11 +413,15 @@ static void print_jobs(const struct job *j, size_t n, const struct cli_ctx *ctx)
         if (!ctx->json)
             printf("%s: training F1 %.3f, %s%s%s, %.2f s\n", j->names[i], r->train_f, r->base,
                    r->step[0] ? " or " : "", r->step, j->seconds[i]);
+        if (!ctx->json && j->reports[i].evolve.cut)
+            printf("%s: the time was up after %zu tries of evolution\n", j->names[i],
+                   j->reports[i].evolve.tries);
         ac_buf_puts(&b, i ? ", {\"name\": " : "{\"name\": ");
         ac_buf_put_json_str(&b, j->names[i]);
         ac_buf_puts(&b, ", \"rule\": ");
         ac_buf_put_json_str(&b, r->text);
-        ac_buf_printf(&b, ", \"train_f1\": %.6f, \"seconds\": %.3f}", r->train_f, j->seconds[i]);
+        ac_buf_printf(&b, ", \"train_f1\": %.6f, \"seconds\": %.3f", r->train_f, j->seconds[i]);
+        put_proof(&b, &j->reports[i]);
     }
     ac_buf_puts(&b, "], \"tokens\": 0, \"cost_usd\": 0}");
     if (ctx->json)
@@ -385,6 +432,7 @@ static void print_jobs(const struct job *j, size_t n, const struct cli_ctx *ctx)
 static int run_train(struct job *j, size_t n, unsigned threads, const struct cli_ctx *ctx)
 {
     j->results = ac_xcalloc(n, sizeof *j->results);
+    j->reports = ac_xcalloc(n, sizeof *j->reports);
     j->names = ac_xcalloc(n, sizeof *j->names);
     j->seconds = ac_xcalloc(n, sizeof *j->seconds);
     j->errs = ac_xcalloc(n, sizeof *j->errs);
@@ -406,6 +454,7 @@ static int run_train(struct job *j, size_t n, unsigned threads, const struct cli
     for (size_t i = 0; i < n; i++)
         train_result_fini(&j->results[i]);
     free(j->results);
+    free(j->reports);
     free(j->names);
     free(j->seconds);
     free(j->errs);
@@ -418,7 +467,7 @@ static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx)
     if (argc > 1 && ac_streq(argv[1], "bench"))
         return cmd_bench(argc - 1, argv + 1, ctx);
     const char *series[FILES_MAX], *proposer = "synth", *budget = NULL, *delay = NULL,
-                                   *threads = NULL, *alarms = NULL;
+                                   *threads = NULL, *alarms = NULL, *evolve_n = NULL, *seed = NULL;
     struct job j = {.files = series};
     int n = 0, npos = 0;
     struct cli_opt opts[] = {{.name = "--series",
@@ -431,6 +480,8 @@ static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx)
                              {.name = "--budget-s", .has_value = true, .value = &budget},
                              {.name = "--delay", .has_value = true, .value = &delay},
                              {.name = "--alarm-budget", .has_value = true, .value = &alarms},
+                             {.name = "--evolve", .has_value = true, .value = &evolve_n},
+                             {.name = "--seed", .has_value = true, .value = &seed},
                              {.name = "--threads", .has_value = true, .value = &threads},
                              {.name = "--out", .has_value = true, .value = &j.out}};
     int rc = cli_parse(&cli_verb_train, argc, argv, opts, AC_ARRAY_LEN(opts), &npos);
@@ -445,6 +496,8 @@ static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx)
     if (!ac_streq(proposer, "synth"))
         return cli_usage(
             "train", "--proposer is synth: rules from language models come with a running system");
+    if (!parse_evolve(evolve_n, seed, &j.options.evolve))
+        return cli_usage("train", EVOLVE_USAGE);
     if (!parse_alarms(alarms, &j.options.alarms_per_day))
         return cli_usage("train", ALARMS_USAGE);
     if (budget && (!ac_str_to_f64(budget, &budget_s) || !(budget_s >= 0 && budget_s < 1e9)))
@@ -453,5 +506,9 @@ static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx)
         return cli_usage("train", "--delay and --threads are whole numbers");
     if (budget_s > 0)
         j.until_ns = ac_now_ns() + (int64_t)(budget_s * 1e9);
+    if (j.until_ns) {
+        j.options.evolve.go_on = before_end;
+        j.options.evolve.arg = &j.until_ns;
+    }
     return run_train(&j, (size_t)n, n_threads, ctx);
 }

@@ -2,6 +2,7 @@
 
 #include "deviation.h"
 #include "evalrule.h"
+#include "evolve.h"
 #include "fuse.h"
 #include "inject.h"
 
@@ -90,7 +91,7 @@ static int judge(const struct guard *g, size_t b, const char *rule, struct score
 
 static double value_of(const struct score_events *s)
 {
-    return s->tp + s->fn ? s->f1 : 1.0 / (1.0 + (double)s->fp);
+    return s->tp + s->fn > 0 ? s->f1 : 1.0 / (1.0 + (double)s->fp);
 }
 
 /* New rules of all tracks, judged; a track without a change keeps NULL and its old score. */
@@ -229,7 +230,8 @@ static int join_parts(const struct train_part *seen, const char *rule, size_t tr
     return 0;
 }
 
-static int learn(struct guard *g, struct made *m, struct guard_report *rep, struct ac_err *err)
+static int learn(struct guard *g, struct made *m, const struct guard_options *o,
+                 struct guard_report *rep, struct ac_err *err)
 {
     int rc = guard_start(g, make_base, m, err);
     if (rc < 0)
@@ -244,17 +246,19 @@ static int learn(struct guard *g, struct made *m, struct guard_report *rep, stru
     }
     if (rc == 0)
         rc = fuse_all(g, g->part->step_ns, rep, err);
+    if (rc == 0)
+        rc = evolve(g, &o->evolve, &rep->evolve, err);
     rep->value = guard_value(g);
     rep->rule = guard_counts(g);
     return rc;
 }
 
-static int train_guarded(const struct train_part *part, size_t delay, struct train_result *ret,
-                         struct guard_report *rep, struct ac_err *err)
+static int train_guarded(const struct train_part *part, const struct guard_options *o,
+                         struct train_result *ret, struct guard_report *rep, struct ac_err *err)
 {
-    struct made m = {.delay = delay};
-    struct guard *g = guard_create(part, delay);
-    int rc = learn(g, &m, rep, err);
+    struct made m = {.delay = o->delay};
+    struct guard *g = guard_create(part, o->delay);
+    int rc = learn(g, &m, o, rep, err);
     if (rc == 0) {
         *ret = m.r[GUARD_BLOCKS];
         m.r[GUARD_BLOCKS] = (struct train_result){0};
@@ -285,7 +289,7 @@ static void put_deviation(const struct train_part *part, char **text)
 
 /* Spikes are put into a copy of the part, and a rule is learnt and proven there. *ret stays NULL
  * when the part has too little for that. */
-static int learn_injected(const struct train_part *part, size_t delay, char **ret,
+static int learn_injected(const struct train_part *part, const struct guard_options *o, char **ret,
                           struct guard_report *rep, struct ac_err *err)
 {
     struct train_part copy = *part;
@@ -299,7 +303,7 @@ static int learn_injected(const struct train_part *part, size_t delay, char **re
     ac_rng_seed(&rng, INJECT_SEED);
     rep->injected = inject(v, labels, part->n, AC_MAX(part->n / INJECT_EVERY, (size_t)INJECT_LEAST),
                            1u << INJECT_SPIKE, &rng);
-    int rc = rep->injected ? train_guarded(&copy, delay, &r, rep, err) : 0;
+    int rc = rep->injected ? train_guarded(&copy, o, &r, rep, err) : 0;
     if (rc == 0 && r.text)
         *ret = ac_xstrdup(r.text);
     train_result_fini(&r);
@@ -309,13 +313,13 @@ static int learn_injected(const struct train_part *part, size_t delay, char **re
 }
 
 /* Without labelled events nothing can be proven but silence: defaults.h does. */
-static int train_unlabelled(const struct train_part *part, size_t delay, struct train_result *ret,
-                            struct guard_report *rep, struct ac_err *err)
+static int train_unlabelled(const struct train_part *part, const struct guard_options *o,
+                            struct train_result *ret, struct guard_report *rep, struct ac_err *err)
 {
     static const char *const names[] = {"spike", "range", "flat", "stuck"};
     *ret = (struct train_result){0};
     char *learnt = NULL;
-    int rc = learn_injected(part, delay, &learnt, rep, err);
+    int rc = learn_injected(part, o, &learnt, rep, err);
     if (rc == 0)
         rc = defaults_train(part, learnt, &ret->text, &rep->defaults, err);
     free(learnt);
@@ -341,8 +345,8 @@ int guard_train(const struct train_part *part, const struct guard_options *o,
                 struct train_result *ret, struct guard_report *ret_report, struct ac_err *err)
 {
     struct guard_report rep = {0};
-    int rc = any_event(part) ? train_guarded(part, o->delay, ret, &rep, err)
-                             : train_unlabelled(part, o->delay, ret, &rep, err);
+    int rc = any_event(part) ? train_guarded(part, o, ret, &rep, err)
+                             : train_unlabelled(part, o, ret, &rep, err);
     if (rc < 0)
         return rc;
     if (o->alarms_per_day > 0) {

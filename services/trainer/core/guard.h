@@ -57,9 +57,22 @@ struct guard_part {
 };
 #define GUARD_PARTS_MAX 8
 
+struct evolve_options {
+    uint64_t seed;
+    size_t tries;             /* 0: none */
+    bool (*go_on)(void *arg); /* may be NULL; false ends it */
+    void *arg;
+};
+struct evolve_report {
+    size_t tries, kept;
+    double gain; /* of the value, over what was kept */
+    bool cut;    /* go_on ended it: another run may give another rule */
+};
+
 struct guard_options {
     size_t delay;
     double alarms_per_day; /* 0: no budget */
+    struct evolve_options evolve;
 };
 
 struct guard_report {
@@ -70,6 +83,7 @@ struct guard_report {
     struct guard_part parts[GUARD_PARTS_MAX];
     size_t n_parts;
     struct budget_report budget; /* 0 without a budget */
+    struct evolve_report evolve;
 };
 /** train_labelled with the guarantee: what joins the base detector (its second atom, and what
  * fuse.h has) is in the rule only when it proved itself. */
