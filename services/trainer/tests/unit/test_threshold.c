@@ -1,0 +1,95 @@
+/* Thresholds from labelled points: in each direction; an atom that joins by OR is valued together
+ * with the alarms that were there, and its own count once for a burst. */
+#include "threshold.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <aceso/base.h>
+#include <aceso/rng.h>
+
+#define N 20000u
+
+struct made {
+    double col[N];
+    uint8_t labels[N];
+    struct score_segment *events;
+    struct threshold_data data;
+};
+
+/* Noise in 0..1, an event of one point every N / n_events points that reaches size. */
+static struct made *make(uint64_t seed, size_t n_events, double size)
+{
+    struct made *m = ac_xcalloc(1, sizeof *m);
+    struct ac_rng r;
+    ac_rng_seed(&r, seed);
+    for (size_t i = 0; i < N; i++)
+        m->col[i] = 0.01 + ac_rng_uniform(&r);
+    for (size_t e = 0; e < n_events; e++) {
+        size_t at = N / n_events * e + 50;
+        m->labels[at] = 1;
+        m->col[at] = size * (1 + 0.2 * ac_rng_uniform(&r));
+    }
+    m->data = (struct threshold_data){.labels = m->labels, .n = N, .delay = 7};
+    m->data.n_events = score_segments(m->labels, N, &m->events);
+    m->data.events = m->events;
+    return m;
+}
+
+static void drop(struct made *m)
+{
+    free(m->events);
+    free(m);
+}
+
+static void test_events_are_parted_from_the_rest(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct made *m = make(seed, 20, 20);
+        struct threshold t;
+        assert_true(threshold_fit(&m->data, m->col, 1, false, &t));
+        assert_true(t.theta > 1.2 && t.theta < 20 && t.f > 0.99 && t.f <= 1);
+        assert_false(threshold_fit(&m->data, m->col, -1, false, &t));
+        for (size_t i = 0; i < N; i++)
+            m->col[i] = -m->col[i];
+        assert_true(threshold_fit(&m->data, m->col, 1, true, &t));
+        assert_true(t.theta > 1.2 && t.theta < 20);
+        drop(m);
+    }
+}
+
+static void test_an_atom_that_joins_is_valued_with_what_was_there(void **state)
+{
+    (void)state;
+    struct made *m = make(5, 10, 20);
+    uint8_t *flags = ac_xcalloc(N, 1);
+    bool hit[10] = {true, true, true, true};
+    struct threshold two, three;
+    m->col[100] = m->col[103] = 90; /* one alarm: the second is within 7 points of the first */
+    m->col[500] = 90;               /* an alarm already */
+    flags[500] = 1;
+    assert_true(threshold_fit_or(&m->data, m->col, 1, false, flags, hit, 2, 7, &two));
+    assert_true(two.theta > 1 && two.theta < 25);
+    assert_true(fabs(two.f - 2.0 * 10 / (10 + 3 + 10)) < 0.02);
+    assert_true(threshold_fit_or(&m->data, m->col, 1, false, flags, hit, 3, 7, &three));
+    assert_true(three.f < two.f);
+    free(flags);
+    drop(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_events_are_parted_from_the_rest),
+        cmocka_unit_test(test_an_atom_that_joins_is_valued_with_what_was_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
