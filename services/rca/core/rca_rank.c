@@ -8,6 +8,7 @@
 #include <aceso/stats.h>
 
 #define OVER_WEIGHT 0.3
+#define OTHERS      0.25 /* weight of what stands beside the largest part */
 
 /* Excess that the callees of a component account for. An edge measured by the caller says it
  * exactly; else the callee's own excess stands in. A callee that is new in the incident explains
@@ -283,6 +284,44 @@ static int by_score(const void *a, const void *b)
     return x->component - y->component; /* deterministic */
 }
 
+static double score_of(const struct ac_rca_cause *cause)
+{
+    double rest = 0;
+    for (size_t j = 1; j < cause->nparts; j++)
+        rest += cause->parts[j].part;
+    return cause->nparts > 0 ? cause->parts[0].part + OTHERS * rest : 0.0;
+}
+
+/* What fails as seen from outside is the symptom of the whole application: the entry answers for
+ * it only as far as no component that it reaches shows something itself. */
+static void share_sli(const struct rca_work *k, struct ac_rca_cause *causes)
+{
+    const struct ac_rca_case *c = k->c;
+    bool *seen = ac_xcalloc(c->ncomponents, sizeof(*seen));
+    for (size_t i = 0; i < c->ncomponents; i++) {
+        struct ac_rca_part *sli = NULL;
+        double other = 0;
+        for (size_t j = 0; j < causes[i].nparts; j++)
+            if (causes[i].parts[j].kind == AC_RCA_SLI)
+                sli = &causes[i].parts[j];
+        if (!sli)
+            continue;
+        memset(seen, 0, c->ncomponents * sizeof(*seen));
+        reach(c, (int)i, seen);
+        for (size_t n = 0; n < c->ncomponents; n++)
+            if (seen[n] && n != i)
+                other = fmax(other, causes[n].score);
+        struct ac_rca_part p = *sli;
+        p.part *= p.part / (p.part + OTHERS * other);
+        size_t at = (size_t)(sli - causes[i].parts);
+        for (; at + 1 < causes[i].nparts && causes[i].parts[at + 1].part > p.part; at++)
+            causes[i].parts[at] = causes[i].parts[at + 1];
+        causes[i].parts[at] = p;
+        causes[i].score = score_of(&causes[i]);
+    }
+    free(seen);
+}
+
 void rca_rank(struct rca_work *k, struct ac_rca_result *r)
 {
     const struct ac_rca_case *c = k->c;
@@ -295,13 +334,12 @@ void rca_rank(struct rca_work *k, struct ac_rca_result *r)
         struct ac_rca_cause *cause = &r->causes[i];
         cause->component = (int)i;
         parts_of(k, cause);
-        double rest = 0;
-        for (size_t j = 1; j < cause->nparts; j++)
-            rest += cause->parts[j].part;
-        cause->score = cause->nparts > 0 ? cause->parts[0].part + 0.25 * rest : 0.0;
+        cause->score = score_of(cause);
         if (k->p->target >= 0 && c->nedges > 0 && !seen[i])
             cause->score *= 0.3;
     }
+    if (!k->p->unexplained)
+        share_sli(k, r->causes);
     qsort(r->causes, r->ncauses, sizeof(*r->causes), by_score);
     free(seen);
 }

@@ -296,6 +296,45 @@ static void answer_says_what_would_change_it(void **state)
     ac_rca_case_destroy(c);
 }
 
+/* The entry fails as seen from outside. Who is blamed depends on what a callee shows. */
+static double entry_score(bool callee_shows, bool edge)
+{
+    struct ac_rca_case *c = ac_rca_case_create();
+    struct ac_rca_params p = ac_rca_params_default(300 * AC_NS_PER_S, 100 * AC_NS_PER_S);
+    struct ac_rca_result r;
+    int web = ac_rca_component(c, "web"), db = ac_rca_component(c, "db");
+    int out = ac_rca_metric_add(c, web, -1, AC_RCA_SLI, AC_RCA_MEAN, "failed");
+    int mem = ac_rca_metric_add(c, db, -1, AC_RCA_MEM, AC_RCA_MEAN, "mem");
+    double score = 0;
+    for (int64_t t = 0; t < 400; t++) {
+        double in = t < 300 ? 0.0 : 1.0, wiggle = 0.1 * (double)(t % 5);
+        ac_rca_metric_push(&c->metrics[out], t * AC_NS_PER_S, wiggle + 5.0 * in);
+        ac_rca_metric_push(&c->metrics[mem], t * AC_NS_PER_S,
+                           10 + wiggle + (callee_shows ? 9.0 * in : 0.0));
+    }
+    if (edge)
+        assert_int_equal(ac_rca_edge_add(c, web, db, ""), 0);
+    assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+    for (size_t i = 0; i < r.ncauses; i++) {
+        for (size_t j = 1; j < r.causes[i].nparts; j++)
+            assert_true(r.causes[i].parts[j - 1].part >= r.causes[i].parts[j].part);
+        if (r.causes[i].component == web)
+            score = r.causes[i].score;
+    }
+    ac_rca_result_fini(&r);
+    ac_rca_case_destroy(c);
+    return score;
+}
+
+static void failures_seen_outside_are_shared_with_callees(void **state)
+{
+    (void)state;
+    double alone = entry_score(true, false);
+    assert_true(alone > 0.5);
+    assert_true(entry_score(true, true) < 0.9 * alone);
+    assert_true(entry_score(false, true) > 0.9 * alone);
+}
+
 /* Two components, one of which triples at the stated time; memory in bytes must not decide. */
 static void simple_scorers_rank_by_deviation(void **state)
 {
@@ -347,6 +386,7 @@ int main(void)
         cmocka_unit_test(bad_input_gives_no_nan),
         cmocka_unit_test(empty_case_is_refused),
         cmocka_unit_test(late_time_is_corrected),
+        cmocka_unit_test(failures_seen_outside_are_shared_with_callees),
         cmocka_unit_test(counterfactual_holds_the_truth),
         cmocka_unit_test(answer_says_what_would_change_it),
         cmocka_unit_test(late_time_is_corrected_where_rows_are_few),
