@@ -305,7 +305,8 @@ def times(b):
             r = b.ours("discover", "--method", method, "--alpha", "0.01", "--data", files[p], limit_s=b.a.own_s)
             return r and {"seconds": r[3], "wall": r[0]["seconds"], "mib": r[2]}
 
-        time_table(b, [m for m in METHODS if m in b.a.methods], ours, {m: (lambda p, m=m: b.peer(m, files[p])) for m in METHODS})
+        time_table(b, [m for m in METHODS if m in b.a.methods], ours,
+                   {m: (lambda p, m=m: b.peer(m, files[p])) for m in METHODS})
         best = {p: min(ours("pc", p)["wall"] for _ in range(5)) for p in (212, 1000)}
         print("\nPC by the wall clock, reading left out, best of 5: "
               + ", ".join(f"{p} variables {s * 1e3:.0f} ms" for p, s in best.items()))
@@ -313,12 +314,13 @@ def times(b):
     with tempfile.TemporaryDirectory() as d:
         whole = {p: write_incident(os.path.join(d, str(p)), p, 7) for p in b.a.sizes}
 
+        # RCAEval's rcd is not among the peers: it wants a changed causal-learn.
         def answer(scorer, p):
             r = b.ours("bench", "--dataset", "sockshop", os.path.join(d, str(p)), "--scorer", scorer, limit_s=b.a.own_s)
             return r and {"seconds": r[0]["processor_seconds_per_case"], "mib": r[2]}
 
         time_table(b, [s for s in SCORERS if s in b.a.methods], answer,
-                   {s: (lambda p, s=s: b.peer(s, whole[p])) for s in ("nsigma", "baro", "circa", "rcd")})
+                   {s: (lambda p, s=s: b.peer(s, whole[p])) for s in ("nsigma", "baro", "circa")})
 
 
 def main():

@@ -1,6 +1,6 @@
 """One peer on one file, in a process of its own: peer.py METHOD FILE. Prints JSON with its processor
 seconds, reading left out. Methods: pc, fci, ges, lingam (causal-learn), pcmci (tigramite), granger (RCAEval), and the scorers
-nsigma, baro, circa, rcd (RCAEval; FILE has a column time, the incident begins at 600); pc-chisq writes the
+nsigma, baro, circa (RCAEval; FILE has a column time, the incident begins at 600); pc-chisq writes the
 matrix of the graph, too."""
 import importlib
 import json
@@ -66,9 +66,9 @@ MODULES = {"pc": "causallearn.search.ConstraintBased.PC", "pc-chisq": "causallea
            "fci": "causallearn.search.ConstraintBased.FCI", "ges": "causallearn.search.ScoreBased.GES",
            "lingam": "causallearn.search.FCMBased.lingam", "pcmci": "tigramite.pcmci",
            "granger": "RCAEval.graph_construction.granger", "nsigma": "RCAEval.e2e", "baro": "RCAEval.e2e.baro",
-           "circa": "RCAEval.e2e.circa", "rcd": "RCAEval.e2e.rcd"}
+           "circa": "RCAEval.e2e.circa"}
 METHODS = {"pc": pc, "pc-chisq": pc_chisq, "fci": fci, "ges": ges, "lingam": lingam, "pcmci": pcmci,
-           "granger": granger, **{n: scorer(n) for n in ("nsigma", "baro", "circa", "rcd")}}
+           "granger": granger, **{n: scorer(n) for n in ("nsigma", "baro", "circa")}}
 
 if __name__ == "__main__":
     method, path = sys.argv[1:3]
