@@ -203,7 +203,7 @@ struct ac_rca_counter ac_rca_counterfactual(const struct ac_rca_case *c,
     const struct ac_rca_metric *m = &c->metrics[ret.metric];
     double *room = ac_xcalloc((size_t)4 * MAX_ROWS, sizeof(*room));
     struct rows before = {.x = room, .y = room + MAX_ROWS};
-    struct rows in = {.x = room + 2 * MAX_ROWS, .y = room + 3 * MAX_ROWS};
+    struct rows in = {.x = room + (size_t)2 * MAX_ROWS, .y = room + (size_t)3 * MAX_ROWS};
     ret.normal = level_before(m, r);
     collect(c, r, m, ret.normal, &before, &in);
     if (in.n >= MIN_ROWS)

@@ -146,8 +146,8 @@ int guard_try(struct guard *g, guard_change *fn, void *arg, enum guard_need need
         hits += hidden[b].tp;
         before += g->t[b].hidden.tp;
     }
-    bool kept =
-        rc == 0 && rules[GUARD_BLOCKS] && gain > 1e-12 && (need == GUARD_BETTER || hits >= before);
+    bool kept = rc == 0 && rules[GUARD_BLOCKS] && gain > (need == GUARD_HOLDS ? -1e-12 : 1e-12) &&
+                (need != GUARD_CLEARS || hits >= before);
     if (kept)
         take_all(g, rules, hidden);
     for (size_t k = 0; k < TRACKS; k++)
@@ -242,7 +242,8 @@ static int learn(struct guard *g, struct made *m, const struct guard_options *o,
     if (strcmp(all->text, all->base_text) != 0) {
         struct guard_part *p = &rep->parts[rep->n_parts++];
         ac_str_copy(p->name, sizeof p->name, "catch");
-        rc = guard_try(g, join_parts, m, GUARD_BETTER, &p->kept, &p->gain, err);
+        enum guard_need need = all->step_prior > 0 ? GUARD_HOLDS : GUARD_BETTER;
+        rc = guard_try(g, join_parts, m, need, &p->kept, &p->gain, err);
     }
     if (rc == 0)
         rc = fuse_all(g, g->part->step_ns, rep, err);

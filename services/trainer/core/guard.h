@@ -33,6 +33,7 @@ void guard_destroy(struct guard *g); /* NULL is fine */
 int guard_start(struct guard *g, guard_change *fn, void *arg, struct ac_err *err) AC_MUST_USE;
 enum guard_need {
     GUARD_BETTER, /* the value grows */
+    GUARD_HOLDS,  /* it does not fall: for what is known from blocks of other series to gain */
     GUARD_CLEARS  /* and no hit is lost over all blocks: for what is there against false alarms */
 };
 /** Tries a change. *ret_gain (may be NULL): of the value. *ret_kept: it is taken. On an error

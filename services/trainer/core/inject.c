@@ -79,7 +79,7 @@ size_t inject(double *v, uint8_t *labels, size_t n, size_t every, unsigned kinds
             of[n_kinds++] = (enum inject_kind)k;
     }
     struct shape s = measure(v, n);
-    if (!n_kinds || !(s.change > 0) || every < 2 * (LONGEST + GAP))
+    if (!n_kinds || !(s.change > 0) || every < (size_t)2 * (LONGEST + GAP))
         return 0;
     for (size_t at = 0; at + every <= n; at += every) {
         enum inject_kind k = of[ac_rng_below(rng, n_kinds)];

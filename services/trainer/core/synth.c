@@ -324,6 +324,7 @@ static int synthesise(struct synth *s, struct train_result *ret)
     ret->train_f = step.atom ? step.t.f : base.t.f;
     name_choice(&base, ret->base, sizeof ret->base);
     name_choice(&step, ret->step, sizeof ret->step);
+    ret->step_prior = step.atom ? step.atom->prior : 0;
     return 0;
 }
 

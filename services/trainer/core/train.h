@@ -24,6 +24,7 @@ struct train_result {
     double train_f; /* smoothed event F1 on the training part */
     size_t events;
     char base[64], step[64]; /* the atoms chosen; step is "" when none helped */
+    double step_prior;       /* mean gain of that step atom on blocks of other series */
 };
 void train_result_fini(struct train_result *r);
 

@@ -17,7 +17,8 @@ struct proto {
 
 static char peek(const struct proto *p, size_t ahead)
 {
-    return p->at + ahead < p->len ? p->text[p->at + ahead] : '\0';
+    const char none = '\0';
+    return p->at + ahead < p->len ? p->text[p->at + ahead] : none;
 }
 
 static void next(struct proto *p)
@@ -36,8 +37,10 @@ static void add_comment(struct proto *p, char c)
     bool blank = isspace((unsigned char)c) || c == '-' || c == '*' || c == '/' || c == '\0';
     if (blank && (p->comment_len == 0 || p->comment[p->comment_len - 1] == ' '))
         return;
+    if (blank)
+        c = ' ';
     if (p->comment_len < AC_RCA_PROTO_MAX_COMMENT)
-        p->comment[p->comment_len++] = blank ? ' ' : c;
+        p->comment[p->comment_len++] = c;
     p->comment[p->comment_len] = '\0';
 }
 

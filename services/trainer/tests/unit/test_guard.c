@@ -50,12 +50,16 @@ static int put(const struct train_part *seen, const char *rule, size_t track, vo
     return 0;
 }
 
-static bool kept(struct guard *g, const char *condition, double *gain)
+static bool kept_if(struct guard *g, const char *condition, enum guard_need need, double *gain)
 {
     bool k = false;
-    assert_int_equal(guard_try(g, put, (void *)(uintptr_t)condition, GUARD_BETTER, &k, gain, NULL),
-                     0);
+    assert_int_equal(guard_try(g, put, (void *)(uintptr_t)condition, need, &k, gain, NULL), 0);
     return k;
+}
+
+static bool kept(struct guard *g, const char *condition, double *gain)
+{
+    return kept_if(g, condition, GUARD_BETTER, gain);
 }
 
 static void test_only_better_changes_are_taken(void **state)
@@ -72,7 +76,10 @@ static void test_only_better_changes_are_taken(void **state)
     assert_false(kept(g, "value > 0.5", &gain)); /* finds as much, with false alarms */
     assert_true(gain < 0);
     assert_false(kept(g, NULL, &gain));
+    assert_false(kept_if(g, "value > 0.5", GUARD_HOLDS, &gain));
     assert_true(guard_value(g) == before && strstr(guard_rule(g), "value > 5"));
+    assert_true(kept_if(g, "value > 4", GUARD_HOLDS, &gain)); /* not worse is enough for that */
+    assert_true(guard_value(g) == before && strstr(guard_rule(g), "value > 4"));
     assert_true(kept(g, "value > 5 or value < -5", &gain));
     assert_true(gain > 0.1 && fabs(guard_value(g) - before - gain) < 1e-12);
     assert_true(guard_counts(g).tp == 30 && guard_value(g) == 1);
