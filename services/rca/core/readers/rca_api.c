@@ -17,8 +17,9 @@ struct proto {
 
 static char peek(const struct proto *p, size_t ahead)
 {
-    const char none = '\0';
-    return p->at + ahead < p->len ? p->text[p->at + ahead] : none;
+    if (p->at + ahead >= p->len)
+        return '\0';
+    return p->text[p->at + ahead];
 }
 
 static void next(struct proto *p)
