@@ -1,5 +1,7 @@
 #include "rule/replay.h"
 
+#include "deviation.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +96,9 @@ static void run(struct rule_replay *r)
     struct ac_eval *e = ac_eval_create(r->plan, 512);
     struct terms t = {.n = 0};
     if (n_rules) {
-        r->score = want(&t, e, "score", n);
+        r->score = want(&t, e, DEVIATION_NAME, n);
+        if (!r->score)
+            r->score = want(&t, e, "score", n);
         r->expected = want_reference(&t, e, n);
         r->low = want(&t, e, "low", n);
         r->high = want(&t, e, "high", n);

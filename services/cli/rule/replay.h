@@ -23,7 +23,7 @@ struct rule_replay {
     struct replay_alarm *alarms;
     size_t n_alarms;
     /* Lets of the first rule, by name; NULL where it has none: */
-    double *score;    /* score */
+    double *score;    /* deviation, or score where there is none */
     double *expected; /* expected; or the reference that trained rules name ref<n> */
     double *low, *high;
 };

@@ -249,8 +249,8 @@ static void print_text(const struct comparison *c)
         print_row("event F1", 4, a->whole.f1, b->whole.f1, two);
         print_row("point F1", 4, a->point_f1, b->point_f1, two);
         print_row("point-adjusted F1", 4, a->adjusted_f1, b->adjusted_f1, two);
-        print_row("AUC-PR of let score", 4, a->auc_pr, b->auc_pr, two);
-        print_row("VUS-PR of let score", 4, a->vus_pr, b->vus_pr, two);
+        print_row("AUC-PR of the deviation", 4, a->auc_pr, b->auc_pr, two);
+        print_row("VUS-PR of the deviation", 4, a->vus_pr, b->vus_pr, two);
         print_row("NAB, standard profile", 2, c->nab[0], c->nab[1], two);
         print_row("time to detect, median s", 0, a->detect_median_s, b->detect_median_s, two);
         print_row("time to detect, 90 % s", 0, a->detect_p90_s, b->detect_p90_s, two);
