@@ -1,209 +1,10 @@
-/* Lowers rules to one flat list of operators; equal subterms become one. */
-#include "rules_impl.h"
+/* Lowers rules to one flat list of operators. */
+#include "lowering.h"
 
 #include <string.h>
 
 #include <aceso/base.h>
 #include <aceso/str.h>
-
-#define NODES_MAX 60000u
-
-struct lowering {
-    struct ac_plan *p;
-    const struct ac_rule *r;
-    struct ref *lets, *inputs;
-    bool failed; /* too many operators or too far a look back */
-};
-
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-    h ^= v + 0x9e3779b97f4a7c15u + (h << 6) + (h >> 2);
-    h *= 0xff51afd7ed558ccdu;
-    return h ^ (h >> 33);
-}
-
-static uint64_t bits(double v)
-{
-    uint64_t u;
-    memcpy(&u, &v, sizeof u);
-    return u;
-}
-
-static bool compares(enum node_op op)
-{
-    return op >= N_LT && op <= N_NE;
-}
-
-static bool makes_truth(enum node_op op)
-{
-    return compares(op) || op == N_NOT || op == N_OR || op == N_AND || op == N_MISSING;
-}
-
-/* hash speaks of the subterm alone, so that saved state finds its place in other plans. shape is
- * the same for terms that differ in thresholds only: a comparison leaves out the constants in the
- * arithmetic of its sides, for which they have a third hash, loose. */
-static void set_hash(const struct ac_plan *p, struct node *n)
-{
-    uint64_t h = mix(0xace50, (uint64_t)n->op), shape = h, loose = h;
-    for (uint32_t i = 0; i < n->n_args; i++) {
-        const struct node *a = &p->nodes[n->args[i].node];
-        h = mix(mix(h, a->hash), n->args[i].off);
-        shape = mix(mix(shape, compares(n->op) ? a->loose : a->shape), n->args[i].off);
-        loose = mix(mix(loose, a->loose), n->args[i].off);
-    }
-    uint64_t own = mix(mix(mix(mix(0, n->w), n->m), n->h), bits(n->c));
-    if (n->op == N_INPUT) /* its place differs from plan to plan */
-        own = p->inputs[n->m]->hash;
-    for (uint32_t i = 0; i < n->n_vec; i++)
-        own = mix(own, bits(n->vec[i]));
-    n->hash = mix(h, own);
-    n->shape = mix(shape, own);
-    n->loose = n->op == N_CONST                                  ? 1
-               : node_is_pointwise(n->op) && !makes_truth(n->op) ? loose
-                                                                 : n->shape;
-}
-
-static bool same_node(const struct node *a, const struct node *b)
-{
-    return a->hash == b->hash && a->op == b->op && a->n_args == b->n_args && a->w == b->w &&
-           a->m == b->m && a->h == b->h && bits(a->c) == bits(b->c) && a->n_vec == b->n_vec &&
-           memcmp(a->args, b->args, sizeof a->args) == 0 &&
-           (!a->n_vec || memcmp(a->vec, b->vec, a->n_vec * sizeof(double)) == 0);
-}
-
-static void reindex(struct ac_plan *p)
-{
-    p->n_index = p->n_index ? p->n_index * 2 : 64;
-    free(p->index);
-    p->index = ac_xcalloc(p->n_index, sizeof(p->index[0]));
-    for (size_t i = 0; i < p->n_nodes; i++) {
-        size_t at = p->nodes[i].hash & (p->n_index - 1);
-        while (p->index[at])
-            at = (at + 1) & (p->n_index - 1);
-        p->index[at] = (uint32_t)i + 1;
-    }
-}
-
-/* Points before the current one that an operator reads of its k-th argument. */
-uint32_t node_lookback(const struct node *n, uint32_t k)
-{
-    if (node_is_zoned(n->op))
-        return n->w * n->m + (k ? 0 : n->h + node_shift(n));
-    if (k)
-        return 0;
-    switch (n->op) {
-    case N_PREDICT:
-    case N_AR:
-        return n->n_vec;
-    case N_INCREASE:
-        return 1;
-    case N_SUM:
-    case N_MEAN:
-    case N_STD:
-    case N_SLOPE:
-    case N_MIN:
-    case N_MAX:
-    case N_QUANTILE:
-    case N_MAD:
-    case N_SET:
-    case N_COUNT:
-    case N_PERSIST:
-    case N_SPECTRAL:
-        return n->w;
-    default:
-        return node_is_season(n->op) ? n->w * n->m + n->h + 1 : 0;
-    }
-}
-
-static void need(struct lowering *l, struct ref r, uint32_t back)
-{
-    struct node *n = &l->p->nodes[r.node];
-    uint32_t total = r.off + back;
-    if (total > 2 * AC_RULES_WINDOW_MAX + 2)
-        l->failed = true;
-    else
-        n->hist = AC_MAX(n->hist, total);
-}
-
-static struct ref add(struct lowering *l, struct node n)
-{
-    struct ac_plan *p = l->p;
-    set_hash(p, &n);
-    if (p->n_index < 2 * (p->n_nodes + 1))
-        reindex(p);
-    size_t at = n.hash & (p->n_index - 1);
-    for (; p->index[at]; at = (at + 1) & (p->n_index - 1)) {
-        if (same_node(&p->nodes[p->index[at] - 1], &n))
-            return (struct ref){p->index[at] - 1, 0};
-    }
-    if (p->n_nodes == NODES_MAX) {
-        l->failed = true;
-        return (struct ref){0, 0};
-    }
-    n.n_scalars = node_scalars(&n);
-    n.column = n.op != N_CONST && n.op != N_SET;
-    n.pointwise = node_is_pointwise(n.op);
-    for (uint32_t i = 0; i < n.n_args; i++) {
-        need(l, n.args[i], node_lookback(&n, i));
-        if (!n.pointwise)
-            p->nodes[n.args[i].node].column = p->nodes[n.args[i].node].op != N_SET;
-    }
-    ac_grow(&p->nodes, &p->cap_nodes, p->n_nodes + 1, sizeof(p->nodes[0]));
-    p->nodes[p->n_nodes] = n;
-    p->index[at] = (uint32_t)p->n_nodes + 1;
-    return (struct ref){(uint32_t)p->n_nodes++, 0};
-}
-
-static struct ref constant(struct lowering *l, double c)
-{
-    return add(l, (struct node){.op = N_CONST, .c = c + 0.0});
-}
-
-static struct ref unary(struct lowering *l, enum node_op op, struct ref a)
-{
-    return add(l, (struct node){.op = op, .n_args = 1, .args = {a}});
-}
-
-static struct ref binary(struct lowering *l, enum node_op op, struct ref a, struct ref b)
-{
-    return add(l, (struct node){.op = op, .n_args = 2, .args = {a, b}});
-}
-
-static struct ref window(struct lowering *l, enum node_op op, struct ref a, uint32_t w, double c)
-{
-    return add(l, (struct node){.op = op, .n_args = 1, .args = {a}, .w = w, .c = c});
-}
-
-/* Order statistics of a large window share one set, which gives all of them their values. */
-static struct ref order(struct lowering *l, enum node_op op, struct ref a, uint32_t w, double c)
-{
-    struct node n = {.op = op, .n_args = 1, .args = {a}, .w = w, .c = c};
-    if (node_is_small(&n))
-        return add(l, n);
-    n.args[1] = add(l, (struct node){.op = N_SET, .n_args = 1, .args = {a}, .w = w});
-    n.n_args = 2;
-    n.read = true;
-    size_t before = l->p->n_nodes;
-    struct ref r = add(l, n);
-    if (!l->failed && l->p->n_nodes > before) {
-        struct node *set = &l->p->nodes[n.args[1].node];
-        l->p->nodes[r.node].reader = set->reader;
-        set->reader = r.node;
-    }
-    return r;
-}
-
-static struct ref lagged(struct lowering *l, struct ref a, uint32_t k)
-{
-    if (l->p->nodes[a.node].op == N_CONST)
-        return a;
-    if (a.off + k > AC_RULES_WINDOW_MAX)
-        l->failed = true;
-    else
-        a.off += k;
-    need(l, a, 0);
-    return a;
-}
 
 static struct ref lower(struct lowering *l, const struct expr *e);
 
@@ -233,84 +34,86 @@ static struct ref lower_z(struct lowering *l, const struct expr *e, struct ref x
 {
     uint32_t w = points(l, e->args[1]);
     double floor = e->n > 2 ? number(l, e->args[2]) : 0;
-    struct ref before = lagged(l, x, 1);
+    struct ref before = plan_lagged(l, x, 1);
     struct ref mid =
-        robust ? order(l, N_QUANTILE, before, w, 0.5) : window(l, N_MEAN, before, w, 0);
-    struct ref spread = robust ? order(l, N_MAD, before, w, 0) : window(l, N_STD, before, w, 0);
+        robust ? plan_order(l, N_QUANTILE, before, w, 0.5) : plan_window(l, N_MEAN, before, w, 0);
+    struct ref spread =
+        robust ? plan_order(l, N_MAD, before, w, 0) : plan_window(l, N_STD, before, w, 0);
     if (robust)
-        spread = binary(l, N_MUL, spread, constant(l, 1.4826));
+        spread = plan_binary(l, N_MUL, spread, plan_constant(l, 1.4826));
     if (floor > 0)
-        spread = binary(l, N_GREATEST, spread, constant(l, floor));
-    return binary(l, N_DIV, binary(l, N_SUB, x, mid), spread);
+        spread = plan_binary(l, N_GREATEST, spread, plan_constant(l, floor));
+    return plan_binary(l, N_DIV, plan_binary(l, N_SUB, x, mid), spread);
 }
 
 static struct ref lower_season(struct lowering *l, const struct expr *e, struct ref x,
                                enum node_op op)
 {
     if (e->n > 4)
-        return add(l, (struct node){.op = op - N_SEASON_MEAN + N_ZONED_MEAN,
-                                    .n_args = 2,
-                                    .args = {x, l->inputs[e->args[4]->let]},
-                                    .w = points(l, e->args[1]),
-                                    .m = points(l, e->args[2]),
-                                    .h = points(l, e->args[3]),
-                                    .c = (double)l->r->step_ns / 1e9});
-    return add(l, (struct node){.op = op,
-                                .n_args = 1,
-                                .args = {x},
-                                .w = points(l, e->args[1]),
-                                .m = points(l, e->args[2]),
-                                .h = points(l, e->args[3])});
+        return plan_add(l, (struct node){.op = op - N_SEASON_MEAN + N_ZONED_MEAN,
+                                         .n_args = 2,
+                                         .args = {x, l->inputs[e->args[4]->let]},
+                                         .w = points(l, e->args[1]),
+                                         .m = points(l, e->args[2]),
+                                         .h = points(l, e->args[3]),
+                                         .c = (double)l->r->step_ns / 1e9});
+    return plan_add(l, (struct node){.op = op,
+                                     .n_args = 1,
+                                     .args = {x},
+                                     .w = points(l, e->args[1]),
+                                     .m = points(l, e->args[2]),
+                                     .h = points(l, e->args[3])});
 }
 
 static struct ref lower_three(struct lowering *l, const struct expr *e, struct ref x,
                               enum node_op op)
 {
     struct ref y = lower(l, e->args[1]);
-    return add(l, (struct node){.op = op, .n_args = 3, .args = {x, y, lower(l, e->args[2])}});
+    return plan_add(l, (struct node){.op = op, .n_args = 3, .args = {x, y, lower(l, e->args[2])}});
 }
 
 static struct ref lower_vec(struct lowering *l, const struct expr *e, struct ref x, enum node_op op)
 {
     const struct expr *v = vector(l, e->args[1]);
-    return add(l, (struct node){.op = op, .n_args = 1, .args = {x}, .vec = v->vec, .n_vec = v->n});
+    return plan_add(
+        l, (struct node){.op = op, .n_args = 1, .args = {x}, .vec = v->vec, .n_vec = v->n});
 }
 
 /* Known point to known point, so that gaps are bridged: the sum of increases over that of times. */
 static struct ref lower_rate(struct lowering *l, struct ref x, uint32_t w)
 {
-    struct ref gain = window(l, N_SUM, unary(l, N_GAIN, x), w, 0);
-    struct ref span = window(l, N_SUM, unary(l, N_SPAN, x), w, 0);
-    struct ref seconds = binary(l, N_MUL, span, constant(l, (double)l->r->step_ns / 1e9));
-    return binary(l, N_DIV, gain, seconds);
+    struct ref gain = plan_window(l, N_SUM, plan_unary(l, N_GAIN, x), w, 0);
+    struct ref span = plan_window(l, N_SUM, plan_unary(l, N_SPAN, x), w, 0);
+    struct ref seconds = plan_binary(l, N_MUL, span, plan_constant(l, (double)l->r->step_ns / 1e9));
+    return plan_binary(l, N_DIV, gain, seconds);
 }
 
 static struct ref lower_range(struct lowering *l, struct ref x, uint32_t w)
 {
-    struct ref max = window(l, N_MAX, x, w, 0);
-    return binary(l, N_SUB, max, window(l, N_MIN, x, w, 0));
+    struct ref max = plan_window(l, N_MAX, x, w, 0);
+    return plan_binary(l, N_SUB, max, plan_window(l, N_MIN, x, w, 0));
 }
 
 /* x / y where |y| is at least c. */
 static struct ref lower_ratio(struct lowering *l, const struct expr *e, struct ref x)
 {
-    struct ref y = lower(l, e->args[1]), least = constant(l, number(l, e->args[2]));
-    struct ref enough = binary(l, N_GE, unary(l, N_ABS, y), least);
-    struct ref quotient = binary(l, N_DIV, x, y);
-    struct ref none = constant(l, __builtin_nan(""));
-    return add(l, (struct node){.op = N_IF, .n_args = 3, .args = {enough, quotient, none}});
+    struct ref y = lower(l, e->args[1]), least = plan_constant(l, number(l, e->args[2]));
+    struct ref enough = plan_binary(l, N_GE, plan_unary(l, N_ABS, y), least);
+    struct ref quotient = plan_binary(l, N_DIV, x, y);
+    struct ref none = plan_constant(l, __builtin_nan(""));
+    return plan_add(l, (struct node){.op = N_IF, .n_args = 3, .args = {enough, quotient, none}});
 }
 
 static struct ref lower_change(struct lowering *l, struct ref x, uint32_t w)
 {
-    struct ref before = lagged(l, x, w);
-    return binary(l, N_DIV, binary(l, N_SUB, x, before), unary(l, N_ABS, before));
+    struct ref before = plan_lagged(l, x, w);
+    return plan_binary(l, N_DIV, plan_binary(l, N_SUB, x, before), plan_unary(l, N_ABS, before));
 }
 
 static struct ref lower_held(struct lowering *l, const struct expr *e, struct ref x)
 {
     uint32_t k = points(l, e->args[1]), n = points(l, e->args[2]);
-    return add(l, (struct node){.op = N_PERSIST, .n_args = 1, .args = {x}, .w = n, .m = k});
+    return plan_add(l, (struct node){.op = N_PERSIST, .n_args = 1, .args = {x}, .w = n, .m = k});
 }
 
 static struct ref lower_windowed(struct lowering *l, const struct expr *e, struct ref x)
@@ -318,31 +121,31 @@ static struct ref lower_windowed(struct lowering *l, const struct expr *e, struc
     uint32_t w = points(l, e->args[1]);
     switch (e->op->fn) {
     case FN_LAG:
-        return lagged(l, x, w);
+        return plan_lagged(l, x, w);
     case FN_DIFF:
-        return binary(l, N_SUB, x, lagged(l, x, w));
+        return plan_binary(l, N_SUB, x, plan_lagged(l, x, w));
     case FN_SUM:
-        return window(l, N_SUM, x, w, 0);
+        return plan_window(l, N_SUM, x, w, 0);
     case FN_MEAN:
-        return window(l, N_MEAN, x, w, 0);
+        return plan_window(l, N_MEAN, x, w, 0);
     case FN_STD:
-        return window(l, N_STD, x, w, 0);
+        return plan_window(l, N_STD, x, w, 0);
     case FN_SLOPE:
-        return window(l, N_SLOPE, x, w, 0);
+        return plan_window(l, N_SLOPE, x, w, 0);
     case FN_COUNT:
-        return window(l, N_COUNT, x, w, 0);
+        return plan_window(l, N_COUNT, x, w, 0);
     case FN_MIN:
-        return window(l, N_MIN, x, w, 0);
+        return plan_window(l, N_MIN, x, w, 0);
     case FN_MAX:
-        return window(l, N_MAX, x, w, 0);
+        return plan_window(l, N_MAX, x, w, 0);
     case FN_MEDIAN:
-        return order(l, N_QUANTILE, x, w, 0.5);
+        return plan_order(l, N_QUANTILE, x, w, 0.5);
     case FN_QUANTILE:
-        return order(l, N_QUANTILE, x, w, number(l, e->args[2]));
+        return plan_order(l, N_QUANTILE, x, w, number(l, e->args[2]));
     case FN_MAD:
-        return order(l, N_MAD, x, w, 0);
+        return plan_order(l, N_MAD, x, w, 0);
     case FN_EDGE:
-        return window(l, N_EDGE, x, w, 0);
+        return plan_window(l, N_EDGE, x, w, 0);
     case FN_CHANGE:
         return lower_change(l, x, w);
     case FN_RATE:
@@ -351,11 +154,12 @@ static struct ref lower_windowed(struct lowering *l, const struct expr *e, struc
         return lower_range(l, x, w);
     case FN_FLAT: { /* of two points both must be known: one alone is no line */
         struct ref width =
-            w > 2 ? lower_range(l, x, w) : unary(l, N_ABS, binary(l, N_SUB, x, lagged(l, x, 1)));
-        return binary(l, N_LE, width, constant(l, e->n > 2 ? number(l, e->args[2]) : 0));
+            w > 2 ? lower_range(l, x, w)
+                  : plan_unary(l, N_ABS, plan_binary(l, N_SUB, x, plan_lagged(l, x, 1)));
+        return plan_binary(l, N_LE, width, plan_constant(l, e->n > 2 ? number(l, e->args[2]) : 0));
     }
     case FN_SPECTRAL:
-        return window(l, N_SPECTRAL, x, w, 0);
+        return plan_window(l, N_SPECTRAL, x, w, 0);
     case FN_Z:
         return lower_z(l, e, x, false);
     default:
@@ -373,44 +177,44 @@ static struct ref lower_call(struct lowering *l, const struct expr *e)
                          .n_args = e->n};
         if (e->n)
             n.args[0] = l->inputs[e->args[0]->let];
-        return add(l, n);
+        return plan_add(l, n);
     }
     struct ref x = lower(l, e->args[0]);
     switch (fn) {
     case FN_FLOOR:
-        return unary(l, N_FLOOR, x);
+        return plan_unary(l, N_FLOOR, x);
     case FN_UNCHANGED:
-        return unary(l, N_UNCHANGED, x);
+        return plan_unary(l, N_UNCHANGED, x);
     case FN_POW:
-        return binary(l, N_POW, x, lower(l, e->args[1]));
+        return plan_binary(l, N_POW, x, lower(l, e->args[1]));
     case FN_LATCH:
-        return binary(l, N_LATCH, x, lower(l, e->args[1]));
+        return plan_binary(l, N_LATCH, x, lower(l, e->args[1]));
     case FN_RATIO:
         return lower_ratio(l, e, x);
     case FN_HELD:
         return lower_held(l, e, x);
     case FN_ABS:
-        return unary(l, N_ABS, x);
+        return plan_unary(l, N_ABS, x);
     case FN_SQRT:
-        return unary(l, N_SQRT, x);
+        return plan_unary(l, N_SQRT, x);
     case FN_LOG:
-        return unary(l, N_LOG, x);
+        return plan_unary(l, N_LOG, x);
     case FN_EXP:
-        return unary(l, N_EXP, x);
+        return plan_unary(l, N_EXP, x);
     case FN_SIGN:
-        return unary(l, N_SIGN, x);
+        return plan_unary(l, N_SIGN, x);
     case FN_MISSING:
-        return unary(l, N_MISSING, x);
+        return plan_unary(l, N_MISSING, x);
     case FN_RUN:
-        return unary(l, N_RUN, x);
+        return plan_unary(l, N_RUN, x);
     case FN_INCREASE:
-        return unary(l, N_INCREASE, x);
+        return plan_unary(l, N_INCREASE, x);
     case FN_LEAST:
-        return binary(l, N_LEAST, x, lower(l, e->args[1]));
+        return plan_binary(l, N_LEAST, x, lower(l, e->args[1]));
     case FN_GREATEST:
-        return binary(l, N_GREATEST, x, lower(l, e->args[1]));
+        return plan_binary(l, N_GREATEST, x, lower(l, e->args[1]));
     case FN_COALESCE:
-        return binary(l, N_COALESCE, x, lower(l, e->args[1]));
+        return plan_binary(l, N_COALESCE, x, lower(l, e->args[1]));
     case FN_CLIP:
         return lower_three(l, e, x, N_CLIP);
     case FN_OUTSIDE:
@@ -422,14 +226,14 @@ static struct ref lower_call(struct lowering *l, const struct expr *e)
     case FN_AR:
         return lower_vec(l, e, x, N_AR);
     case FN_EWMA:
-        return window(l, N_EWMA, x, 0, number(l, e->args[1]));
+        return plan_window(l, N_EWMA, x, 0, number(l, e->args[1]));
     case FN_ENVELOPE:
-        return add(l, (struct node){.op = N_ENVELOPE,
-                                    .n_args = 1,
-                                    .args = {x},
-                                    .w = points(l, e->args[1]),
-                                    .m = points(l, e->args[2]),
-                                    .c = number(l, e->args[3])});
+        return plan_add(l, (struct node){.op = N_ENVELOPE,
+                                         .n_args = 1,
+                                         .args = {x},
+                                         .w = points(l, e->args[1]),
+                                         .m = points(l, e->args[2]),
+                                         .c = number(l, e->args[3])});
     case FN_SEASON_MEAN:
         return lower_season(l, e, x, N_SEASON_MEAN);
     case FN_SEASON_MEDIAN:
@@ -451,28 +255,28 @@ static struct ref lower(struct lowering *l, const struct expr *e)
     if (l->failed)
         return (struct ref){0, 0};
     if (e->type == TY_NUM && rule_const(l->r, e, &c))
-        return constant(l, c);
+        return plan_constant(l, c);
     switch (e->kind) {
     case EX_VALUE:
-        return add(l, (struct node){.op = N_VALUE});
+        return plan_add(l, (struct node){.op = N_VALUE});
     case EX_BOOL:
-        return constant(l, e->num);
+        return plan_constant(l, e->num);
     case EX_LET:
         return l->lets[e->let];
     case EX_INPUT:
         return l->inputs[e->let];
     case EX_NEG:
-        return unary(l, N_NEG, lower(l, e->args[0]));
+        return plan_unary(l, N_NEG, lower(l, e->args[0]));
     case EX_NOT:
-        return unary(l, N_NOT, lower(l, e->args[0]));
+        return plan_unary(l, N_NOT, lower(l, e->args[0]));
     case EX_BIN: {
         struct ref a = lower(l, e->args[0]);
-        return binary(l, bin[e->bin], a, lower(l, e->args[1]));
+        return plan_binary(l, bin[e->bin], a, lower(l, e->args[1]));
     }
     case EX_CALL:
         return lower_call(l, e);
     default:
-        return constant(l, 0); /* a list or duration alone: never read */
+        return plan_constant(l, 0); /* a list or duration alone: never read */
     }
 }
 
@@ -515,7 +319,8 @@ static struct ref held(struct lowering *l, struct ref cond, struct persist p)
 {
     if (!p.n || (p.n == 1 && p.k == 1))
         return cond;
-    return add(l, (struct node){.op = N_PERSIST, .n_args = 1, .args = {cond}, .w = p.n, .m = p.k});
+    return plan_add(
+        l, (struct node){.op = N_PERSIST, .n_args = 1, .args = {cond}, .w = p.n, .m = p.k});
 }
 
 static void lower_inputs(struct lowering *l)
@@ -530,7 +335,7 @@ static void lower_inputs(struct lowering *l)
             ac_grow(&p->inputs, &p->cap_inputs, k + 1, sizeof(p->inputs[0]));
             p->inputs[p->n_inputs++] = in;
         }
-        l->inputs[i] = add(l, (struct node){.op = N_INPUT, .m = (uint32_t)k});
+        l->inputs[i] = plan_add(l, (struct node){.op = N_INPUT, .m = (uint32_t)k});
     }
 }
 
@@ -563,13 +368,13 @@ int ac_plan_create(const struct ac_rule *const *rules, size_t n_rules, unsigned 
         pr->lets = ac_xcalloc(rules[i]->n_lets + 1, sizeof(pr->lets[0]));
         pr->inputs = ac_xcalloc(rules[i]->n_inputs + 1, sizeof(pr->inputs[0]));
         struct lowering l = {p, rules[i], pr->lets, pr->inputs, false};
-        (void)add(&l, (struct node){.op = N_VALUE});
+        (void)plan_add(&l, (struct node){.op = N_VALUE});
         lower_inputs(&l);
         lower_lets(&l, flags & AC_PLAN_ALL_TERMS);
         pr->verdict = held(&l, lower(&l, rules[i]->when), rules[i]->when_for);
         if (rules[i]->until && !l.failed) {
             struct ref clear = held(&l, lower(&l, rules[i]->until), rules[i]->until_for);
-            pr->verdict = binary(&l, N_LATCH, pr->verdict, clear);
+            pr->verdict = plan_binary(&l, N_LATCH, pr->verdict, clear);
         }
         if (l.failed) {
             ac_plan_destroy(p);
