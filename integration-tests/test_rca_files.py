@@ -3,6 +3,7 @@ import json
 import os
 import random
 import subprocess
+import xml.etree.ElementTree as ET
 
 import pytest
 
@@ -77,6 +78,31 @@ def test_graph_from_documents_checked_on_data(docs, tmp_path):
     for f, word in (("svg", "<svg"), ("dot", "digraph"), ("graphml", "<graphml"), ("matrix", "# ")):
         rca("plot", tmp_path / "b.json", "--format", f, "--out", tmp_path / f"g.{f}")
         assert (tmp_path / f"g.{f}").read_text().find(word) >= 0
+
+
+def test_an_answer_as_a_picture(tmp_path):
+    """db burns from 800 on, cart and web follow 5 s and 10 s later; the picture's rows stand in that order."""
+    r, rows = random.Random(5), ["time,web_latency,cart_latency,db_cpu,idle_cpu"]
+    for i in range(900):
+        web, cart, db = (1 + r.uniform(0, .05) + (by if i >= at else 0) for at, by in ((810, 3), (805, 3), (800, 8)))
+        rows.append(f"{1700000000 + i},{web:.4f},{cart:.4f},{db:.4f},{r.uniform(1, 1.05):.4f}")
+    (tmp_path / "m.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "calls.csv").write_text("caller,callee,evidence\nweb,cart,7 spans\ncart,db,a<b\n")
+    picture = tmp_path / "answer.svg"
+    args = ("localise", "--metrics", tmp_path / "m.csv", "--graph", tmp_path / "calls.csv", "--window-s", 60, "--plot", picture)
+    answer = rca(*args, "--time", 1700000800)
+    assert answer["root_causes"][0]["component"] == "db"
+    tree = ET.fromstring(picture.read_text())
+    texts = ["".join(t.itertext()) for t in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[0].startswith("Root cause: db")
+    pairs = list(zip(texts, texts[1:]))
+    at = [pairs.index(p) for p in (("db", "cpu"), ("cart", "latency"), ("web", "latency"))]
+    assert at == sorted(at) and ("idle", "cpu") not in pairs
+    assert [t for t in texts if "web calls cart: 7 spans" in t][0].startswith("\u2713")
+    quiet = rca("localise", "--metrics", tmp_path / "m.csv", "--window-s", 30, "--time", 1700000600, "--plot", picture)
+    assert quiet["abstained"]
+    assert "No root cause" in "".join(ET.fromstring(picture.read_text()).itertext())
+    assert "none" in rca(*args[:-1], tmp_path / "none" / "x.svg", code=1)
 
 
 def test_interfaces_name_components_and_call_only_where_they_say_so(docs):

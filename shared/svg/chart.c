@@ -205,11 +205,18 @@ static const int64_t time_steps_s[] = {
     43200,    86400,    172800,   604800,    1209600,   2592000,   5184000, 7776000,
     15552000, 31536000, 63072000, 157680000, 315360000, 3153600000};
 
-/* A time of the axis: the day where one begins, else the time of day. */
-static void put_time(struct ac_buf *out, int64_t t, int64_t step_s)
+int64_t ac_svg_time_step(double span_s, int most)
+{
+    size_t k = 0;
+    while (k + 1 < AC_ARRAY_LEN(time_steps_s) && span_s / (double)time_steps_s[k] > most)
+        k++;
+    return time_steps_s[k];
+}
+
+void ac_svg_time(struct ac_buf *out, int64_t t_ns, int64_t step_s)
 {
     char s[40];
-    ac_time_format(t, s, sizeof s);
+    ac_time_format(t_ns, s, sizeof s);
     bool day = step_s >= 86400 || strncmp(s + 11, "00:00:00", 8) == 0;
     ac_buf_printf(out, "%.*s", day ? 10 : step_s < 60 ? 8 : 5, day ? s : s + 11);
 }
@@ -238,10 +245,7 @@ static void put_x_axis(const struct plot *p)
         return;
     }
     double span_s = n * (double)c->step_ns / 1e9;
-    size_t k = 0;
-    while (k + 1 < AC_ARRAY_LEN(time_steps_s) && span_s / (double)time_steps_s[k] > 9)
-        k++;
-    int64_t step = time_steps_s[k], t0 = c->t0_ns / AC_NS_PER_S;
+    int64_t step = ac_svg_time_step(span_s, 9), t0 = c->t0_ns / AC_NS_PER_S;
     for (int64_t t = (t0 / step + (t0 % step > 0)) * step;; t += step) {
         double x = LEFT + (0.5 + (double)(t - t0) * 1e9 / (double)c->step_ns) / n * COLUMNS;
         if (x > last)
@@ -249,7 +253,7 @@ static void put_x_axis(const struct plot *p)
         if (x < LEFT + 14)
             continue;
         put_tick(p, x);
-        put_time(p->out, t * AC_NS_PER_S, step);
+        ac_svg_time(p->out, t * AC_NS_PER_S, step);
         ac_buf_puts(p->out, "</text>\n");
     }
 }

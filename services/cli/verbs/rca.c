@@ -1,5 +1,6 @@
 /* aceso rca: root causes from files. No service is needed. */
 #include "rca_answer.h"
+#include "rca_picture.h"
 #include "verbs.h"
 
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <aceso/base.h>
 #include <aceso/buf.h>
 #include <aceso/clock.h>
+#include <aceso/file.h>
 #include <aceso/str.h>
 
 #include "rca/bench.h"
@@ -31,6 +33,7 @@ const struct cli_verb cli_verb_rca = {
     "       aceso rca diff OLD NEW\n"
     "       aceso rca plot GRAPH [--format svg|dot|graphml|matrix] [--out FILE]\n"
     "       aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
+    "                          [--plot FILE]\n"
     "       aceso rca bench --dataset sockshop|petshop|nezha|causal-learn|bnlearn DIR [--late-s S] "
     "[--no-graph]\n"
     "                       [--no-edge-latency] [--scorer NAME] [--without PARTS] [--graph "
@@ -52,6 +55,7 @@ const struct cli_verb cli_verb_rca = {
     "synthesise;\n"
     "                  bench: instead of the calls of the data set, and for the scorers what "
     "drives what\n"
+    "  --plot FILE     SVG of the answer: what deviates in order of onset, and how it travels\n"
     "  --dataset NAME  sockshop: DIR/<service>-<fault>/<repetition>/{normal,anomalous}.csv\n"
     "                  petshop: DIR/<scenario>/{graph.csv,noissue,train,test}\n"
     "                  nezha: DIR/rca_data/<day>/{metric,<day>-fault_list.json}\n"
@@ -107,26 +111,44 @@ static bool parse_time(const char *s, int64_t *ret_ns)
     return ac_time_parse(s, ret_ns) == 0;
 }
 
-static int localise(const char *metrics, const char *time, const char *graph, double window_s,
-                    const struct cli_ctx *ctx)
+static int plot_answer(const struct ac_rca_case *c, const struct ac_rca_result *r, const char *path,
+                       struct ac_err *err)
+{
+    struct ac_buf b;
+    ac_buf_init(&b, 16u << 20);
+    int rc = ac_rca_picture(c, r, &b) ? ac_file_write_atomic(path, b.data, b.len, 0644, err)
+                                      : ac_err_set(err, AC_ERANGE, "%s: too large to draw", path);
+    ac_buf_fini(&b);
+    return rc;
+}
+
+struct localise_args { /* as given; NULL: not */
+    const char *metrics, *time, *graph, *plot;
+    double window_s;
+};
+
+static int localise(const struct localise_args *a, const struct cli_ctx *ctx)
 {
     struct ac_rca_case *c = NULL;
     struct ac_rca_result r;
     struct ac_err err = AC_ERR_INIT;
     int64_t t0 = INT64_MIN, known;
-    if (!metrics)
+    if (!a->metrics)
         return cli_usage("rca", "localise needs --metrics FILE");
-    if (time && !parse_time(time, &t0))
-        return cli_usage("rca", "--time %s is neither Unix seconds nor RFC 3339", time);
-    int rc = load(metrics, graph, &c, &known, &err);
+    if (a->time && !parse_time(a->time, &t0))
+        return cli_usage("rca", "--time %s is neither Unix seconds nor RFC 3339", a->time);
+    int rc = load(a->metrics, a->graph, &c, &known, &err);
     if (!rc) {
         int64_t begin = ac_now_ns();
         if (t0 == INT64_MIN)
             t0 = known != INT64_MIN ? known : ac_rca_find_time(c);
-        struct ac_rca_params p = ac_rca_params_default(t0, (int64_t)(window_s * 1e9));
+        struct ac_rca_params p = ac_rca_params_default(t0, (int64_t)(a->window_s * 1e9));
         p.threshold = ac_rca_calibrate(c, &p, t0 - 120 * AC_NS_PER_S);
         rc = ac_rca_localise(c, &p, &r, &err);
         double seconds = (double)(ac_now_ns() - begin) / 1e9;
+        bool made = !rc;
+        if (made && a->plot)
+            rc = plot_answer(c, &r, a->plot, &err);
         if (!rc && ctx->json) {
             struct ac_buf b;
             ac_buf_init(&b, 4 << 20);
@@ -136,7 +158,7 @@ static int localise(const char *metrics, const char *time, const char *graph, do
         } else if (!rc) {
             print_text(c, &r);
         }
-        if (!rc)
+        if (made)
             ac_rca_result_fini(&r);
     }
     ac_rca_case_destroy(c);
@@ -268,7 +290,8 @@ static int bench(const char *dataset, const char *dir, struct rca_bench_options 
 static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
 {
     const char *metrics = NULL, *time = NULL, *graph = NULL, *dataset = NULL, *late = NULL,
-               *window = NULL, *no_graph = NULL, *no_gaps = NULL, *scorer = NULL, *without = NULL;
+               *window = NULL, *no_graph = NULL, *no_gaps = NULL, *scorer = NULL, *without = NULL,
+               *plot = NULL;
     struct rca_discover_args discover = {0};
     struct rca_synthesise_args synthesise = {0};
     const char *format = NULL;
@@ -289,6 +312,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--time", .has_value = true, .value = &time},
         {.name = "--window-s", .has_value = true, .value = &window},
         {.name = "--graph", .has_value = true, .value = &graph},
+        {.name = "--plot", .has_value = true, .value = &plot},
         {.name = "--dataset", .has_value = true, .value = &dataset},
         {.name = "--late-s", .has_value = true, .value = &late},
         {.name = "--scorer", .has_value = true, .value = &scorer},
@@ -308,7 +332,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         return cli_usage("rca", "--window-s must be seconds from 1 to 86400, not %s", window);
     const char *action = npos > 0 ? argv[1] : "";
     if (ac_streq(action, "localise") && npos == 1)
-        return localise(metrics, time, graph, window_s, ctx);
+        return localise(&(struct localise_args){metrics, time, graph, plot, window_s}, ctx);
     synthesise.metrics = metrics;
     discover.knowledge = synthesise.knowledge;
     if (ac_streq(action, "discover") && npos == 1)

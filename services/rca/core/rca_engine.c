@@ -47,6 +47,7 @@ int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
     if (r.step_ns <= 2 * AC_NS_PER_S)
         w.guard_ns -= 5 * AC_NS_PER_S;
     r.end_ns = w.end_ns;
+    r.window = w;
     struct rca_work k;
     rca_work_init(&k, c, p, w, r.step_ns);
     rca_work_measure(&k);

@@ -57,7 +57,8 @@ struct ac_rca_step { /* the cause shows in the effect: effect calls cause */
 
 struct ac_rca_result {
     int64_t t0_ns, end_ns, step_ns;
-    bool moved; /* t0 is not the stated one */
+    struct ac_rca_window window; /* that the measurements were compared in */
+    bool moved;                  /* t0 is not the stated one */
     bool abstained, low_confidence;
     double threshold;            /* what the best score had to pass; 0 none */
     struct ac_rca_cause *causes; /* best first; every component */

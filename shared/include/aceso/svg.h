@@ -20,6 +20,10 @@ bool ac_svg_close(struct ac_buf *b);
 bool ac_svg_text(struct ac_buf *b, const char *s);
 /** The same, cut to at most max characters with an ellipsis. */
 bool ac_svg_text_cut(struct ac_buf *b, const char *s, size_t max);
+/** Seconds between the ticks of an axis of time: round ones, with at most so many ticks. */
+int64_t ac_svg_time_step(double span_s, int most);
+/** A tick's text: the day where one begins, else the time of day, as fine as the step needs. */
+void ac_svg_time(struct ac_buf *b, int64_t t_ns, int64_t step_s);
 
 struct ac_chart_row { /* a strip below the plot */
     const char *name; /* short: nine characters are seen */

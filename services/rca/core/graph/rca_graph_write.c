@@ -145,14 +145,10 @@ void ac_rca_graph_matrix(const struct ac_rca_graph *g, struct ac_buf *out)
 
 /* ---- SVG ---- */
 
-#define BOX_W    164
-#define BOX_H    26
+#define BOX_W    AC_RCA_BOX_W
+#define BOX_H    AC_RCA_BOX_H
 #define COLUMN_W 230
 #define GAP_H    14
-
-struct place {
-    int x, y;
-};
 
 /* Layer of each component: how many calls it is away from an entry, cycles cut. */
 static void layers(const struct ac_rca_graph *g, int *layer)
@@ -172,7 +168,8 @@ static void layers(const struct ac_rca_graph *g, int *layer)
     }
 }
 
-static void put_in_place(const struct ac_rca_graph *g, struct place *at, int *ret_w, int *ret_h)
+static void put_in_place(const struct ac_rca_graph *g, struct ac_rca_place *at, int *ret_w,
+                         int *ret_h)
 {
     int *layer = ac_xcalloc(g->nnodes + 1, sizeof(int)), height[16] = {0};
     layers(g, layer);
@@ -183,12 +180,12 @@ static void put_in_place(const struct ac_rca_graph *g, struct place *at, int *re
         if (n->kind != AC_RCA_OTHER && own >= 0)
             continue; /* goes under its component */
         int l = AC_MIN(layer[i], 15);
-        at[i] = (struct place){20 + l * COLUMN_W, 20 + height[l]};
+        at[i] = (struct ac_rca_place){20 + l * COLUMN_W, 20 + height[l]};
         height[l] += BOX_H + 4;
         for (size_t k = 0; n->kind == AC_RCA_OTHER && k < g->nnodes; k++) {
             if (g->nodes[k].kind == AC_RCA_OTHER || !ac_streq(g->nodes[k].component, n->component))
                 continue;
-            at[k] = (struct place){32 + l * COLUMN_W, 20 + height[l]};
+            at[k] = (struct ac_rca_place){32 + l * COLUMN_W, 20 + height[l]};
             height[l] += BOX_H + 4;
         }
         height[l] += GAP_H;
@@ -198,26 +195,49 @@ static void put_in_place(const struct ac_rca_graph *g, struct place *at, int *re
     free(layer);
 }
 
-static void put_edge_svg(const struct ac_rca_graph *g, const struct ac_rca_gedge *e,
-                         const struct place *at, struct ac_buf *out)
+void ac_rca_svg_tip(struct ac_buf *out)
 {
-    static const char *const dash[] = {"6 4", "none", "none", "2 3"};
-    struct place a = at[e->from], b = at[e->to];
-    int right = a.x < b.x, x1 = a.x + (right ? BOX_W : 0), x2 = b.x + (right ? 0 : BOX_W);
+    ac_buf_puts(out, "<defs><marker id=\"a\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" "
+                     "markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path class=\"tip\" "
+                     "d=\"M0 0L8 4L0 8z\"/></marker></defs>\n");
+}
+
+void ac_rca_svg_box(struct ac_buf *out, struct ac_rca_place at, const char *css_class, bool dashed,
+                    const char *text)
+{
+    ac_buf_printf(out,
+                  "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\" class=\"%s\"%s/>"
+                  "<text class=\"t m\" x=\"%d\" y=\"%d\">",
+                  at.x, at.y, BOX_W, BOX_H, css_class, dashed ? " stroke-dasharray=\"4 3\"" : "",
+                  at.x + 6, at.y + 17);
+    ac_svg_text_cut(out, text, 24);
+    ac_buf_puts(out, "</text>\n");
+}
+
+void ac_rca_svg_arrow(struct ac_buf *out, struct ac_rca_place from, struct ac_rca_place to,
+                      const char *css_class)
+{
+    int right = from.x < to.x, x1 = from.x + (right ? BOX_W : 0), x2 = to.x + (right ? 0 : BOX_W);
     int bend = right ? 50 : -50;
-    if (a.x == b.x) {
-        x1 = x2 = a.x;
+    if (from.x == to.x) {
+        x1 = x2 = from.x;
         bend = -30;
     }
-    ac_buf_printf(out,
-                  "<path class=\"%s\" d=\"M%d %dC%d %d %d %d %d %d\" "
-                  "stroke-dasharray=\"%s\" stroke-width=\"%.1f\" marker-end=\"url(#a)\"><title>",
-                  e->state == AC_RCA_CONTRADICTED ? "bad"
-                  : e->kind == AC_RCA_CALLS       ? "call"
-                                                  : "edge",
-                  x1, a.y + BOX_H / 2, x1 + bend, a.y + BOX_H / 2,
-                  a.x == b.x ? x2 + bend : x2 - bend, b.y + BOX_H / 2, x2, b.y + BOX_H / 2,
-                  dash[e->state], 0.6 + 1.6 * e->confidence);
+    ac_buf_printf(out, "<path class=\"%s\" d=\"M%d %dC%d %d %d %d %d %d\" marker-end=\"url(#a)\"",
+                  css_class, x1, from.y + BOX_H / 2, x1 + bend, from.y + BOX_H / 2,
+                  from.x == to.x ? x2 + bend : x2 - bend, to.y + BOX_H / 2, x2, to.y + BOX_H / 2);
+}
+
+static void put_edge_svg(const struct ac_rca_graph *g, const struct ac_rca_gedge *e,
+                         const struct ac_rca_place *at, struct ac_buf *out)
+{
+    static const char *const dash[] = {"6 4", "none", "none", "2 3"};
+    ac_rca_svg_arrow(out, at[e->from], at[e->to],
+                     e->state == AC_RCA_CONTRADICTED ? "bad"
+                     : e->kind == AC_RCA_CALLS       ? "call"
+                                                     : "edge");
+    ac_buf_printf(out, " stroke-dasharray=\"%s\" stroke-width=\"%.1f\"><title>", dash[e->state],
+                  0.6 + 1.6 * e->confidence);
     ac_svg_text(out, g->nodes[e->from].id);
     ac_buf_printf(out, " %s ", ac_rca_edge_kind_name(e->kind));
     ac_svg_text(out, g->nodes[e->to].id);
@@ -231,25 +251,17 @@ static void put_edge_svg(const struct ac_rca_graph *g, const struct ac_rca_gedge
 
 void ac_rca_graph_svg(const struct ac_rca_graph *g, struct ac_buf *out)
 {
-    struct place *at = ac_xcalloc(g->nnodes + 1, sizeof(*at));
+    struct ac_rca_place *at = ac_xcalloc(g->nnodes + 1, sizeof(*at));
     int w, h;
     put_in_place(g, at, &w, &h);
     ac_svg_open(out, AC_MAX(w, 100), AC_MAX(h, 60), "causal graph");
-    ac_buf_puts(out, "<defs><marker id=\"a\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" "
-                     "markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path class=\"tip\" "
-                     "d=\"M0 0L8 4L0 8z\"/></marker></defs>\n");
+    ac_rca_svg_tip(out);
     for (size_t i = 0; i < g->nedges; i++)
         put_edge_svg(g, &g->edges[i], at, out);
     for (size_t i = 0; i < g->nnodes; i++) {
         bool own = g->nodes[i].kind == AC_RCA_OTHER;
-        ac_buf_printf(out,
-                      "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\" class=\"%s\"%s/>"
-                      "<text class=\"t m\" x=\"%d\" y=\"%d\">",
-                      at[i].x, at[i].y, BOX_W, BOX_H, own ? "own" : "box",
-                      g->nodes[i].hidden ? " stroke-dasharray=\"4 3\"" : "", at[i].x + 6,
-                      at[i].y + 17);
-        ac_svg_text_cut(out, own ? g->nodes[i].id : ac_rca_kind_name(g->nodes[i].kind), 24);
-        ac_buf_puts(out, "</text>\n");
+        ac_rca_svg_box(out, at[i], own ? "own" : "box", g->nodes[i].hidden,
+                       own ? g->nodes[i].id : ac_rca_kind_name(g->nodes[i].kind));
     }
     ac_svg_close(out);
     free(at);

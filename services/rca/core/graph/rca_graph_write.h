@@ -16,3 +16,19 @@ void ac_rca_graph_matrix(const struct ac_rca_graph *g, struct ac_buf *out);
 /** Components in layers from callers to callees; measurements under their component. Solid edges
  * are supported, dashed untested, dotted proposed, red contradicted. */
 void ac_rca_graph_svg(const struct ac_rca_graph *g, struct ac_buf *out);
+
+/* Boxes and arrows, for other pictures of components. */
+#define AC_RCA_BOX_W 164
+#define AC_RCA_BOX_H 26
+
+struct ac_rca_place { /* upper left corner of a box */
+    int x, y;
+};
+
+/** The tip that arrows name: once a picture, before them. */
+void ac_rca_svg_tip(struct ac_buf *out);
+void ac_rca_svg_box(struct ac_buf *out, struct ac_rca_place at, const char *css_class, bool dashed,
+                    const char *text);
+/** An open path element up to its attributes; the caller adds some and closes it. */
+void ac_rca_svg_arrow(struct ac_buf *out, struct ac_rca_place from, struct ac_rca_place to,
+                      const char *css_class);
