@@ -1,7 +1,8 @@
-/* A let named "alarm_score" for those who choose the threshold themselves: the mean of seven spike
- * atoms, each in logarithms of its own threshold, or the rule's step atom, whichever is greater. At
- * any threshold it speaks once for one event: only what exceeds the points just before counts. Its
- * parts are fitted on the training part alone. Pure. */
+/* A let named "alarm_score" for those who choose the threshold themselves: the mean strength of one
+ * prediction's error against six usual sizes, in logarithms of each one's own threshold, or a step
+ * atom chosen for the events that this mean misses, whichever is greater. At any threshold it
+ * speaks once for one event: only what exceeds the points just before counts. Its parts are fitted
+ * on the training part alone. Pure. */
 #pragma once
 
 #include "train.h"

@@ -62,6 +62,43 @@ static void test_events_stand_out_once(void **state)
     free(text);
 }
 
+/* Level shifts that come in small strides: no single change stands out. */
+static void drift(double *v, uint8_t *labels, size_t shifts)
+{
+    for (size_t i = EVERY; i < N; i += EVERY)
+        labels[i + LEN] = 1; /* the way back */
+    for (size_t e = 0; e < shifts; e++) {
+        size_t at = 950 + e * 1200;
+        for (size_t i = 0; i < 60; i++) {
+            labels[at + i] = 1;
+            v[at + i] -= 0.9 * (double)(i < 10 ? i + 1 : i < 50 ? 10 : 60 - i);
+        }
+    }
+}
+
+static bool has_step(size_t shifts)
+{
+    static double v[N];
+    static uint8_t labels[N];
+    fill(v, labels);
+    drift(v, labels, shifts);
+    struct train_part p = {"x", v, labels, N, 300000000000LL};
+    struct ac_err err = AC_ERR_INIT;
+    char *text = NULL;
+    assert_int_equal(vote_add(&p, p.n, rule, &text, &err), 0);
+    assert_non_null(text);
+    bool has = strstr(text, "let alarm_step =") != NULL;
+    free(text);
+    return has;
+}
+
+static void test_a_step_needs_several_events(void **state)
+{
+    (void)state;
+    assert_true(has_step(4));
+    assert_false(has_step(2));
+}
+
 static void test_nothing_to_vote_with(void **state)
 {
     (void)state;
@@ -84,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events_stand_out_once),
+        cmocka_unit_test(test_a_step_needs_several_events),
         cmocka_unit_test(test_nothing_to_vote_with),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
