@@ -6,15 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <aceso/base.h>
 #include <aceso/file.h>
 #include <aceso/str.h>
 
-#include "../../controller/core/sim.h"
 #include "../../worker/core/executor.h"
 #include "serving/serving_run.h"
+#include "serving/serving_sim.h"
 
 static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx);
 
@@ -24,6 +23,8 @@ const struct cli_verb cli_verb_serve = {
     "       aceso serve sim --models CSV [--gpus N] [--workload NAME] [--slo-ms X] [--policy "
     "NAME]\n"
     "                       [--seed N] [--seconds S] [--jitter-ms X]\n"
+    "       aceso serve compare --models CSV [--gpus N] [--workload NAME] [--slo-ms X] [--seed N]\n"
+    "                       [--seconds S] [--jitter-ms X] [--plot FILE.svg]\n"
     "       aceso serve model FILE.onnx [--batch B] [--check DIR]\n\n"
     "  --repository DIR models in Triton's layout, served in the foreground until Ctrl-C; what "
     "dies is\n"
@@ -32,118 +33,15 @@ const struct cli_verb cli_verb_serve = {
     "  --models CSV     cost table: model,input_kb,output_kb,weights_mb,load_ms,b1_ms..b16_ms\n"
     "  --workload NAME  fig5 (default), fig6, fig7, fig8, azure, scale, poisson, burst\n"
     "  --policy NAME    aceso (default), clockwork, clockwork-10ms, clockwork-fixed, fifo,\n"
-    "                   clipper, triton, nexus\n"
+    "                   clipper, triton, nexus; compare runs all on the same arrivals\n"
     "  --jitter-ms X    mean of the random delay each way (default 0); margins are then learnt\n"
+    "  --plot FILE.svg  compare: what share of the requests each policy met, as bars\n"
     "  --batch B        compiled batch size to time: 1 (default), 2, 4, 8, 16\n"
     "  --check DIR      folder with input_N.pb and output_N.pb to compare with\n"};
 
 static bool number(const char *text, double lo, double hi, double *ret)
 {
     return !text || (ac_str_to_f64(text, ret) && *ret >= lo && *ret <= hi);
-}
-
-struct sim_args {
-    const char *models, *gpus, *workload, *slo, *policy, *seed, *seconds, *jitter;
-};
-
-static int64_t thread_cpu_ns(void *self)
-{
-    (void)self;
-    struct timespec t;
-    AC_ASSERT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
-    return (int64_t)t.tv_sec * AC_NS_PER_S + t.tv_nsec;
-}
-
-static const struct ac_clock thread_cpu_clock = {.now_ns = thread_cpu_ns};
-
-static int sim_config(const struct sim_args *a, struct sim_config *c, double *slo, double *seconds)
-{
-    double gpus = 0, jitter = 0, seed = 1;
-    if (!a->models)
-        return cli_usage("serve", "sim needs --models CSV");
-    if (!number(a->gpus, 1, 1024, &gpus) || gpus != floor(gpus))
-        return cli_usage("serve", "--gpus: a whole number from 1 to 1024");
-    if (!number(a->slo, 0.001, 1e8, slo))
-        return cli_usage("serve", "--slo-ms: a number above 0");
-    if (!number(a->seconds, 3, 86400, seconds))
-        return cli_usage("serve", "--seconds: a number from 3 to 86400");
-    if (!number(a->jitter, 0, 1000, &jitter))
-        return cli_usage("serve", "--jitter-ms: a number from 0 to 1000");
-    if (!number(a->seed, 0, 9e15, &seed))
-        return cli_usage("serve", "--seed: a whole number");
-    if (a->policy && !(c->policy = policy_find(a->policy)))
-        return cli_usage("serve",
-                         "no policy \"%s\"; there are aceso, clockwork, "
-                         "clockwork-10ms, clockwork-fixed, fifo, clipper, triton, nexus",
-                         a->policy);
-    c->gpus = (uint32_t)gpus;
-    c->seed = (uint64_t)seed;
-    c->jitter_mean_ns = (int64_t)(jitter * 1e6);
-    c->sched.learn = jitter > 0;
-    c->timer = &ac_clock_real;
-    c->cpu = &thread_cpu_clock;
-    return 0;
-}
-
-static void print_sim(const struct sim_stats *s, bool json)
-{
-    uint64_t rejected = s->requests - s->outcomes[POLICY_ON_TIME] - s->outcomes[POLICY_LATE];
-    const char *fmt =
-        json ? "{\"requests\": %lu, \"goodput_rps\": %.3f, \"attainment\": %.6f, \"p50_ms\": %.3f, "
-               "\"p99_ms\": %.3f, \"p9999_ms\": %.3f, \"cold_starts\": %lu, \"rejected\": %lu, "
-               "\"scheduler_ns_per_request\": %.1f, \"mean_batch\": %.3f, \"busy\": %.4f, "
-               "\"loads\": %lu, \"digest\": \"%016lx\"}\n"
-             : "%lu requests, %.1f r/s on time, attainment %.4f, p50 %.2f ms, p99 %.2f ms, p99.99 "
-               "%.2f ms, "
-               "%lu cold starts, %lu rejected, scheduler %.0f ns a request, mean batch %.2f, "
-               "devices "
-               "busy %.3f, %lu loads, digest %016lx\n";
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    printf(fmt, (unsigned long)s->requests, s->goodput_rps, s->attainment, s->p50_ms, s->p99_ms,
-           s->p9999_ms, (unsigned long)s->cold_starts, (unsigned long)rejected,
-           s->policy_ns_per_request, s->mean_batch, s->busy, (unsigned long)s->loads,
-           (unsigned long)s->digest);
-#pragma GCC diagnostic pop
-}
-
-static int serve_sim(const struct sim_args *a, const struct cli_ctx *ctx)
-{
-    struct sim_config c = SIM_CONFIG_INIT;
-    struct ac_err err = AC_ERR_INIT;
-    double slo = 0, seconds = 0;
-    int rc = sim_config(a, &c, &slo, &seconds);
-    if (rc)
-        return rc;
-    ac_cleanup(ac_free_p) char *text = NULL;
-    size_t len;
-    struct costs costs = {0};
-    struct workload w = {0};
-    struct sim_stats st;
-    if (ac_file_read(a->models, 16u << 20, &text, &len, &err) != 0)
-        return cli_fail_input("serve", &err);
-    rc = serving_costs_parse(text, len, &costs, &err);
-    if (rc) {
-        ac_err_wrap(&err, "%s", a->models);
-        return cli_fail("serve", &err);
-    }
-    rc = serving_workload_named(a->workload ? a->workload : "fig5", &costs, (int64_t)(slo * 1e6),
-                                c.gpus, c.seed, &w, &err);
-    if (rc == 0) {
-        if (c.gpus == 0)
-            c.gpus = w.gpus;
-        if (seconds > 0)
-            w.duration_ns = (int64_t)(seconds * 1e9);
-        c.sched.cells = (c.gpus + 15) / 16;
-        c.costs = &costs;
-        c.workload = &w;
-        rc = serving_sim_run(&c, &st, &err);
-    }
-    if (rc == 0)
-        print_sim(&st, ctx->json);
-    serving_workload_free(&w);
-    serving_costs_free(&costs);
-    return rc ? cli_fail("serve", &err) : CLI_OK;
 }
 
 /* ---- one model ---- */
@@ -322,7 +220,8 @@ static int serve_repository(const char *repository, const char *listen, const ch
 
 static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
 {
-    struct sim_args a = {0};
+    struct cli_sim_args a = {0};
+    const char *plot = NULL;
     const char *batch = NULL, *check = NULL, *repository = NULL, *listen = NULL;
     const char *workers[CLI_SERVING_WORKERS];
     int n_workers = 0;
@@ -335,6 +234,7 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--seed", .has_value = true, .value = &a.seed},
         {.name = "--seconds", .has_value = true, .value = &a.seconds},
         {.name = "--jitter-ms", .has_value = true, .value = &a.jitter},
+        {.name = "--plot", .has_value = true, .value = &plot},
         {.name = "--batch", .has_value = true, .value = &batch},
         {.name = "--check", .has_value = true, .value = &check},
         {.name = "--repository", .has_value = true, .value = &repository},
@@ -352,9 +252,12 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
     if (npos == 0 && repository)
         return serve_repository(repository, listen, workers, n_workers);
     if (npos == 1 && ac_streq(argv[1], "sim"))
-        return serve_sim(&a, ctx);
+        return cli_serving_sim(&a, ctx);
+    if (npos == 1 && ac_streq(argv[1], "compare"))
+        return cli_serving_compare(&a, plot, ctx);
     if (npos == 2 && ac_streq(argv[1], "model"))
         return serve_model(argv[2], batch, check, ctx);
     return cli_usage(
-        "serve", "say: serve --repository DIR, serve sim --models CSV, or serve model FILE.onnx");
+        "serve",
+        "say: serve --repository DIR, serve sim or compare --models CSV, or serve model FILE.onnx");
 }

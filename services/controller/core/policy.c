@@ -66,13 +66,14 @@ const struct policy_ops policy_aceso = {
     .wake = wake,
 };
 
+const struct policy_ops *const policy_all[POLICY_COUNT] = {
+    &policy_aceso, &policy_clockwork, &policy_clockwork_10, &policy_clockwork_fixed,
+    &policy_fifo,  &policy_clipper,   &policy_triton,       &policy_nexus};
+
 const struct policy_ops *policy_find(const char *name)
 {
-    static const struct policy_ops *const all[] = {
-        &policy_aceso, &policy_clockwork, &policy_clockwork_10, &policy_clockwork_fixed,
-        &policy_fifo,  &policy_clipper,   &policy_triton,       &policy_nexus};
-    for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        if (ac_streq(all[i]->name, name))
-            return all[i];
+    for (unsigned i = 0; i < POLICY_COUNT; i++)
+        if (ac_streq(policy_all[i]->name, name))
+            return policy_all[i];
     return NULL;
 }

@@ -111,5 +111,7 @@ extern const struct policy_ops policy_aceso;
 extern const struct policy_ops policy_fifo, policy_clipper, policy_triton, policy_nexus;
 extern const struct policy_ops policy_clockwork, policy_clockwork_10, policy_clockwork_fixed;
 
+#define POLICY_COUNT 8
+extern const struct policy_ops *const policy_all[POLICY_COUNT];
 /** NULL when there is none of that name. */
 const struct policy_ops *policy_find(const char *name);

@@ -36,6 +36,8 @@ struct sched *sched_create(const struct sched_config *cfg, const struct policy_p
     s->ports = *ports;
     s->cfg.cells = AC_MAX(s->cfg.cells, 1u);
     s->cells = ac_xcalloc(s->cfg.cells, sizeof(*s->cells));
+    for (uint32_t i = 0; i < s->cfg.cells; i++)
+        sched_guard_init(&s->cells[i].guard);
     s->requests = ac_xcalloc(s->cfg.max_requests, sizeof(*s->requests));
     s->free_request = NIL;
     for (uint32_t i = s->cfg.max_requests; i-- > 0;) {
@@ -270,6 +272,7 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
                                         .model = in->model,
                                         .rows = (uint8_t)in->rows,
                                         .cold = m->loaded == 0};
+    sched_guard_arrive(&c->guard, s, m, &s->requests[req]);
     if (too_late(s, now, req))
         return;
     sched_queue_insert(s, req);
@@ -316,6 +319,7 @@ struct action *sched_action_new(struct sched *s, enum policy_action_kind kind, u
     a->n = 0;
     a->batch = 0;
     a->live = true;
+    a->blocks = false;
     return a;
 }
 
@@ -395,6 +399,7 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
     struct model *m = &s->models[a->model];
     list_take(d->infers, &d->n_infers, (uint32_t)(a - s->actions));
     d->outstanding -= a->expected;
+    sched_guard_over(&s->cells[d->cell], d, a);
     m->inflight--;
     int64_t end = r->status == POLICY_DONE ? r->end_ns : now - s->learnt.net_ns;
     d->free_at = d->n_infers ? AC_MAX(end, d->last_sent + s->learnt.net_ns) + d->outstanding : end;
@@ -491,6 +496,7 @@ void sched_device_down(struct sched *s, int64_t now, uint32_t device)
     for (uint32_t i = 0; i < d->n_infers; i++) {
         struct action *a = &s->actions[d->infers[i]];
         s->models[a->model].inflight--;
+        sched_guard_over(c, d, a);
         for (uint32_t k = 0; k < a->n; k++)
             sched_queue_insert(s, a->requests[k]);
         sched_action_free(s, a);
@@ -535,6 +541,7 @@ void sched_wake(struct sched *s, int64_t now)
     s->tick_at = s->idle_ticks > 200 && s->n_heap == 0 ? POLICY_NEVER : now + SCHED_TICK_NS;
     for (uint32_t i = 0; i < s->cfg.cells; i++) {
         struct cell *c = &s->cells[i];
+        sched_guard_tick(&c->guard, c->n_devices);
         /* A device whose work overruns gets no result that would call pick: look again. */
         for (uint64_t k = c->n_records ? c->up : 0; k; k &= k - 1)
             sched_pick(s, now, c->devices[__builtin_ctzll(k)]);

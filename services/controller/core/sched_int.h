@@ -5,6 +5,7 @@
 #include "sketch.h"
 
 #include <aceso/base.h>
+#include <aceso/clock.h>
 #include <aceso/rng.h>
 
 #define NIL               UINT32_MAX
@@ -15,11 +16,12 @@
 #define SCHED_LOOK_EVERY                                                                           \
     8 /* arrivals in a cell after which idle load engines look for work ...                        \
        */
-#define SCHED_LOOK_NS    (50 * 1000000LL) /* ... at the latest after this */
-#define SCHED_PIPE_AHEAD 400000LL         /* a pipe free within this may get a load */
-#define SCHED_SHED_SCAN  32
-#define SCHED_LOAD_TRIES 3
-#define TIMER_DEVICE     (1u << 31)
+#define SCHED_LOOK_NS       (50 * 1000000LL) /* ... at the latest after this */
+#define SCHED_PIPE_AHEAD    400000LL         /* a pipe free within this may get a load */
+#define SCHED_SHED_SCAN     32
+#define SCHED_BACKGROUND_NS (10 * AC_NS_PER_S) /* who has longer than this has all day */
+#define SCHED_LOAD_TRIES    3
+#define TIMER_DEVICE        (1u << 31)
 
 struct request {
     uint64_t cookie;
@@ -82,6 +84,7 @@ struct action {
     uint32_t device, model, n, next_free;
     uint8_t batch; /* index */
     bool live;
+    bool blocks; /* background work too long for the foreground's slack */
     int64_t sent, begin_estimate, expected;
     uint32_t requests[POLICY_MAX_BATCH];
 };
@@ -95,12 +98,24 @@ struct device {
     int64_t pipe_free;   /* the same for its load engine */
     int64_t backlog;     /* its share of waiting work */
     int64_t last_sent;
+    uint32_t blocking; /* actions under way that block it for the foreground */
     struct decayed util;
     struct timer timer;                           /* when it should be given more */
     uint32_t infers[SCHED_OUTSTANDING], n_infers; /* action places, in the order sent */
     uint32_t loads[SCHED_OUTSTANDING], n_loads;
     uint32_t *resident; /* model numbers */
     uint32_t n_resident, cap_resident;
+};
+
+/* What the foreground of a cell does, and how much background work that allows. */
+struct guard {
+    uint32_t new_arrivals, new_drops; /* since the last tick */
+    int64_t new_work_ns;
+    double arrivals, drops, work_ns; /* of about the last second */
+    int64_t slack, slack_before;     /* least of this second's objectives, and of the last's */
+    uint32_t ticks;
+    uint32_t blocked; /* devices */
+    double quota;     /* of them */
 };
 
 struct cell {
@@ -115,6 +130,16 @@ struct cell {
     uint32_t hand; /* of the tick's clock */
     uint32_t since_look;
     int64_t look_at;
+    struct guard guard;
+};
+
+/* What a device could run next. */
+struct choice {
+    uint32_t model, start; /* first request of the batch */
+    uint8_t batch;
+    uint32_t take; /* rows at most */
+    int64_t latest;
+    double rate; /* rows a ns of device time */
 };
 
 struct sched {
@@ -175,3 +200,16 @@ void sched_loads_run(struct sched *s, int64_t now, uint32_t cell);
 void sched_load_wanted(struct sched *s, int64_t now, uint32_t model);
 void sched_loads_tick(struct sched *s, int64_t now, uint32_t cell);
 void sched_resident_remove(struct sched *s, uint32_t device, uint32_t at);
+
+/* sched_background.c */
+void sched_guard_init(struct guard *g);
+void sched_guard_arrive(struct guard *g, const struct sched *s, const struct model *m,
+                        const struct request *r);
+void sched_guard_dropped(struct guard *g, const struct request *r);
+void sched_guard_tick(struct guard *g, uint32_t devices);
+bool sched_guard_admit(const struct sched *s, const struct cell *c, const struct device *d,
+                       int64_t fh, const struct choice *foreground, struct choice *k);
+int64_t sched_guard_retry_at(int64_t now);
+void sched_guard_sent(struct cell *c, struct device *d, struct action *a, int64_t eh,
+                      bool background);
+void sched_guard_over(struct cell *c, struct device *d, const struct action *a);

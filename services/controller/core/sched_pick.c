@@ -14,14 +14,6 @@ int64_t sched_device_free(const struct sched *s, const struct device *d, int64_t
     return AC_MAX(d->free_at, now) + late;
 }
 
-struct choice {
-    uint32_t model, start; /* first request of the batch */
-    uint8_t batch;
-    uint32_t take; /* rows at most */
-    int64_t latest;
-    double rate; /* rows a ns of device time */
-};
-
 /* Largest compiled batch for the rows from r on that still meets r's deadline when begun at fh. */
 static bool fit(const struct sched *s, const struct model *m, uint32_t rows_left,
                 const struct request *r, int64_t fh, struct choice *ret_c)
@@ -82,41 +74,59 @@ static bool is_shedding(const struct cell *c, int64_t now)
     return drops > 0.02 * sched_decayed_get(&c->arrivals, now, 0.5e9);
 }
 
-static bool choose(struct sched *s, int64_t now, const struct cell *c, const struct device *d,
-                   int64_t fh, struct choice *ret_c)
+struct choices {
+    bool found, background;
+    struct choice best, spare; /* the spare one's requests have all day */
+};
+
+/* Earliest latest start among those with all day; the guard decides whether it may run. */
+static void note_spare(struct choices *ret, const struct choice *k)
+{
+    if (!ret->background || k->latest < ret->spare.latest)
+        ret->spare = *k;
+    ret->background = true;
+}
+
+static void choose(struct sched *s, int64_t now, const struct cell *c, const struct device *d,
+                   int64_t fh, struct choices *ret)
 {
     uint64_t bit = 1ull << d->bit;
-    bool shedding = c->n_records && is_shedding(c, now), found = false, found_urgent = false;
+    bool shedding = c->n_records && is_shedding(c, now), found_urgent = false;
     for (uint32_t i = 0; i < c->n_records; i++) {
         const struct record *rec = &c->records[i];
         if (!(rec->mask & bit) || rec->llast < fh)
             continue;
         /* The head bounds how early any batch of this model must start. */
-        if (!shedding && found && rec->lfull >= fh && rec->lfull >= ret_c->latest)
+        if (!shedding && ret->found && rec->lfull >= fh && rec->lfull >= ret->best.latest &&
+            rec->lfull <= fh + SCHED_BACKGROUND_NS)
             continue;
         struct choice k = {0};
         if (!candidate(s, rec, fh, shedding, &k))
             continue;
+        if (k.latest > fh + SCHED_BACKGROUND_NS) {
+            note_spare(ret, &k);
+            continue;
+        }
         bool better;
         if (!shedding) {
-            better = !found || k.latest < ret_c->latest;
+            better = !ret->found || k.latest < ret->best.latest;
         } else {
             int64_t objective = s->requests[k.start].objective;
             bool urgent = k.latest - fh < objective / 4;
-            better = !found || (urgent && !found_urgent) ||
-                     (urgent == found_urgent && k.rate > ret_c->rate);
+            better = !ret->found || (urgent && !found_urgent) ||
+                     (urgent == found_urgent && k.rate > ret->best.rate);
             if (better)
                 found_urgent = urgent;
         }
         if (better) {
-            *ret_c = k;
-            found = true;
+            ret->best = k;
+            ret->found = true;
         }
     }
-    return found;
 }
 
-static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct choice *k)
+static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct choice *k,
+                     bool background)
 {
     struct device *d = &s->devices[device];
     struct model *m = &s->models[k->model];
@@ -143,6 +153,7 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     d->last_sent = now;
     sched_decayed_add(&d->util, now, 1e9, (double)a->expected / 1e9);
     m->inflight++;
+    sched_guard_sent(&s->cells[d->cell], d, a, m->eh[k->batch], background);
     sched_model_touch(s, k->model);
     /* Latest useful start: after it the first request is lost whatever the device does. */
     sched_action_send(s, a, now, first_due - m->eh[k->batch] - net);
@@ -161,10 +172,17 @@ void sched_pick(struct sched *s, int64_t now, uint32_t device)
         }
         int64_t fh = AC_MAX(now + s->learnt.net_ns,
                             free_at + (int64_t)((double)d->outstanding * s->learnt.exec_margin));
-        struct choice k = {0};
-        if (!choose(s, now, c, d, fh, &k))
+        struct choices k = {0};
+        choose(s, now, c, d, fh, &k);
+        if (k.background && sched_guard_admit(s, c, d, fh, k.found ? &k.best : NULL, &k.spare)) {
+            dispatch(s, now, device, &k.spare, true);
+        } else if (k.found) {
+            dispatch(s, now, device, &k.best, false);
+        } else {
+            if (k.background)
+                sched_timer_set(s, device | TIMER_DEVICE, sched_guard_retry_at(now));
             return;
-        dispatch(s, now, device, &k);
+        }
     }
 }
 

@@ -224,8 +224,10 @@ void sched_request_answer(struct sched *s, int64_t now, uint32_t req, struct pol
 {
     struct request *q = &s->requests[req];
     struct cell *c = &s->cells[s->models[q->model].cell];
-    if (r->outcome != POLICY_ON_TIME && r->outcome != POLICY_ERROR)
+    if (r->outcome != POLICY_ON_TIME && r->outcome != POLICY_ERROR) {
         sched_decayed_add(&c->drops, now, 0.5e9, 1);
+        sched_guard_dropped(&c->guard, q);
+    }
     r->cookie = q->cookie;
     r->cold = q->cold;
     q->next = s->free_request;

@@ -232,6 +232,9 @@ static void on_reply(void *self, const struct policy_reply *r)
     if (q->came >= s->cfg->workload->warmup_ns) {
         s->st.requests++;
         s->st.outcomes[r->outcome]++;
+        size_t class = (size_t)(class_of(s, q->model) - s->cfg->workload->classes);
+        s->st.classes[class].requests++;
+        s->st.classes[class].on_time += r->outcome == POLICY_ON_TIME;
         s->st.cold_starts += r->cold;
         if (r->outcome == POLICY_ON_TIME || r->outcome == POLICY_LATE) {
             int64_t step = (s->now - q->came) / LATENCY_STEP;
@@ -461,6 +464,7 @@ static void summarise(struct sim *s)
     struct sim_stats *st = &s->st;
     const struct workload *w = s->cfg->workload;
     uint64_t answered = st->outcomes[POLICY_ON_TIME] + st->outcomes[POLICY_LATE];
+    st->n_classes = w->n_classes;
     st->seconds = (double)(w->duration_ns - w->warmup_ns) * 1e-9;
     st->goodput_rps = (double)st->outcomes[POLICY_ON_TIME] / st->seconds;
     st->attainment = st->requests ? (double)st->outcomes[POLICY_ON_TIME] / (double)st->requests : 0;

@@ -35,6 +35,10 @@ struct sim_stats {
     uint64_t requests; /* that came after the warm-up and are settled */
     uint64_t outcomes[POLICY_OUTCOME_END];
     uint64_t cold_starts, loads, unloads, infers, rows, too_late, violations;
+    struct {
+        uint64_t requests, on_time;
+    } classes[WORKLOAD_CLASSES]; /* of the workload */
+    uint32_t n_classes;
     double seconds; /* measured span */
     double goodput_rps, attainment, mean_batch, busy;
     double p50_ms, p99_ms, p9999_ms; /* of answered requests */

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include <aceso/base.h>
+
 static const char table[] =
     "model,input_kb,output_kb,weights_mb,load_ms,b1_ms,b2_ms,b4_ms,b8_ms,b16_ms\n"
     "resnet50_v2,602,4,102.2,8.32,2.73,4.05,5.87,9.93,17.30\n"
@@ -126,6 +128,98 @@ static void test_a_lost_device_costs_little(void **state)
     c.crash_for_ns = 10 * AC_NS_PER_MS;
     st = run("fig5", 100, c);
     assert_true(st.goodput_rps >= 0.95 * 925);
+}
+
+static struct sim_stats beside_batch_work(int64_t objective_ns, const struct policy_ops *policy)
+{
+    struct sim_config c = SIM_CONFIG_INIT;
+    struct workload w;
+    struct sim_stats st;
+    c.gpus = 6;
+    c.policy = policy;
+    assert_int_equal(serving_workload_named("fig8", &costs, objective_ns, 0, 1, &w, NULL), 0);
+    c.costs = &costs;
+    c.workload = &w;
+    assert_int_equal(serving_sim_run(&c, &st, NULL), 0);
+    serving_workload_free(&w);
+    print_message("fig8 %.2f ms %s: %lu of %lu in time, %lu of batch work\n",
+                  (double)objective_ns * 1e-6, policy->name, (unsigned long)st.classes[0].on_time,
+                  (unsigned long)st.classes[0].requests, (unsigned long)st.classes[1].on_time);
+    assert_int_equal(st.violations, 0);
+    assert_int_equal(st.n_classes, 2);
+    assert_int_equal(st.classes[0].on_time + st.classes[1].on_time, st.outcomes[POLICY_ON_TIME]);
+    return st;
+}
+
+static double share_in_time(const struct sim_stats *st)
+{
+    return (double)st->classes[0].on_time / (double)st->classes[0].requests;
+}
+
+/* Two to 25 execution times of 2.73 ms. Batch work takes what is left over, and all of that. */
+static void test_batch_work_harms_no_objective(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t objective_ns;
+        double in_time, batch_rps;
+    } want[] = {{5460000, .9993, 90},
+                {8190000, .9995, 650},
+                {27300000, .9999, 3200},
+                {68250000, .9999, 4000}};
+    for (size_t i = 0; i < AC_ARRAY_LEN(want); i++) {
+        struct sim_stats st = beside_batch_work(want[i].objective_ns, &policy_aceso);
+        assert_true(share_in_time(&st) >= want[i].in_time);
+        assert_true((double)st.classes[1].on_time / st.seconds >= want[i].batch_rps);
+    }
+    struct sim_stats st = beside_batch_work(5460000, &policy_clockwork);
+    assert_true(share_in_time(&st) < .5);
+}
+
+/* Where objectives are missed whatever is done the quota stays shut; with nobody who has an
+ * objective every device is for batch work. */
+static void test_batch_work_alone_has_every_device(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    struct workload w;
+    struct sim_stats st = beside_batch_work(4095000, &policy_aceso);
+    assert_true(share_in_time(&st) >= .98);
+    assert_int_equal(st.classes[1].on_time, 0);
+    assert_int_equal(serving_workload_named("fig8", &costs, 5460000, 0, 1, &w, NULL), 0);
+    w.classes[0].rate = 0;
+    w.duration_ns = 20 * AC_NS_PER_S;
+    c.gpus = 6;
+    c.costs = &costs;
+    c.workload = &w;
+    assert_int_equal(serving_sim_run(&c, &st, NULL), 0);
+    serving_workload_free(&w);
+    print_message("batch work alone: %.1f r/s\n", st.goodput_rps);
+    assert_true(st.goodput_rps >= .9 * 6 * 925);
+}
+
+/* What a lost device was blocked by is forgotten with it: afterwards as much is let in as before.
+ */
+static void test_batch_work_outlives_a_device(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    struct workload w;
+    struct sim_stats st;
+    c.gpus = 6;
+    c.crash_at_ns = 8 * AC_NS_PER_S;
+    c.crash_for_ns = 3 * AC_NS_PER_S;
+    assert_int_equal(serving_workload_named("fig8", &costs, 27300000, 0, 1, &w, NULL), 0);
+    c.costs = &costs;
+    c.workload = &w;
+    assert_int_equal(serving_sim_run(&c, &st, NULL), 0);
+    serving_workload_free(&w);
+    print_message("with a crash: %lu of %lu in time, %lu of batch work\n",
+                  (unsigned long)st.classes[0].on_time, (unsigned long)st.classes[0].requests,
+                  (unsigned long)st.classes[1].on_time);
+    assert_int_equal(st.violations, 0);
+    assert_true(share_in_time(&st) >= .995);
+    assert_true((double)st.classes[1].on_time / st.seconds >= 3000);
 }
 
 static void test_little_memory(void **state)
@@ -263,6 +357,9 @@ int main(void)
         cmocka_unit_test(test_open_arrivals_are_met),
         cmocka_unit_test(test_same_seed_same_bits),
         cmocka_unit_test(test_a_lost_device_costs_little),
+        cmocka_unit_test(test_batch_work_harms_no_objective),
+        cmocka_unit_test(test_batch_work_alone_has_every_device),
+        cmocka_unit_test(test_batch_work_outlives_a_device),
         cmocka_unit_test(test_little_memory),
         cmocka_unit_test(test_waiting_for_a_processor_is_no_cost),
         cmocka_unit_test(test_stragglers_go_elsewhere),

@@ -1,0 +1,163 @@
+/* aceso serve compare: every policy on the same arrivals, as a table and as bars. */
+#include <stdio.h>
+
+#include <aceso/base.h>
+#include <aceso/file.h>
+#include <aceso/svg.h>
+
+#include "serving/serving_sim.h"
+
+#define WIDTH  760
+#define LEFT   130 /* names of the policies stand there */
+#define PLOT   390
+#define TOP    74
+#define ROW    34
+#define BAR    12
+#define BOTTOM 44
+
+struct compared {
+    const char *name;
+    struct sim_stats st;
+};
+
+/* ---- the picture: a share in time, and beneath it the answers in time beside the most ---- */
+
+/* Work that has all day must not hide what others miss: the class that fares worst. */
+static double least_attainment(const struct sim_stats *s)
+{
+    double least = s->attainment;
+    for (uint32_t i = 0; i < s->n_classes; i++)
+        if (s->classes[i].requests)
+            least = AC_MIN(least, cli_sim_class_attainment(s, i));
+    return least;
+}
+
+static bool bar(struct ac_buf *b, const char *css, double y, double share)
+{
+    return ac_buf_printf(b,
+                         "<rect class=\"%s r\" x=\"%d\" y=\"%.0f\" width=\"%.1f\" "
+                         "height=\"%d\"/>\n",
+                         css, LEFT, y, AC_MAX(share * PLOT, 0.5), BAR);
+}
+
+static bool grid(struct ac_buf *b, double bottom)
+{
+    bool ok = true;
+    for (int i = 0; ok && i <= 4; i++) {
+        double x = LEFT + PLOT * i / 4.0;
+        ok =
+            ac_buf_printf(b,
+                          "<path class=\"%s\" d=\"M%.1f %d V%.0f\"/><text class=\"d m\" x=\"%.1f\" "
+                          "y=\"%.0f\" text-anchor=\"middle\">%d %%</text>\n",
+                          i ? "g" : "a", x, TOP - 8, bottom, x, bottom + 16, 25 * i);
+    }
+    return ok;
+}
+
+static bool policy_bars(struct ac_buf *b, const struct compared *c, int row, double most)
+{
+    double y = TOP + row * ROW;
+    return bar(b, "own", y, least_attainment(&c->st)) &&
+           bar(b, "e", y + BAR + 2, most > 0 ? c->st.goodput_rps / most : 0) &&
+           ac_buf_printf(b, "<text class=\"t\" x=\"%d\" y=\"%.0f\" text-anchor=\"end\">", LEFT - 8,
+                         y + BAR + 5) &&
+           ac_svg_text(b, c->name) &&
+           ac_buf_printf(b,
+                         "</text><text class=\"t m\" x=\"%d\" y=\"%.0f\">%.2f %% in time, %.1f a "
+                         "second</text>\n",
+                         LEFT + PLOT + 12, y + BAR + 5, 100 * least_attainment(&c->st),
+                         c->st.goodput_rps);
+}
+
+static bool picture(const struct compared *all, int n, const char *title, struct ac_buf *b)
+{
+    double most = 0, bottom = TOP + n * ROW;
+    for (int i = 0; i < n; i++)
+        most = AC_MAX(most, all[i].st.goodput_rps);
+    bool ok =
+        ac_svg_open(b, WIDTH, (int)bottom + BOTTOM, title) &&
+        ac_buf_printf(b, "<text class=\"t h\" x=\"16\" y=\"26\">") && ac_svg_text(b, title) &&
+        ac_buf_printf(
+            b, "</text><rect class=\"own\" x=\"16\" y=\"40\" width=\"12\" "
+               "height=\"12\"/><text class=\"d m\" x=\"34\" y=\"50\">requests answered "
+               "in time, worst class</text><rect class=\"e r\" x=\"216\" y=\"40\" width=\"12\" "
+               "height=\"12\"/><text class=\"d m\" x=\"234\" y=\"50\">answers in time a "
+               "second, of the best policy's</text>\n") &&
+        grid(b, bottom);
+    for (int i = 0; ok && i < n; i++)
+        ok = policy_bars(b, &all[i], i, most);
+    return ok && ac_svg_close(b);
+}
+
+static int plot_write(const struct compared *all, int n, const char *title, const char *path,
+                      struct ac_err *err)
+{
+    struct ac_buf b;
+    ac_buf_init(&b, 1u << 20);
+    int rc = picture(all, n, title, &b) ? ac_file_write_atomic(path, b.data, b.len, 0644, err)
+                                        : ac_err_set(err, AC_ENOMEM, "%s: no room", path);
+    ac_buf_fini(&b);
+    return rc;
+}
+
+/* ---- the table ---- */
+
+static void print_table(const struct compared *all, int n)
+{
+    printf("%-16s %10s %10s %9s %9s %9s %6s %9s %9s\n", "policy", "in time/s", "attainment",
+           "p50 ms", "p99 ms", "p99.99", "batch", "cold", "rejected");
+    for (int i = 0; i < n; i++) {
+        const struct sim_stats *s = &all[i].st;
+        printf("%-16s %10.1f %10.5f %9.2f %9.2f %9.2f %6.2f %9lu %9lu\n", all[i].name,
+               s->goodput_rps, s->attainment, s->p50_ms, s->p99_ms, s->p9999_ms, s->mean_batch,
+               (unsigned long)s->cold_starts, (unsigned long)cli_sim_rejected(s));
+        for (uint32_t k = 0; s->n_classes > 1 && k < s->n_classes; k++)
+            printf("  class %-8u %10.1f %10.5f\n", k, (double)s->classes[k].on_time / s->seconds,
+                   cli_sim_class_attainment(s, k));
+    }
+}
+
+static void print_json(const struct compared *all, int n, const char *workload,
+                       const struct cli_sim *sim)
+{
+    printf("{\"workload\": \"%s\", \"seed\": %lu, \"gpus\": %u, \"policies\": [", workload,
+           (unsigned long)sim->config.seed, sim->config.gpus);
+    for (int i = 0; i < n; i++) {
+        printf("%s", i ? ", " : "");
+        cli_sim_print_json(all[i].name, &all[i].st);
+    }
+    printf("]}\n");
+}
+
+int cli_serving_compare(const struct cli_sim_args *a, const char *plot, const struct cli_ctx *ctx)
+{
+    struct cli_sim sim;
+    struct compared all[POLICY_COUNT];
+    struct ac_err err = AC_ERR_INIT;
+    if (a->policy)
+        return cli_usage("serve", "compare runs every policy: leave --policy out");
+    int rc = cli_sim_prepare(a, &sim), n = 0;
+    for (; rc == CLI_OK && n < POLICY_COUNT; n++) {
+        sim.config.policy = policy_all[n];
+        all[n].name = policy_all[n]->name;
+        if (serving_sim_run(&sim.config, &all[n].st, &err) != 0)
+            rc = cli_fail("serve", &err);
+    }
+    const char *workload = a->workload ? a->workload : "fig5";
+    if (rc == CLI_OK && plot) {
+        char title[160];
+        (void)snprintf(title, sizeof(title),
+                       "%s on %u simulated device%s, objective %s%s, seed %lu", workload,
+                       sim.config.gpus, sim.config.gpus == 1 ? "" : "s",
+                       a->slo ? a->slo : "the workload's own", a->slo ? " ms" : "",
+                       (unsigned long)sim.config.seed);
+        if (plot_write(all, n, title, plot, &err) != 0)
+            rc = cli_fail("serve", &err);
+    }
+    if (rc == CLI_OK && ctx->json)
+        print_json(all, n, workload, &sim);
+    else if (rc == CLI_OK)
+        print_table(all, n);
+    cli_sim_fini(&sim);
+    return rc;
+}

@@ -1,0 +1,151 @@
+#include "serving/serving_sim.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <aceso/base.h>
+#include <aceso/file.h>
+#include <aceso/str.h>
+
+static bool number(const char *text, double lo, double hi, double *ret)
+{
+    return !text || (ac_str_to_f64(text, ret) && *ret >= lo && *ret <= hi);
+}
+
+static int64_t thread_cpu_ns(void *self)
+{
+    (void)self;
+    struct timespec t;
+    AC_ASSERT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
+    return (int64_t)t.tv_sec * AC_NS_PER_S + t.tv_nsec;
+}
+
+static const struct ac_clock thread_cpu_clock = {.now_ns = thread_cpu_ns};
+
+static int sim_config(const struct cli_sim_args *a, struct sim_config *c, double *slo,
+                      double *seconds)
+{
+    double gpus = 0, jitter = 0, seed = 1;
+    if (!a->models)
+        return cli_usage("serve", "sim needs --models CSV");
+    if (!number(a->gpus, 1, 1024, &gpus) || gpus != floor(gpus))
+        return cli_usage("serve", "--gpus: a whole number from 1 to 1024");
+    if (!number(a->slo, 0.001, 1e8, slo))
+        return cli_usage("serve", "--slo-ms: a number above 0");
+    if (!number(a->seconds, 3, 86400, seconds))
+        return cli_usage("serve", "--seconds: a number from 3 to 86400");
+    if (!number(a->jitter, 0, 1000, &jitter))
+        return cli_usage("serve", "--jitter-ms: a number from 0 to 1000");
+    if (!number(a->seed, 0, 9e15, &seed))
+        return cli_usage("serve", "--seed: a whole number");
+    if (a->policy && !(c->policy = policy_find(a->policy)))
+        return cli_usage("serve",
+                         "no policy \"%s\"; there are aceso, clockwork, "
+                         "clockwork-10ms, clockwork-fixed, fifo, clipper, triton, nexus",
+                         a->policy);
+    c->gpus = (uint32_t)gpus;
+    c->seed = (uint64_t)seed;
+    c->jitter_mean_ns = (int64_t)(jitter * 1e6);
+    c->sched.learn = jitter > 0;
+    c->timer = &ac_clock_real;
+    c->cpu = &thread_cpu_clock;
+    return 0;
+}
+
+uint64_t cli_sim_rejected(const struct sim_stats *s)
+{
+    return s->requests - s->outcomes[POLICY_ON_TIME] - s->outcomes[POLICY_LATE];
+}
+
+double cli_sim_class_attainment(const struct sim_stats *s, uint32_t i)
+{
+    uint64_t n = s->classes[i].requests;
+    return n ? (double)s->classes[i].on_time / (double)n : 0;
+}
+
+void cli_sim_print_json(const char *policy, const struct sim_stats *s)
+{
+    printf("{\"policy\": \"%s\", \"requests\": %lu, \"goodput_rps\": %.3f, \"attainment\": %.6f, "
+           "\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"p9999_ms\": %.3f, \"cold_starts\": %lu, "
+           "\"rejected\": %lu, \"scheduler_ns_per_request\": %.1f, \"mean_batch\": %.3f, "
+           "\"busy\": %.4f, \"loads\": %lu, \"digest\": \"%016lx\", \"classes\": [",
+           policy, (unsigned long)s->requests, s->goodput_rps, s->attainment, s->p50_ms, s->p99_ms,
+           s->p9999_ms, (unsigned long)s->cold_starts, (unsigned long)cli_sim_rejected(s),
+           s->policy_ns_per_request, s->mean_batch, s->busy, (unsigned long)s->loads,
+           (unsigned long)s->digest);
+    for (uint32_t i = 0; i < s->n_classes; i++)
+        printf("%s{\"requests\": %lu, \"goodput_rps\": %.3f, \"attainment\": %.6f}", i ? ", " : "",
+               (unsigned long)s->classes[i].requests, (double)s->classes[i].on_time / s->seconds,
+               cli_sim_class_attainment(s, i));
+    printf("]}");
+}
+
+static void print_sim(const struct sim_stats *s)
+{
+    printf("%lu requests, %.1f r/s on time, attainment %.4f, p50 %.2f ms, p99 %.2f ms, p99.99 %.2f "
+           "ms, %lu cold starts, %lu rejected, scheduler %.0f ns a request, mean batch %.2f, "
+           "devices busy %.3f, %lu loads, digest %016lx\n",
+           (unsigned long)s->requests, s->goodput_rps, s->attainment, s->p50_ms, s->p99_ms,
+           s->p9999_ms, (unsigned long)s->cold_starts, (unsigned long)cli_sim_rejected(s),
+           s->policy_ns_per_request, s->mean_batch, s->busy, (unsigned long)s->loads,
+           (unsigned long)s->digest);
+    for (uint32_t i = 0; s->n_classes > 1 && i < s->n_classes; i++)
+        printf("  class %u: %.1f r/s on time, attainment %.4f\n", i,
+               (double)s->classes[i].on_time / s->seconds, cli_sim_class_attainment(s, i));
+}
+
+int cli_sim_prepare(const struct cli_sim_args *a, struct cli_sim *ret)
+{
+    *ret = (struct cli_sim){.config = SIM_CONFIG_INIT};
+    struct sim_config *c = &ret->config;
+    struct ac_err err = AC_ERR_INIT;
+    double slo = 0, seconds = 0;
+    int rc = sim_config(a, c, &slo, &seconds);
+    if (rc)
+        return rc;
+    ac_cleanup(ac_free_p) char *text = NULL;
+    size_t len;
+    if (ac_file_read(a->models, 16u << 20, &text, &len, &err) != 0)
+        return cli_fail_input("serve", &err);
+    if (serving_costs_parse(text, len, &ret->costs, &err) != 0) {
+        ac_err_wrap(&err, "%s", a->models);
+        return cli_fail("serve", &err);
+    }
+    if (serving_workload_named(a->workload ? a->workload : "fig5", &ret->costs,
+                               (int64_t)(slo * 1e6), c->gpus, c->seed, &ret->workload, &err) != 0)
+        return cli_fail("serve", &err);
+    if (c->gpus == 0)
+        c->gpus = ret->workload.gpus;
+    if (seconds > 0)
+        ret->workload.duration_ns = (int64_t)(seconds * 1e9);
+    c->sched.cells = (c->gpus + 15) / 16;
+    c->costs = &ret->costs;
+    c->workload = &ret->workload;
+    return CLI_OK;
+}
+
+void cli_sim_fini(struct cli_sim *s)
+{
+    serving_workload_free(&s->workload);
+    serving_costs_free(&s->costs);
+}
+
+int cli_serving_sim(const struct cli_sim_args *a, const struct cli_ctx *ctx)
+{
+    struct cli_sim s;
+    struct sim_stats st;
+    struct ac_err err = AC_ERR_INIT;
+    int rc = cli_sim_prepare(a, &s);
+    if (rc == CLI_OK && serving_sim_run(&s.config, &st, &err) != 0)
+        rc = cli_fail("serve", &err);
+    if (rc == CLI_OK && ctx->json) {
+        cli_sim_print_json(s.config.policy->name, &st);
+        printf("\n");
+    } else if (rc == CLI_OK) {
+        print_sim(&st);
+    }
+    cli_sim_fini(&s);
+    return rc;
+}

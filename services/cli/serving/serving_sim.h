@@ -1,0 +1,30 @@
+/* aceso serve sim and compare: policies on the virtual clock. */
+#pragma once
+
+#include "verbs.h"
+
+#include "../../controller/core/sim.h"
+
+struct cli_sim_args {
+    const char *models, *gpus, *workload, *slo, *policy, *seed, *seconds, *jitter;
+};
+
+/* What one run needs; config points into the others. */
+struct cli_sim {
+    struct sim_config config;
+    struct costs costs;
+    struct workload workload;
+};
+
+/** Returns an exit code, with the message printed. cli_sim_fini in any case. */
+int cli_sim_prepare(const struct cli_sim_args *a, struct cli_sim *ret);
+void cli_sim_fini(struct cli_sim *s);
+
+uint64_t cli_sim_rejected(const struct sim_stats *s);
+double cli_sim_class_attainment(const struct sim_stats *s, uint32_t i);
+/** One object, without a line's end. */
+void cli_sim_print_json(const char *policy, const struct sim_stats *s);
+
+int cli_serving_sim(const struct cli_sim_args *a, const struct cli_ctx *ctx);
+/** All policies on one workload; plot: where to write a picture, or NULL. */
+int cli_serving_compare(const struct cli_sim_args *a, const char *plot, const struct cli_ctx *ctx);
