@@ -272,7 +272,7 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
                                         .model = in->model,
                                         .rows = (uint8_t)in->rows,
                                         .cold = m->loaded == 0};
-    sched_guard_arrive(&c->guard, s, m, &s->requests[req]);
+    sched_guard_arrive(&c->guard, s, now, m, &s->requests[req]);
     if (too_late(s, now, req))
         return;
     sched_queue_insert(s, req);

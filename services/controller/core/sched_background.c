@@ -14,7 +14,8 @@
 #define DROPS_FINE    0.0005
 #define DROPS_TOO_BAD 0.001
 #define RETRY_NS      AC_NS_PER_MS
-#define CLEARANCE     1.2 /* execution times between a batch and the next start that is due */
+#define HORIZON_NS    100000 /* ahead of every device, at least */
+#define CLEARANCE     1.2    /* execution times between a batch and the next start that is due */
 
 void sched_guard_init(struct guard *g)
 {
@@ -22,7 +23,7 @@ void sched_guard_init(struct guard *g)
 }
 
 /** Notes an arrival. Sums alone: the rates are made of them once a tick. */
-void sched_guard_arrive(struct guard *g, const struct sched *s, const struct model *m,
+void sched_guard_arrive(struct guard *g, const struct sched *s, int64_t now, const struct model *m,
                         const struct request *r)
 {
     if (r->objective > SCHED_BACKGROUND_NS || m->smallest == POLICY_BATCHES)
@@ -32,7 +33,7 @@ void sched_guard_arrive(struct guard *g, const struct sched *s, const struct mod
         return;
     g->new_arrivals++;
     g->new_work_ns += m->cost.exec_ns[b];
-    g->slack = AC_MIN(g->slack, r->objective - m->eh[b] - 2 * s->learnt.net_ns);
+    g->slack = AC_MIN(g->slack, r->deadline - now - m->eh[b] - 2 * s->learnt.net_ns);
 }
 
 void sched_guard_dropped(struct guard *g, const struct request *r)
@@ -59,10 +60,12 @@ void sched_guard_tick(struct guard *g, uint32_t devices)
         g->quota *= QUOTA_CUT;
 }
 
-/* Least slack of the last one to two seconds' objectives, by half: what an arrival can wait for. */
-static int64_t patience(const struct guard *g)
+/* Half of what an arrival can wait for: the least slack of the last one to two seconds, less what
+ * devices are given in advance beyond the way there and back, where delays vary. */
+static int64_t patience(const struct sched *s, const struct guard *g)
 {
-    return AC_MAX(AC_MIN(g->slack, g->slack_before), (int64_t)0) / 2;
+    int64_t ahead = AC_MAX(s->learnt.horizon_ns - 2 * s->learnt.net_ns - HORIZON_NS, (int64_t)0);
+    return AC_MAX(AC_MIN(g->slack, g->slack_before) - ahead, (int64_t)0) / 2;
 }
 
 static bool may_block(const struct guard *g, const struct cell *c, const struct device *d)
@@ -80,7 +83,7 @@ bool sched_guard_admit(const struct sched *s, const struct cell *c, const struct
 {
     const struct model *m = &s->models[k->model];
     const struct guard *g = &c->guard;
-    int64_t limit = may_block(g, c, d) ? POLICY_NEVER : patience(g);
+    int64_t limit = may_block(g, c, d) ? POLICY_NEVER : patience(s, g);
     uint32_t need = s->requests[k->start].rows;
     for (int b = k->batch; b >= 0 && policy_batch_size[b] >= need; b--) {
         if (m->eh[b] == 0 || m->eh[b] > limit)
@@ -101,10 +104,10 @@ int64_t sched_guard_retry_at(int64_t now)
 }
 
 /** The action is being sent to d: does it block the device for the foreground? */
-void sched_guard_sent(struct cell *c, struct device *d, struct action *a, int64_t eh,
-                      bool background)
+void sched_guard_sent(const struct sched *s, struct cell *c, struct device *d, struct action *a,
+                      int64_t eh, bool background)
 {
-    a->blocks = background && eh > patience(&c->guard);
+    a->blocks = background && eh > patience(s, &c->guard);
     if (a->blocks && d->blocking++ == 0)
         c->guard.blocked++;
 }

@@ -203,13 +203,13 @@ void sched_resident_remove(struct sched *s, uint32_t device, uint32_t at);
 
 /* sched_background.c */
 void sched_guard_init(struct guard *g);
-void sched_guard_arrive(struct guard *g, const struct sched *s, const struct model *m,
+void sched_guard_arrive(struct guard *g, const struct sched *s, int64_t now, const struct model *m,
                         const struct request *r);
 void sched_guard_dropped(struct guard *g, const struct request *r);
 void sched_guard_tick(struct guard *g, uint32_t devices);
 bool sched_guard_admit(const struct sched *s, const struct cell *c, const struct device *d,
                        int64_t fh, const struct choice *foreground, struct choice *k);
 int64_t sched_guard_retry_at(int64_t now);
-void sched_guard_sent(struct cell *c, struct device *d, struct action *a, int64_t eh,
-                      bool background);
+void sched_guard_sent(const struct sched *s, struct cell *c, struct device *d, struct action *a,
+                      int64_t eh, bool background);
 void sched_guard_over(struct cell *c, struct device *d, const struct action *a);

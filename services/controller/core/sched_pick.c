@@ -153,7 +153,7 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     d->last_sent = now;
     sched_decayed_add(&d->util, now, 1e9, (double)a->expected / 1e9);
     m->inflight++;
-    sched_guard_sent(&s->cells[d->cell], d, a, m->eh[k->batch], background);
+    sched_guard_sent(s, &s->cells[d->cell], d, a, m->eh[k->batch], background);
     sched_model_touch(s, k->model);
     /* Latest useful start: after it the first request is lost whatever the device does. */
     sched_action_send(s, a, now, first_due - m->eh[k->batch] - net);
