@@ -144,7 +144,7 @@ static void choose_rows(struct picture *p)
 /* What passes for the distance of samples, kept where sums of it cannot overflow. */
 static int64_t step_of_time(const struct ac_rca_result *r)
 {
-    return AC_MIN(AC_MAX(r->step_ns, AC_NS_PER_S), 30 * 86400 * AC_NS_PER_S);
+    return AC_MIN(AC_MAX(r->step_ns, AC_NS_PER_S), (int64_t)30 * 86400 * AC_NS_PER_S);
 }
 
 /* The incident, as much before it and a quarter behind it, as far as there are samples. */
