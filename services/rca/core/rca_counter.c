@@ -25,8 +25,6 @@ static int symptom_metric(const struct ac_rca_case *c, const struct ac_rca_resul
     int best = -1;
     double best_z = 0;
     size_t max_n = 0;
-    struct ac_rca_window w =
-        ac_rca_window_make(r->t0_ns, r->end_ns - r->t0_ns, BEFORE_NS, 120 * AC_NS_PER_S);
     for (size_t i = 0; i < c->nmetrics; i++)
         max_n = AC_MAX(max_n, c->metrics[i].n);
     double *scratch = ac_xcalloc(3 * max_n + 1, sizeof(*scratch));
@@ -36,7 +34,7 @@ static int symptom_metric(const struct ac_rca_case *c, const struct ac_rca_resul
         if (m->component != component || m->peer >= 0 || m->n == 0 ||
             (m->kind != AC_RCA_LAT && m->kind != AC_RCA_ERR && m->kind != AC_RCA_SLI))
             continue;
-        ac_rca_deviate(m, &w, scratch, &d);
+        ac_rca_deviate(m, &r->window, NULL, scratch, &d);
         if (d.ok && d.z > best_z) {
             best_z = d.z;
             best = (int)i;

@@ -76,15 +76,28 @@ double ac_rca_sustained_peak(const double *v, size_t n, double *scratch)
     return best;
 }
 
-/* Median and robust scale of n reference values; sorted and work are overwritten. */
-static void robust_scale(double *sorted, size_t n, enum ac_rca_kind kind, double *work,
+/* Median of how far n > 0 sorted values are from m: outward from m they are met in that order. */
+static double median_distance(const double *sorted, size_t n, double m, double *work)
+{
+    size_t right = 0;
+    while (right < n && sorted[right] < m)
+        right++;
+    size_t left = right;
+    for (size_t k = 0; k < AC_MIN(n, n / 2 + 2); k++) {
+        if (right == n || (left > 0 && m - sorted[left - 1] < sorted[right] - m))
+            work[k] = m - sorted[--left];
+        else
+            work[k] = sorted[right++] - m;
+    }
+    return ac_stats_quantile_sorted(work, n, 0.5); /* of the first half only */
+}
+
+/* Median and robust scale of n sorted reference values; work is overwritten. */
+static void robust_scale(const double *sorted, size_t n, enum ac_rca_kind kind, double *work,
                          double *ret_median, double *ret_scale)
 {
-    ac_stats_sort(sorted, n);
     double m = ac_stats_quantile_sorted(sorted, n, 0.5);
-    for (size_t i = 0; i < n; i++)
-        work[i] = fabs(sorted[i] - m);
-    double mad = ac_stats_median(work, n);
+    double mad = median_distance(sorted, n, m, work);
     double iqr =
         ac_stats_quantile_sorted(sorted, n, 0.75) - ac_stats_quantile_sorted(sorted, n, 0.25);
     double hi = ac_stats_quantile_sorted(sorted, n, 0.975) - m;
@@ -98,20 +111,29 @@ static void robust_scale(double *sorted, size_t n, enum ac_rca_kind kind, double
     *ret_scale = s;
 }
 
+/* The first sample that is not before t. */
+static size_t since(const struct ac_rca_metric *m, int64_t t_ns)
+{
+    size_t lo = 0, hi = m->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (m->t_ns[mid] < t_ns)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
 /* The step in one series, as the split that separates means best; looked for around t0. */
 static int64_t series_onset(const struct ac_rca_metric *m, const struct ac_rca_window *w,
                             const struct ac_rca_deviation *d)
 {
     int64_t from = w->t0_ns - 120 * AC_NS_PER_S;
-    size_t a = 0, b = 0;
-    while (a < m->n && m->t_ns[a] < from)
-        a++;
-    b = a;
+    size_t a = since(m, from), b = since(m, w->end_ns);
     double total = 0;
-    while (b < m->n && m->t_ns[b] < w->end_ns) {
-        total += fmax(-8.0, fmin(8.0, (m->v[b] - d->median) / d->scale));
-        b++;
-    }
+    for (size_t i = a; i < b; i++)
+        total += fmax(-8.0, fmin(8.0, (m->v[i] - d->median) / d->scale));
     double n = (double)(b - a), sum = 0, best = 0;
     int64_t onset = w->t0_ns;
     for (size_t i = a; i + 1 < b; i++) {
@@ -126,22 +148,42 @@ static int64_t series_onset(const struct ac_rca_metric *m, const struct ac_rca_w
     return onset;
 }
 
-void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w, double *scratch,
-                    struct ac_rca_deviation *ret)
+/* The reference, all samples but those from guard to resume, in order of value. Where all values
+ * are sorted already, the few that do not belong to it are taken out; work holds them. */
+static size_t sorted_reference(const struct ac_rca_metric *m, size_t guard, size_t resume,
+                               const double *sorted, double *ref, double *work)
+{
+    size_t n = m->n - (resume - guard), n_out = resume - guard, out = 0;
+    if (!sorted) {
+        memcpy(ref, m->v, guard * sizeof(ref[0]));
+        memcpy(ref + guard, m->v + resume, (m->n - resume) * sizeof(ref[0]));
+        ac_stats_sort(ref, n);
+        return n;
+    }
+    memcpy(work, m->v + guard, n_out * sizeof(work[0]));
+    ac_stats_sort(work, n_out);
+    for (size_t i = 0; i < m->n; i++) {
+        if (out < n_out && sorted[i] == work[out])
+            out++;
+        else
+            ref[i - out] = sorted[i];
+    }
+    return n;
+}
+
+void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w,
+                    const double *sorted, double *scratch, struct ac_rca_deviation *ret)
 {
     double *ref = scratch, *work = scratch + m->n, *in = scratch + 2 * m->n;
+    size_t begin = since(m, w->t0_ns), guard = since(m, w->guard_ns);
+    size_t local = AC_MIN(since(m, w->local_from_ns), guard);
     *ret = (struct ac_rca_deviation){.onset_ns = w->t0_ns, .scale = 1.0};
-    for (size_t i = 0; i < m->n; i++) {
-        int64_t t = m->t_ns[i];
-        if (t >= w->t0_ns && t < w->end_ns)
-            in[ret->n_in++] = m->v[i];
-        else if (t < w->guard_ns || t >= w->resume_ns)
-            ref[ret->n_ref++] = m->v[i];
-        if (t >= w->local_from_ns && t < w->guard_ns)
-            ret->n_local++;
-    }
+    ret->n_in = since(m, w->end_ns) - begin;
+    ret->n_local = guard - local;
     if (ret->n_in == 0)
         return;
+    memcpy(in, m->v + begin, ret->n_in * sizeof(in[0]));
+    ret->n_ref = sorted_reference(m, guard, since(m, w->resume_ns), sorted, ref, work);
     if (ret->n_ref == 0) {
         if (!zero_is_normal(m->kind))
             return;
@@ -150,12 +192,9 @@ void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w
     robust_scale(ref, ret->n_ref, m->kind, work, &ret->median, &ret->scale);
     ret->level = ret->median;
     if (ret->n_local >= 2) {
-        size_t k = 0;
-        for (size_t i = 0; i < m->n; i++)
-            if (m->t_ns[i] >= w->local_from_ns && m->t_ns[i] < w->guard_ns)
-                work[k++] = m->v[i];
-        double n = (double)k;
-        ret->level = (n * ac_stats_median(work, k) + 2.0 * ret->median) / (n + 2.0);
+        double n = (double)ret->n_local;
+        memcpy(work, m->v + local, ret->n_local * sizeof(work[0]));
+        ret->level = (n * ac_stats_median(work, ret->n_local) + 2.0 * ret->median) / (n + 2.0);
     }
     ret->mean_in = ac_stats_mean(in, ret->n_in);
     ret->peak = ac_rca_sustained_peak(in, ret->n_in, work);
@@ -243,6 +282,7 @@ static void add_steps(struct search *q, const struct ac_rca_metric *m, double *z
     if (m->n < 2 * rows || !reference_of(q, m, z, &n))
         return;
     double med, scale;
+    ac_stats_sort(z, n);
     robust_scale(z, n, m->kind, work, &med, &scale);
     work[0] = 0; /* prefix sums: work has room for n + 1 */
     for (size_t i = 0; i < m->n; i++)
@@ -329,6 +369,7 @@ static void coarse_add(struct coarse *q, const struct ac_rca_metric *m, double *
     }
     if (n < 5 || k < 3)
         return;
+    ac_stats_sort(z, n);
     robust_scale(z, n, m->kind, work, &med, &scale);
     for (size_t b = 0; b <= COARSE_BACK; b++) {
         double before = 0, after = 0, nb = 0, na = 0;

@@ -31,9 +31,10 @@ struct ac_rca_window ac_rca_window_make(int64_t t0_ns, int64_t incident_ns, int6
  * w / 4; n <= w: the median of all; 0 of nothing. scratch holds n values. */
 double ac_rca_sustained_peak(const double *v, size_t n, double *scratch);
 
-/** Scratch of 3 * m->n doubles. */
-void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w, double *scratch,
-                    struct ac_rca_deviation *ret);
+/** sorted: all values of m, ascending, for callers that look at many windows of it; NULL: not
+ * known. The result is the same. Scratch of 3 * m->n doubles. */
+void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w,
+                    const double *sorted, double *scratch, struct ac_rca_deviation *ret);
 
 /** The usual distance of samples over all measurements, 1 s when unknown. */
 int64_t ac_rca_step_ns(const struct ac_rca_case *c);

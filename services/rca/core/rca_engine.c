@@ -71,7 +71,8 @@ void ac_rca_result_fini(struct ac_rca_result *r)
     memset(r, 0, sizeof(*r));
 }
 
-double ac_rca_window_score(const struct ac_rca_case *c, const struct ac_rca_params *p)
+static double window_score(const struct ac_rca_case *c, const struct ac_rca_params *p,
+                           double *const *sorted)
 {
     struct rca_work k;
     struct ac_rca_result r = {0};
@@ -82,12 +83,18 @@ double ac_rca_window_score(const struct ac_rca_case *c, const struct ac_rca_para
                   ac_rca_window_make(t0_ns, p->incident_ns,
                                      p->local_ns > 0 ? p->local_ns : LOCAL_NS, p->margin_ns),
                   step);
+    k.sorted = sorted;
     rca_work_measure(&k);
     rca_rank(&k, &r);
     rca_work_fini(&k);
     double best = r.causes[0].score;
     ac_rca_result_fini(&r);
     return best;
+}
+
+double ac_rca_window_score(const struct ac_rca_case *c, const struct ac_rca_params *p)
+{
+    return window_score(c, p, NULL);
 }
 
 double ac_rca_threshold(double *scores, size_t n)
@@ -101,6 +108,19 @@ double ac_rca_threshold(double *scores, size_t n)
 }
 
 #define MAX_CALIBRATION_WINDOWS 256
+
+/* The windows have nearly all samples in common: each is sorted once. */
+static double **sort_all(const struct ac_rca_case *c)
+{
+    double **sorted = ac_xcalloc(c->nmetrics + 1, sizeof(*sorted));
+    for (size_t i = 0; i < c->nmetrics; i++) {
+        const struct ac_rca_metric *m = &c->metrics[i];
+        sorted[i] = ac_xcalloc(m->n + 1, sizeof(double));
+        memcpy(sorted[i], m->v, m->n * sizeof(double));
+        ac_stats_sort(sorted[i], m->n);
+    }
+    return sorted;
+}
 
 double ac_rca_calibrate(const struct ac_rca_case *c, const struct ac_rca_params *p,
                         int64_t normal_end_ns)
@@ -118,11 +138,15 @@ double ac_rca_calibrate(const struct ac_rca_case *c, const struct ac_rca_params 
     int64_t stride = (normal_end_ns - first) / AC_MIN(room, MAX_CALIBRATION_WINDOWS + 2);
     double best[MAX_CALIBRATION_WINDOWS];
     size_t n = 0;
+    double **sorted = sort_all(c);
     struct ac_rca_params q = *p;
     q.margin_ns = 0;
     for (q.t0_ns = first + stride;
          q.t0_ns + p->incident_ns <= normal_end_ns && n < MAX_CALIBRATION_WINDOWS;
          q.t0_ns += stride)
-        best[n++] = ac_rca_window_score(c, &q);
+        best[n++] = window_score(c, &q, sorted);
+    for (size_t i = 0; i < c->nmetrics; i++)
+        free(sorted[i]);
+    free(sorted);
     return ac_rca_threshold(best, n);
 }

@@ -78,8 +78,9 @@ int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
                     struct ac_rca_result *ret, struct ac_err *err) AC_MUST_USE;
 void ac_rca_result_fini(struct ac_rca_result *r);
 
-/** Best score of the window that p states, its time taken as it is (margin 0: none). Of a window of
- * normal time it says what passes for normal. The case has a component. */
+/** Best score of the window that p states (margin 0: none), its time taken as it is but where
+ * samples are minutes apart (see ac_rca_onset). Of a window of normal time it says what passes for
+ * normal. The case has a component. */
 double ac_rca_window_score(const struct ac_rca_case *c, const struct ac_rca_params *p);
 /** q75 + 3.5 (q75 - q50) of the best scores of n normal windows, which are sorted; only the middle
  * of them counts, so that up to a quarter may hold unknown incidents. 0 of fewer than 8. */

@@ -140,7 +140,7 @@ static void difference(struct rca_work *k, const struct ac_rca_metric *caller,
         }
         ac_rca_metric_push(&diff, caller->t_ns[i], fmax(0.0, caller->v[i] - v));
     }
-    ac_rca_deviate(&diff, &k->w, k->scratch, ret);
+    ac_rca_deviate(&diff, &k->w, NULL, k->scratch, ret);
     free(diff.t_ns);
     free(diff.v);
 }
@@ -306,8 +306,7 @@ static bool is_new(const struct rca_work *k, int component)
     for (size_t i = 0; i < m->n; i++)
         if (m->t_ns[i] < k->w.guard_ns || m->t_ns[i] >= k->w.resume_ns)
             k->scratch[n++] = m->v[i];
-    ac_stats_sort(k->scratch, n);
-    return n == 0 || ac_stats_quantile_sorted(k->scratch, n, 0.99) <= 0.0;
+    return n == 0 || ac_stats_quantile(k->scratch, n, 0.99) <= 0.0;
 }
 
 void rca_work_measure(struct rca_work *k)
@@ -317,7 +316,7 @@ void rca_work_measure(struct rca_work *k)
         const struct ac_rca_metric *m = &c->metrics[i];
         if (m->kind == AC_RCA_OTHER)
             continue;
-        ac_rca_deviate(m, &k->w, k->scratch, &k->dev[i]);
+        ac_rca_deviate(m, &k->w, k->sorted ? k->sorted[i] : NULL, k->scratch, &k->dev[i]);
         keep_best(&k->best[m->component][m->kind], &k->dev[i], (int)i, m->peer);
         if (m->kind == AC_RCA_GAP)
             k->has_gap = true;

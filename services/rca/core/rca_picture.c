@@ -125,7 +125,7 @@ static void choose_rows(struct picture *p)
         if (m->n == 0)
             continue;
         if (p->is_member[m->component] && ac_rca_kind_weight(m->kind) > 0.0)
-            ac_rca_deviate(m, &p->r->window, scratch, &d);
+            ac_rca_deviate(m, &p->r->window, NULL, scratch, &d);
         if (d.ok) {
             row.z = ac_rca_kind_two_sided(m->kind) ? fmax(d.z, d.z_down) : d.z;
             row.onset_ns = d.onset_ns;

@@ -189,6 +189,39 @@ static void late_time_is_corrected(void **state)
     ac_rca_case_destroy(c);
 }
 
+/* Calibration sorts each series once; its threshold is that of the windows scored one by one. */
+static void calibration_is_what_its_windows_score(void **state)
+{
+    (void)state;
+    struct ac_rca_case *c = ac_rca_case_create();
+    struct ac_rng rng;
+    ac_rng_seed(&rng, 3);
+    for (int i = 0; i < 6; i++) {
+        char name[8] = {(char)('a' + i), '\0'};
+        int comp = ac_rca_component(c, name);
+        static const enum ac_rca_kind kinds[] = {AC_RCA_LAT, AC_RCA_ERR, AC_RCA_LOAD};
+        for (size_t k = 0; k < AC_ARRAY_LEN(kinds); k++) {
+            int m = ac_rca_metric_add(c, comp, -1, kinds[k], AC_RCA_MEAN, "m");
+            for (int64_t t = 0; t < 400; t++) /* many equal values, and samples that are missing */
+                if (ac_rng_below(&rng, 10) > 0)
+                    ac_rca_metric_push(&c->metrics[m], t * AC_NS_PER_S,
+                                       k == 2 ? (double)ac_rng_below(&rng, 9)
+                                              : fabs(ac_rng_normal(&rng)));
+        }
+    }
+    struct ac_rca_params p = ac_rca_params_default(400 * AC_NS_PER_S, 15 * AC_NS_PER_S);
+    int64_t end = 390 * AC_NS_PER_S, stride = end / (end / p.incident_ns);
+    double threshold = ac_rca_calibrate(c, &p, end), best[64];
+    size_t n = 0;
+    p.margin_ns = 0;
+    for (p.t0_ns = stride; p.t0_ns + p.incident_ns <= end && n < AC_ARRAY_LEN(best);
+         p.t0_ns += stride)
+        best[n++] = ac_rca_window_score(c, &p);
+    assert_true(n > 20 && threshold > 0.0);
+    assert_true(threshold == ac_rca_threshold(best, n));
+    ac_rca_case_destroy(c);
+}
+
 /* Rows are five minutes apart; the step lies a row or two before the stated time, or nowhere. */
 static void late_time_is_corrected_where_rows_are_few(void **state)
 {
@@ -386,6 +419,7 @@ int main(void)
         cmocka_unit_test(bad_input_gives_no_nan),
         cmocka_unit_test(empty_case_is_refused),
         cmocka_unit_test(late_time_is_corrected),
+        cmocka_unit_test(calibration_is_what_its_windows_score),
         cmocka_unit_test(failures_seen_outside_are_shared_with_callees),
         cmocka_unit_test(counterfactual_holds_the_truth),
         cmocka_unit_test(answer_says_what_would_change_it),
