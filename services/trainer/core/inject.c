@@ -52,7 +52,7 @@ static void put(enum inject_kind kind, double *v, size_t len, const struct shape
             v[i] += sign * size;
             break;
         case INJECT_DROP:
-            v[i] = s->low - size / LARGE * s->change;
+            v[i] = s->low - size / LARGE;
             break;
         case INJECT_FLAT:
             v[i] = from;

@@ -76,6 +76,26 @@ static void test_kinds_are_what_they_say(void **state)
     free(s);
 }
 
+/* Sizes are those of the series' changes, whatever its unit. */
+static void test_a_unit_changes_nothing(void **state)
+{
+    (void)state;
+    static double large[N];
+    for (unsigned k = 0; k < INJECT_END; k++) {
+        struct ac_rng r;
+        (void)run(1u << k, 5);
+        for (size_t i = 0; i < N; i++)
+            large[i] = 1024 * was[i];
+        ac_rng_seed(&r, 5);
+        (void)inject(large, labels, N, EVERY, 1u << k, &r);
+        for (size_t i = 0; i < N; i++) {
+            if (fabs(large[i] / 1024 - v[i]) > 1e-9)
+                fail_msg("%s at %zu: %g and %g", inject_kind_name((enum inject_kind)k), i, v[i],
+                         large[i] / 1024);
+        }
+    }
+}
+
 static void test_a_seed_is_a_result(void **state)
 {
     (void)state;
@@ -108,6 +128,7 @@ static void test_where_nothing_can_be_injected(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_labels_are_where_the_changes_are),
+                                       cmocka_unit_test(test_a_unit_changes_nothing),
                                        cmocka_unit_test(test_kinds_are_what_they_say),
                                        cmocka_unit_test(test_a_seed_is_a_result),
                                        cmocka_unit_test(test_where_nothing_can_be_injected)};
