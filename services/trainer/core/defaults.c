@@ -158,12 +158,11 @@ static void put_part(const struct maker *m, const struct seen *s, enum default_p
         ac_buf_puts(b, "    let jumps = coalesce(jump / jump_limit, 0)\n");
         return;
     case DEFAULT_RANGE:
-        ac_buf_printf(b, "    let low = %.6g\n    let high = %.6g\n", s->low - margin,
+        /* a narrow range far from 0 needs more digits than a limit */
+        ac_buf_printf(b, "    let low = %.12g\n    let high = %.12g\n", s->low - margin,
                       s->high + margin);
-        ac_buf_printf(b,
-                      "    let excess = outside(value, low, high)\n    let leaves = "
-                      "coalesce(abs(excess) / %.6g, 0)\n",
-                      margin);
+        ac_buf_puts(b, "    let excess = outside(value, low, high)\n    let leaves = "
+                       "coalesce(abs(2 * value - low - high) / (high - low), 0)\n");
         return;
     case DEFAULT_FLAT:
         ac_buf_printf(b, "    let still = unchanged(value)\n    let still_limit = %.0f\n",
@@ -201,7 +200,7 @@ static char *print_rule(const struct maker *m, const struct seen *s, const bool 
             put_part(m, s, (enum default_part)k, &b);
         n += parts[k];
     }
-    ac_buf_puts(&b, "    # 1 and more is anomalous\n    let score = ");
+    ac_buf_puts(&b, "    # the strongest part, in units of its limit\n    let score = ");
     const char *sep = "";
     size_t left = n;
     for (int k = 0; k < DEFAULT_END; k++) {

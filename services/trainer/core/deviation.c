@@ -34,7 +34,7 @@ static bool centre_size(const struct train_part *p, double *ret_centre, double *
     for (size_t i = 0; i < n; i++)
         sq += (v[i] - mean) * (v[i] - mean);
     qsort(v, n, sizeof *v, rising);
-    *ret_centre = n ? bank_round(v[n / 2]) : 0;
+    *ret_centre = n ? v[n / 2] : 0;
     *ret_size = n ? bank_round(sqrt(sq / (double)n)) : 0;
     free(v);
     return n > 0;
@@ -53,15 +53,15 @@ char *deviation_add(const struct train_part *p, const char *rule)
     if (day > 1 && day * DAYS <= SEASON_MAX && (size_t)day * 3 <= p->n)
         ac_buf_printf(&b,
                       "    let deviation_usual = coalesce(season_median(value, %lld, %d, 0), "
-                      "%.6g)\n",
+                      "%.12g)\n",
                       (long long)day, DAYS, centre);
     else
-        ac_buf_printf(&b, "    let deviation_usual = %.6g\n", centre);
+        ac_buf_printf(&b, "    let deviation_usual = %.12g\n", centre);
     ac_buf_printf(&b,
-                  "    let deviation_recent = coalesce(mean(lag(value, 1), %d), %.6g)\n"
+                  "    let deviation_recent = coalesce(mean(lag(value, 1), %d), %.12g)\n"
                   "    # for ranking: from the time of day, the middle of all, the last %d points\n"
                   "    let " DEVIATION_NAME " = (abs(mean(value - deviation_usual, %d)) + 0.5 * "
-                  "abs(value - %.6g) + 0.5 * abs(value - deviation_recent)) / %.6g\n",
+                  "abs(value - %.12g) + 0.5 * abs(value - deviation_recent)) / %.6g\n",
                   LONG, centre, LONG, SHORT, centre, size);
     char *lets = ac_buf_take(&b);
     char *out = edit_when(rule, lets, "", "");

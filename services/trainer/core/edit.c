@@ -143,7 +143,7 @@ static char *scaled(const char *rule, size_t only, double factor)
             }
             if (to != v) {
                 any = true;
-                ac_buf_printf(&b, "%.*s%.6g\n", (int)(at - l), l, to);
+                ac_buf_printf(&b, "%.*s%.*g\n", (int)(at - l), l, is_limit(name, len) ? 6 : 12, to);
                 l = e;
                 continue;
             }

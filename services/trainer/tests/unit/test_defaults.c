@@ -168,6 +168,27 @@ static void test_a_learnt_rule_takes_the_place_of_the_spike(void **state)
     drop(s);
 }
 
+/* Bytes, say: what the series does is far smaller than where it is. */
+static void test_a_narrow_range_far_from_zero(void **state)
+{
+    (void)state;
+    struct series *s = make(NOISE, 8);
+    double score[N];
+    for (size_t i = 0; i < N; i++)
+        s->v[i] += 8589934592;
+    for (size_t i = 1000; i < 1010; i++)
+        s->v[i] += 4;
+    learn(s, 3600);
+    assert_true(s->rep.kept[DEFAULT_RANGE]);
+    assert_int_equal(evalrule_flags(s->rule, s->v, N, s->flags, NULL, NULL), 0);
+    assert_int_equal(score_alarms(s->flags, TRAIN), 0);
+    assert_true(s->flags[1000]);
+    assert_int_equal(evalrule_term(s->rule, "leaves", s->v, N, score, NULL), 0);
+    for (size_t i = 0; i < N; i++)
+        assert_int_equal(score[i] > 1, i >= 1000 && i < 1010);
+    drop(s);
+}
+
 static void test_gaps_and_series_without_anything(void **state)
 {
     (void)state;
@@ -205,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_what_would_stay_on_is_dropped),
         cmocka_unit_test(test_the_end_of_a_scale),
         cmocka_unit_test(test_a_learnt_rule_takes_the_place_of_the_spike),
+        cmocka_unit_test(test_a_narrow_range_far_from_zero),
         cmocka_unit_test(test_gaps_and_series_without_anything)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

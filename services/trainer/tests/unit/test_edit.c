@@ -71,6 +71,15 @@ static void test_verdicts(void **state)
     free(r);
 }
 
+static void test_a_range_far_from_zero_keeps_its_digits(void **state)
+{
+    (void)state;
+    char *r = canonical("language 1\nrule \"a\" {\n let low = 8589934592\n let high = 8589934594\n"
+                        " when outside(value, low, high) != 0 }\n");
+    has(edit_limits(r, 2), "    let low = 8589934591\n    let high = 8589934595\n");
+    free(r);
+}
+
 static void test_limits(void **state)
 {
     (void)state;
@@ -95,7 +104,9 @@ static void test_limits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_verdicts),
-                                       cmocka_unit_test(test_limits)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_a_range_far_from_zero_keeps_its_digits),
+        cmocka_unit_test(test_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
