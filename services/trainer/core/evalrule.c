@@ -58,7 +58,7 @@ int evalrule_flags(const char *text, const double *v, size_t n, uint8_t *ret_fla
     if (rc < 0)
         return rc;
     struct ac_eval *e = ac_eval_create(plan, 512);
-    const char *name = strstr(text, "let score =") ? "score" : "value";
+    const char *name = ac_eval_has_term(e, 0, "score") ? "score" : "value";
     struct ac_eval_batch batch = {.values = v,
                                   .n = n,
                                   .flags = ret_flags,

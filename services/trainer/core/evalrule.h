@@ -13,7 +13,7 @@
 int evalrule_columns(const struct bank_lets *l, int64_t step_ns, const double *v, size_t n,
                      const char *const *names, size_t n_names, double *const *ret_cols,
                      struct ac_err *err) AC_MUST_USE;
-/** Flags of the first rule of a text; score (may be NULL) gets its let "score" where it has one. */
+/** Flags of the first rule of a text; score (may be NULL) gets its let "score", else the value. */
 int evalrule_flags(const char *text, const double *v, size_t n, uint8_t *ret_flags,
                    double *ret_score, struct ac_err *err) AC_MUST_USE;
 /** A let of the first rule by name over v. AC_ENOTFOUND: it has none of that name. */
