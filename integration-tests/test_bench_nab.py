@@ -68,9 +68,10 @@ def test_the_score_is_the_benchmarks(tmp_path):
     for key, (fp, fn) in PROFILES.items():
         assert math.isclose(out[key], max(by_hand(t, fp, fn) for t in thresholds), abs_tol=1e-3), key
         assert out[key + "_left_out"] <= out[key] + 1e-3
-    assert out["series"] == 3 and bench(tmp_path)["series"] == 3
+    assert out["series"] == 3 and out["worse_than_base"] is None and bench(tmp_path)["series"] == 3
+    assert "only --rule goes with it" in bench(tmp_path, "--threads", 2, code=2)
 
-    rule.write_text('language 1\nrule "x" {\n    when value > 5\n}\n')
+    rule.write_text('language 1\nrule "x" {\n    # let score = abs(value)\n    when value > 5\n}\n')
     assert "no let named score" in bench(tmp_path, "--rule", rule, code=2)
     labels["two/s2.csv"] = [["2031-01-01 00:00:00", "2031-01-01 01:00:00"]]
     (tmp_path / "labels/combined_windows.json").write_text(json.dumps(labels))

@@ -18,7 +18,7 @@
 
 /* Windows as labels, for the measures that all data sets have. */
 struct others {
-    double delay, whole, vus, auc, days;
+    double whole, vus, auc, days;
     size_t alarms, counted;
 };
 
@@ -39,7 +39,8 @@ static int load_rule(const char *path, char **ret)
     bool whole = ac_ruleset_print(set, &b);
     ac_ruleset_destroy(set);
     *ret = ac_buf_take(&b);
-    if (whole && strstr(*ret, "let score ="))
+    double none = 0;
+    if (whole && evalrule_term(*ret, "score", &none, 0, &none, NULL) == 0)
         return CLI_OK;
     free(*ret);
     return cli_usage("train bench", "the rule has no let named score");
@@ -139,10 +140,10 @@ static void print_result(const struct nab_corpus *c, const struct others *o, dou
     printf("{");
     for (size_t k = 0; k < NAB_PROFILES; k++)
         printf("\"%s\": %.4f, \"%s_left_out\": %.4f, ", keys[k], best[k].score, keys[k], held[k]);
-    printf(
-        "\"event_f1_delay\": null, \"event_f1\": %.6f, \"vus_pr\": %.6f, \"auc_pr\": %.6f, "
-        "\"alarms_per_day\": %.6f, \"worse_than_base\": 0, \"series\": %zu, \"seconds\": %.3f}\n",
-        o->whole / n, o->vus / n, o->auc / n, alarms, c->n, seconds);
+    printf("\"event_f1_delay\": null, \"event_f1\": %.6f, \"vus_pr\": %.6f, \"auc_pr\": %.6f, "
+           "\"alarms_per_day\": %.6f, \"worse_than_base\": null, \"series\": %zu, \"seconds\": "
+           "%.3f}\n",
+           o->whole / n, o->vus / n, o->auc / n, alarms, c->n, seconds);
 }
 
 int bench_nab(const char *dir, const char *rule_path, const struct cli_ctx *ctx)
