@@ -7,6 +7,7 @@ import math
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -249,6 +250,28 @@ def test_training_sees_the_training_part_only_and_the_bench_scores_as_others_do(
     assert math.isclose(bench["event_f1_delay"], sum(with_delay) / 3, abs_tol=1e-6)
     assert math.isclose(bench["event_f1"], sum(without) / 3, abs_tol=1e-6)
     assert bench["event_f1_delay"] > 0.7, "the events of this data are plain"
+    assert bench["series_with_events"] == 3
+    for protocol in ("honest", "argos"):
+        runs = [answer("train", "bench", "--dataset", "kpi", data, "--protocol", protocol, "--threads", t) for t in (1, 3)]
+        assert runs[0].pop("seconds") > 0 and runs[1].pop("seconds") > 0
+        assert runs[0] == runs[1], "the result depends on the threads"
+    # The lines of the series are of the stream that is scored.
+    text = aceso("train", "bench", "--dataset", "kpi", data, "--protocol", "argos").stdout
+    each = [tuple(map(float, m)) for m in re.findall(r"^s\d +(\S+)  tp +(\d+) fp +(\d+) fn +(\d+) ", text, re.M)]
+    assert len(each) == 3 and all(abs(f - 2 * tp / (2 * tp + fp + fn)) < 1e-4 for f, tp, fp, fn in each)
+    assert math.isclose(runs[0]["event_f1"], sum(e[0] for e in each) / 3, abs_tol=1e-4)
+    assert (runs[0]["tp"], runs[0]["fp"]) == (sum(e[1] for e in each), sum(e[2] for e in each))
+
+
+def test_what_cannot_be_told_apart_or_scored_is_refused(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for d in (one, two):
+        d.mkdir()
+        (d / "a.csv").write_text("timestamp,value\n" + "".join(f"{60 * i},{i % 7}\n" for i in range(300)))
+    p = aceso("train", "--series", one / "a.csv", "--series", two / "a.csv", "--out", tmp_path / "out", code=2)
+    assert "two/a.csv: its series a is that of " in p.stderr and not (tmp_path / "out").exists()
+    answer("train", "--series", one / "a.csv", "--out", tmp_path / "out")  # nobody has to have labelled it
+    assert "one/a.csv: no column of labels" in aceso("train", "bench", "--dataset", "csv", one, code=2).stderr
 
 
 def test_budget_evolution_and_feedback(tmp_path):

@@ -187,36 +187,61 @@ static int list_files(const char *dir, char ***ret, size_t *ret_n, struct ac_err
     return 0;
 }
 
+static const char *protocol_name(enum bench_protocol p)
+{
+    return p == BENCH_ARGOS ? "argos" : p == BENCH_FEEDBACK ? "feedback" : "honest";
+}
+
+static bool parse_protocol(const char *s, enum bench_protocol *ret)
+{
+    for (enum bench_protocol p = BENCH_HONEST; p <= BENCH_ARGOS; p++) {
+        if (ac_streq(s, protocol_name(p))) {
+            *ret = p;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void print_one(const struct bench_result *r, enum bench_protocol protocol)
+{
+    const struct score_events *e =
+        protocol == BENCH_ARGOS ? &r->scored.whole : &r->scored.with_delay;
+    printf("%-40s %.4f  tp %4zu fp %4zu fn %4zu  %s | %s\n", r->name, e->f1, e->tp, e->fp, e->fn,
+           r->rule.base, r->rule.step);
+}
+
 static void print_bench(const struct bench *b, size_t n, double seconds, const struct cli_ctx *ctx)
 {
     double delay = 0, whole = 0, vus = 0, auc = 0, alarms = 0, days = 0;
     size_t counted = 0, worse = 0, worse_test = 0, over = 0, fp = 0, tp = 0;
+    bool argos = b->protocol == BENCH_ARGOS;
     for (size_t i = 0; i < n; i++) {
         const struct bench_result *r = &b->results[i];
+        const struct score_report *s = &r->scored;
         if (!ctx->json)
-            printf("%-40s %.4f  tp %4zu fp %4zu fn %4zu  %s | %s\n", r->name, r->with_delay.f1,
-                   r->with_delay.tp, r->with_delay.fp, r->with_delay.fn, r->rule.base,
-                   r->rule.step);
-        over += b->options.alarms_per_day > 0 && r->days > 0 &&
-                (double)r->alarms > b->options.alarms_per_day * r->days;
+            print_one(r, b->protocol);
+        over += b->options.alarms_per_day > 0 && s->days > 0 &&
+                (double)s->alarms > b->options.alarms_per_day * s->days;
         worse += r->guard.value < r->guard.base_value - 1e-12;
-        alarms += (double)r->alarms;
-        days += r->days;
-        fp += r->with_delay.fp;
-        tp += r->with_delay.tp;
-        if (!r->segments)
+        alarms += (double)s->alarms;
+        days += s->days;
+        fp += s->whole.fp;
+        tp += argos ? s->whole.tp : s->with_delay.tp;
+        if (!s->segments)
             continue;
         counted++;
-        delay += r->with_delay.f1;
-        whole += r->without.f1;
-        vus += r->vus_pr;
-        auc += r->auc_pr;
-        worse_test += r->with_delay.f1 < r->base.f1 - 1e-12;
+        delay += s->with_delay.f1;
+        whole += s->whole.f1;
+        vus += s->vus_pr;
+        auc += s->auc_pr;
+        worse_test += s->with_delay.f1 < r->base.f1 - 1e-12;
     }
     double k = counted ? (double)counted : 1;
     if (!ctx->json) {
-        printf("event F1 with delay %zu: %.4f   without: %.4f   VUS-PR %.4f   AUC-PR %.4f\n",
-               b->options.delay, delay / k, whole / k, vus / k, auc / k);
+        printf("event F1 with delay %zu: %.4f   without: %.4f   VUS-PR %.4f   AUC-PR %.4f   (mean "
+               "of the %zu series with events)\n",
+               b->options.delay, delay / k, whole / k, vus / k, auc / k, counted);
         printf(
             "%zu series, hits %zu, false alarm points %zu, %.3f alarms a day and series, %.1f s\n",
             n, tp, fp, days > 0 ? alarms / days : 0, seconds);
@@ -225,13 +250,10 @@ static void print_bench(const struct bench *b, size_t n, double seconds, const s
     printf("{\"event_f1_delay\": %.6f, \"event_f1\": %.6f, \"vus_pr\": %.6f, \"auc_pr\": %.6f, "
            "\"alarms_per_day\": %.6f, \"worse_than_base\": %zu, "
            "\"worse_than_base_on_test\": %zu, \"over_alarm_budget\": %zu, \"series\": %zu, "
-           "\"seconds\": %.3f, "
+           "\"series_with_events\": %zu, \"seconds\": %.3f, "
            "\"tp\": %zu, \"fp\": %zu, \"delay\": %zu, \"protocol\": \"%s\"}\n",
            delay / k, whole / k, vus / k, auc / k, days > 0 ? alarms / days : 0, worse, worse_test,
-           over, n, seconds, tp, fp, b->options.delay,
-           b->protocol == BENCH_ARGOS      ? "argos"
-           : b->protocol == BENCH_FEEDBACK ? "feedback"
-                                           : "honest");
+           over, n, counted, seconds, tp, fp, b->options.delay, protocol_name(b->protocol));
 }
 
 static int run_bench(const char *dir, struct bench *b, unsigned threads, const struct cli_ctx *ctx)
@@ -268,7 +290,7 @@ static int run_bench(const char *dir, struct bench *b, unsigned threads, const s
 
 static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
 {
-    const char *dataset = NULL, *protocol = "honest", *delay = NULL, *threads = NULL, *rule = NULL,
+    const char *dataset = NULL, *protocol = NULL, *delay = NULL, *threads = NULL, *rule = NULL,
                *alarms = NULL, *evolve_n = NULL, *seed = NULL;
     struct cli_opt opts[] = {{.name = "--rule", .has_value = true, .value = &rule},
                              {.name = "--dataset", .has_value = true, .value = &dataset},
@@ -282,19 +304,18 @@ static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
     int rc = cli_parse(&cli_verb_train, argc, argv, opts, AC_ARRAY_LEN(opts), &npos);
     if (rc)
         return rc > 0 ? CLI_OK : CLI_USAGE;
-    struct bench b = {.protocol = ac_streq(protocol, "argos")      ? BENCH_ARGOS
-                                  : ac_streq(protocol, "feedback") ? BENCH_FEEDBACK
-                                                                   : BENCH_HONEST};
+    bool nab = dataset && ac_streq(dataset, "nab");
+    struct bench b = {.protocol = BENCH_HONEST};
     unsigned n_threads = 1;
-    if (!dataset ||
-        (!ac_streq(dataset, "kpi") && !ac_streq(dataset, "csv") && !ac_streq(dataset, "nab")))
+    if (!dataset || (!nab && !ac_streq(dataset, "kpi") && !ac_streq(dataset, "csv")))
         return cli_usage("train bench", "--dataset is kpi, csv or nab");
     if (npos != 1)
         return cli_usage("train bench", "name one directory of series files");
-    if (rule && !ac_streq(dataset, "nab"))
+    if (rule && !nab)
         return cli_usage("train bench", "--rule goes with --dataset nab");
-    if (!ac_streq(protocol, "honest") && !ac_streq(protocol, "argos") &&
-        !ac_streq(protocol, "feedback"))
+    if (nab && (protocol || delay || alarms || evolve_n || seed || threads))
+        return cli_usage("train bench", "--dataset nab trains nothing: only --rule goes with it");
+    if (protocol && !parse_protocol(protocol, &b.protocol))
         return cli_usage("train bench", "--protocol is honest, feedback or argos");
     if (!parse_evolve(evolve_n, seed, &b.options.evolve))
         return cli_usage("train bench", EVOLVE_USAGE);
@@ -304,7 +325,7 @@ static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
         return cli_usage("train bench", "--delay is a number of points");
     if (!parse_threads(threads, &n_threads))
         return cli_usage("train bench", "--threads is a number from 1 to 64");
-    if (ac_streq(dataset, "nab"))
+    if (nab)
         return bench_nab(argv[1], rule, ctx);
     return run_bench(argv[1], &b, n_threads, ctx);
 }
@@ -349,15 +370,27 @@ static int write_outputs(const struct job *j, size_t i, struct ac_err *err)
     return rc;
 }
 
-/* Before anything is trained or written: a malformed file must not leave half of the work. */
+/* Before anything is trained or written: a malformed file must not leave half of the work, nor one
+ * series the files of another. */
 static int check_files(const struct job *j, size_t n, struct ac_err *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct series_file f;
         rc = series_file_read(j->files[i], &f, err);
-        if (rc == 0)
-            series_file_fini(&f);
+        if (rc < 0)
+            break;
+        ac_str_copy(j->names[i], sizeof j->names[i], f.name);
+        for (char *c = j->names[i]; *c; c++)
+            *c = *c == '/' || (unsigned char)*c < 0x20 ? '_' : *c;
+        series_file_fini(&f);
+        for (size_t k = 0; rc == 0 && k < i; k++) {
+            if (ac_streq(j->names[k], j->names[i]))
+                rc = ac_err_set(err, AC_EINVAL,
+                                "%s: its series %s is that of %s, too: train one of "
+                                "them, or both to folders of their own",
+                                j->files[i], j->names[i], j->files[k]);
+        }
     }
     return rc;
 }
@@ -376,9 +409,6 @@ static void train_one(struct pool *p, size_t i)
     if (j->rcs[i] < 0)
         return;
     const struct train_part *part = train_source_part(s);
-    ac_str_copy(j->names[i], sizeof j->names[i], part->name);
-    for (char *c = j->names[i]; *c; c++)
-        *c = *c == '/' || (unsigned char)*c < 0x20 ? '_' : *c;
     j->rcs[i] = guard_train(part, &j->options, &j->results[i], &j->reports[i], &j->errs[i]);
     train_source_close(s);
     if (j->rcs[i] == 0)

@@ -14,8 +14,6 @@
 #include "readers/series_file.h"
 #include "readers/train_source.h"
 
-#define VUS_LENGTH 100
-
 void bench_result_fini(struct bench_result *r)
 {
     train_result_fini(&r->rule);
@@ -58,9 +56,9 @@ static int falling(const void *a, const void *b)
     return x->s > y->s ? -1 : x->s < y->s;
 }
 
-/* The best event F1 over all thresholds on the scored labels: for comparison with the paper only.
- */
-static struct score_events best_events(const uint8_t *labels, const double *score, size_t n)
+/* The threshold with the best event F1 on the scored labels: for comparison with the paper only.
+ * INFINITY: nothing is better than silence. */
+static double best_threshold(const uint8_t *labels, const double *score, size_t n)
 {
     struct ranked *r = ac_xmalloc((n + 1) * sizeof *r);
     size_t k = 0, events = 0;
@@ -77,15 +75,17 @@ static struct score_events best_events(const uint8_t *labels, const double *scor
         events++;
     }
     qsort(r, k, sizeof *r, falling);
-    struct score_events best = {.fn = events};
+    double best = INFINITY, best_f = 0;
     size_t tp = 0, fp = 0;
     for (size_t i = 0; i < k;) {
         size_t j = i;
         for (; j < k && r[j].s == r[i].s; j++)
             *(r[j].event ? &tp : &fp) += 1;
         double f = 2.0 * (double)tp / (double)(tp + fp + events);
-        if (f > best.f1 && isfinite(r[i].s))
-            best = (struct score_events){f, tp, fp, events - tp};
+        if (f > best_f && isfinite(r[i].s)) {
+            best_f = f;
+            best = r[i].s;
+        }
         i = j;
     }
     free(r);
@@ -104,28 +104,37 @@ static int base_alone(const struct bench_result *r, const struct series_file *f,
     return rc;
 }
 
-/* Flags of the whole file; under the feedback protocol the limits follow the labels behind cut. */
-static int flag_all(const struct series_file *f, size_t cut, enum bench_protocol protocol,
-                    size_t delay, struct bench_result *ret, uint8_t *flags, double *score,
-                    struct ac_err *err)
-{
-    int rc = evalrule_flags(ret->rule.text, f->values, f->n, flags, score, err);
-    if (rc < 0 || protocol != BENCH_FEEDBACK)
-        return rc;
-    struct feedback fb = {.values = f->values,
-                          .labels = f->labels,
-                          .n = f->n,
-                          .start = cut,
-                          .week = AC_MAX((size_t)(7 * 86400000000000LL / f->step_ns), (size_t)1),
-                          .delay = delay};
-    return feedback_run(ret->rule.text, &fb, flags, &ret->feedback, err);
-}
-
 /* The column of a let; where the rule has none of that name, what score has stays. */
 static void rank_by(const char *name, const char *rule, const struct series_file *f, double *score)
 {
     int rc = evalrule_term(rule, name, f->values, f->n, score, NULL);
     AC_ASSERT(rc == 0 || rc == AC_ENOTFOUND);
+}
+
+/* Flags of the whole file as the protocol has them; score is what points are ranked by. */
+static int flag_all(const struct series_file *f, size_t cut, enum bench_protocol protocol,
+                    size_t delay, struct bench_result *ret, uint8_t *flags, double *score,
+                    struct ac_err *err)
+{
+    int rc = evalrule_flags(ret->rule.text, f->values, f->n, flags, score, err);
+    if (rc == 0 && protocol == BENCH_ARGOS) {
+        rank_by(VOTE_NAME, ret->rule.text, f, score);
+        double t = best_threshold(f->labels + cut, score + cut, f->n - cut);
+        for (size_t i = 0; i < f->n; i++)
+            flags[i] = score[i] >= t;
+    }
+    if (rc == 0 && protocol == BENCH_FEEDBACK) { /* limits follow the labels behind cut */
+        size_t week = (size_t)(7 * 86400000000000LL / f->step_ns);
+        struct feedback fb = {.values = f->values,
+                              .labels = f->labels,
+                              .n = f->n,
+                              .start = cut,
+                              .week = AC_MAX(week, (size_t)1),
+                              .delay = delay};
+        rc = feedback_run(ret->rule.text, &fb, flags, &ret->feedback, err);
+    }
+    rank_by(DEVIATION_NAME, ret->rule.text, f, score);
+    return rc;
 }
 
 static int score_rest(const struct series_file *f, size_t cut, enum bench_protocol protocol,
@@ -134,24 +143,16 @@ static int score_rest(const struct series_file *f, size_t cut, enum bench_protoc
     uint8_t *flags = ac_xcalloc(f->n + 1, 1);
     double *score = ac_xcalloc(f->n + 1, sizeof *score);
     int rc = flag_all(f, cut, protocol, delay, ret, flags, score, err);
-    if (rc == 0) {
-        const uint8_t *y = f->labels + cut, *p = flags + cut;
-        size_t n = f->n - cut;
-        struct score_segment *seg = NULL;
-        ret->segments = score_segments(y, n, &seg);
-        free(seg);
-        ret->with_delay = score_events(y, p, n, delay);
-        if (protocol == BENCH_ARGOS)
-            rank_by(VOTE_NAME, ret->rule.text, f, score);
-        ret->without = protocol == BENCH_ARGOS ? best_events(y, score + cut, n)
-                                               : score_events(y, p, n, SCORE_NO_DELAY);
-        rank_by(DEVIATION_NAME, ret->rule.text, f, score);
-        ret->auc_pr = score_auc_pr(y, score + cut, n);
-        ret->vus_pr = ret->segments ? score_vus_pr(y, score + cut, n, VUS_LENGTH) : 0;
-        ret->days = (double)n * (double)f->step_ns / 86400e9;
-        ret->alarms = score_alarms(p, n);
+    if (rc == 0)
         rc = base_alone(ret, f, cut, delay, &ret->base, err);
-    }
+    struct score_input in = {.labels = f->labels + cut,
+                             .flags = flags + cut,
+                             .score = score + cut,
+                             .n = f->n - cut,
+                             .delay = delay,
+                             .step_ns = f->step_ns};
+    if (rc == 0)
+        score_report(&in, &ret->scored);
     free(flags);
     free(score);
     return rc;
@@ -167,7 +168,10 @@ int bench_series(const char *path, enum bench_protocol protocol, const struct gu
         return rc;
     struct series_file f;
     rc = series_file_read(path, &f, err);
-    if (rc == 0) {
+    if (rc == 0 && !f.labelled) {
+        rc = ac_err_set(err, AC_EINVAL, "%s: no column of labels to score by", path);
+        series_file_fini(&f);
+    } else if (rc == 0) {
         f.n = AC_MIN(f.n, end);
         rc = score_rest(&f, AC_MIN(cut, f.n), protocol, o->delay, ret, err);
         series_file_fini(&f);

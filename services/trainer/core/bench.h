@@ -6,10 +6,6 @@
 #include "score.h"
 #include "train.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include <aceso/err.h>
 
 enum bench_protocol {
@@ -23,12 +19,13 @@ struct bench_result {
     struct train_result rule;
     struct guard_report guard;
     struct feedback_report feedback;
-    size_t segments; /* of the scored part; 0: the series does not count in the means */
-    struct score_events with_delay, without, base; /* base: the base atom alone, with delay */
-    double auc_pr, vus_pr, days, seconds_of_points;
-    size_t alarms;
+    /* Of the scored part; without segments the series does not count in the means. Under the Argos
+     * protocol the flags are those of alarm_score at the one threshold that scores best. */
+    struct score_report scored;
+    struct score_events base; /* the base atom alone, with delay */
 };
 
+/** AC_EINVAL for a file that cannot be read, or has no labels to be scored by. */
 int bench_series(const char *path, enum bench_protocol protocol, const struct guard_options *o,
                  struct bench_result *ret, struct ac_err *err) AC_MUST_USE;
 void bench_result_fini(struct bench_result *r);
