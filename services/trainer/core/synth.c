@@ -192,10 +192,9 @@ static char *print_rule(struct synth *s, const struct choice *base, const struct
     ac_buf_printf(&b, "    let strength = %s\n    let limit = %.6g\n", x, theta);
     if (step) {
         ac_buf_printf(&b, "    let step_strength = %s\n    let step_limit = %.6g\n", y, phi);
-        ac_buf_puts(
-            &b,
-            "    # the stronger atom, in units of its limit\n    let score = greatest(coalesce(strength / limit, "
-            "0), coalesce(step_strength / step_limit, 0))\n");
+        ac_buf_puts(&b, "    # the stronger atom, in units of its limit\n    let score = "
+                        "greatest(coalesce(strength / limit, "
+                        "0), coalesce(step_strength / step_limit, 0))\n");
         ac_buf_printf(&b, "    when strength >= limit or edge(step_strength >= step_limit, %d)\n",
                       QUIET);
     } else {
