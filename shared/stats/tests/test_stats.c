@@ -362,9 +362,14 @@ static void multiset_equals_a_sorted_array(void **state)
         double v[2000], s[2000];
         uint32_t n = 0;
         for (int op = 0; op < 4000; op++) {
+            double x = (double)ac_rng_below(&r, 50) + (round % 3 ? ac_rng_uniform(&r) : 0);
             if (n < max && (n == 0 || ac_rng_below(&r, 3))) {
-                v[n] = (double)ac_rng_below(&r, 50) + (round % 3 ? ac_rng_uniform(&r) : 0);
-                ac_ostat_insert(o, v[n++]);
+                v[n++] = x;
+                ac_ostat_insert(o, x);
+            } else if (ac_rng_below(&r, 2)) {
+                uint32_t i = (uint32_t)ac_rng_below(&r, n);
+                ac_ostat_replace(o, v[i], x);
+                v[i] = x;
             } else {
                 uint32_t i = (uint32_t)ac_rng_below(&r, n);
                 ac_ostat_remove(o, v[i]);
