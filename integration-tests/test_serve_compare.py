@@ -53,5 +53,7 @@ def test_table_and_picture(costs, tmp_path):
 
 def test_what_cannot_be_compared(costs, tmp_path):
     refused(serve("compare", costs, "--policy", "fifo"), "--policy")
+    refused(serve("compare", costs, "--seed", "1.5"), "--seed")
+    refused(run(ACESO, "serve", "compare"), "--models")
     refused(serve("compare", tmp_path / "none.csv"), "none.csv")
     refused(serve("compare", costs, "--plot", tmp_path / "none/x.svg"), "none/x.svg", code=1)

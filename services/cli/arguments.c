@@ -30,6 +30,11 @@ int cli_fail_input(const char *verb, const struct ac_err *err)
     return CLI_USAGE;
 }
 
+bool cli_number(const char *text, double lo, double hi, double *ret)
+{
+    return !text || (ac_str_to_f64(text, ret) && *ret >= lo && *ret <= hi);
+}
+
 void cli_progress(const char *fmt, ...)
 {
     va_list ap;

@@ -50,3 +50,6 @@ struct cli_opt {
  * arguments up to the next option are its values. */
 int cli_parse(const struct cli_verb *verb, int argc, char **argv, const struct cli_opt *opts,
               int n_opts, int *ret_npos);
+/** The number that an option gives, *ret left alone where it was not given. False: not a number
+ * from lo to hi. */
+bool cli_number(const char *text, double lo, double hi, double *ret);

@@ -7,12 +7,6 @@
 
 #include <aceso/base.h>
 #include <aceso/file.h>
-#include <aceso/str.h>
-
-static bool number(const char *text, double lo, double hi, double *ret)
-{
-    return !text || (ac_str_to_f64(text, ret) && *ret >= lo && *ret <= hi);
-}
 
 static int64_t thread_cpu_ns(void *self)
 {
@@ -29,16 +23,16 @@ static int sim_config(const struct cli_sim_args *a, struct sim_config *c, double
 {
     double gpus = 0, jitter = 0, seed = 1;
     if (!a->models)
-        return cli_usage("serve", "sim needs --models CSV");
-    if (!number(a->gpus, 1, 1024, &gpus) || gpus != floor(gpus))
+        return cli_usage("serve", "name a cost table with --models CSV");
+    if (!cli_number(a->gpus, 1, 1024, &gpus) || gpus != floor(gpus))
         return cli_usage("serve", "--gpus: a whole number from 1 to 1024");
-    if (!number(a->slo, 0.001, 1e8, slo))
+    if (!cli_number(a->slo, 0.001, 1e8, slo))
         return cli_usage("serve", "--slo-ms: a number above 0");
-    if (!number(a->seconds, 3, 86400, seconds))
+    if (!cli_number(a->seconds, 3, 86400, seconds))
         return cli_usage("serve", "--seconds: a number from 3 to 86400");
-    if (!number(a->jitter, 0, 1000, &jitter))
+    if (!cli_number(a->jitter, 0, 1000, &jitter))
         return cli_usage("serve", "--jitter-ms: a number from 0 to 1000");
-    if (!number(a->seed, 0, 9e15, &seed))
+    if (!cli_number(a->seed, 0, 9e15, &seed) || seed != floor(seed))
         return cli_usage("serve", "--seed: a whole number");
     if (a->policy && !(c->policy = policy_find(a->policy)))
         return cli_usage("serve",

@@ -27,11 +27,6 @@ const struct cli_verb cli_verb_load = {
     "  --seconds S      how long, behind half a second of warm-up (default 10)\n"
     "  --rows N         rows of each request (default 1)\n"};
 
-static bool number(const char *text, double lo, double hi, double *ret)
-{
-    return !text || (ac_str_to_f64(text, ret) && *ret >= lo && *ret <= hi);
-}
-
 static void print_report(const struct cli_load_report *r, const struct cli_ctx *ctx)
 {
     if (!ctx->json) {
@@ -80,13 +75,13 @@ static int cmd_load(int argc, char **argv, const struct cli_ctx *ctx)
         return cli_usage("load", "say: load --url grpc://HOST:PORT --model NAME");
     if (rate && outstanding)
         return cli_usage("load", "--rate and --outstanding: one of the two");
-    if (!number(rate, 0.001, 1e6, &r))
+    if (!cli_number(rate, 0.001, 1e6, &r))
         return cli_usage("load", "--rate: requests a second, above 0");
-    if (!number(outstanding, 1, CLI_LOAD_OPEN_MAX, &n) || n != floor(n))
+    if (!cli_number(outstanding, 1, CLI_LOAD_OPEN_MAX, &n) || n != floor(n))
         return cli_usage("load", "--outstanding: a whole number from 1 to %d", CLI_LOAD_OPEN_MAX);
-    if (!number(slo, 0.001, 3600e3, &ms) || !number(seconds, 0.1, 86400, &s))
+    if (!cli_number(slo, 0.001, 3600e3, &ms) || !cli_number(seconds, 0.1, 86400, &s))
         return cli_usage("load", "--slo-ms and --seconds: numbers above 0");
-    if (!number(rows, 1, 16, &b) || b != floor(b) || !number(seed, 0, 9e15, &sd))
+    if (!cli_number(rows, 1, 16, &b) || b != floor(b) || !cli_number(seed, 0, 9e15, &sd))
         return cli_usage("load", "--rows: 1 to 16; --seed: a whole number");
     if (!ac_streq(process, "poisson") && !ac_streq(process, "constant"))
         return cli_usage("load", "--process: poisson or constant");

@@ -39,11 +39,6 @@ const struct cli_verb cli_verb_serve = {
     "  --batch B        compiled batch size to time: 1 (default), 2, 4, 8, 16\n"
     "  --check DIR      folder with input_N.pb and output_N.pb to compare with\n"};
 
-static bool number(const char *text, double lo, double hi, double *ret)
-{
-    return !text || (ac_str_to_f64(text, ret) && *ret >= lo && *ret <= hi);
-}
-
 /* ---- one model ---- */
 
 struct run {
@@ -163,7 +158,7 @@ static int serve_model(const char *file, const char *batch, const char *check,
 {
     double want = 1;
     uint32_t b = 0;
-    if (!number(batch, 1, WK_MAX_BATCH, &want))
+    if (!cli_number(batch, 1, WK_MAX_BATCH, &want))
         return cli_usage("serve", "--batch: 1, 2, 4, 8 or 16");
     while (b < WK_BATCHES && wk_batch_size[b] != want)
         b++;
