@@ -138,3 +138,29 @@ bool ac_kit_wait(bool (*cond)(void *arg), void *arg, int64_t timeout_ns)
     }
     return true;
 }
+
+void ac_kit_well_formed(const char *xml)
+{
+    char stack[16][16];
+    size_t depth = 0;
+    for (const char *s = xml; (s = strchr(s, '<')); s++) {
+        size_t n = strcspn(s + 1, " />");
+        if (s[1] == '/') {
+            n = strcspn(s + 2, ">");
+            assert_true(depth > 0 && strlen(stack[depth - 1]) == n);
+            assert_memory_equal(stack[--depth], s + 2, n);
+            continue;
+        }
+        const char *end = strchr(s, '>');
+        assert_non_null(end);
+        assert_null(memchr(s + 1, '<', (size_t)(end - s - 1)));
+        for (const char *p = s; p < end; p++)
+            assert_true(strncmp(p, "nan", 3) != 0 && strncmp(p, "inf", 3) != 0);
+        if (end[-1] == '/')
+            continue;
+        assert_true(depth < 16 && n < 16);
+        memcpy(stack[depth], s + 1, n);
+        stack[depth++][n] = 0;
+    }
+    assert_int_equal(depth, 0);
+}

@@ -59,3 +59,7 @@ int ac_kit_free_port(void);
 /** Waits until cond(arg) holds; false when the time is over first. For what other processes do;
  * within one process wait for the event itself. */
 bool ac_kit_wait(bool (*cond)(void *arg), void *arg, int64_t timeout_ns);
+
+/** Fails the test unless each element of the XML or SVG that opens closes, no attribute holds an
+ * angle bracket, and no tag a nan or inf. */
+void ac_kit_well_formed(const char *xml);

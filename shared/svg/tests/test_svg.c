@@ -14,6 +14,7 @@
 #include <aceso/base.h>
 #include <aceso/rng.h>
 #include <aceso/svg.h>
+#include <aceso/testkit.h>
 
 #define MINUTE 60000000000LL
 
@@ -23,34 +24,6 @@ static char *draw(const struct ac_chart *c)
     ac_buf_init(&b, 8u << 20);
     assert_true(ac_chart_svg(c, &b));
     return ac_buf_take(&b);
-}
-
-/* Every element that opens closes, and no value is one that SVG does not know. */
-static void well_formed(const char *s)
-{
-    char stack[16][16];
-    size_t depth = 0;
-    for (; (s = strchr(s, '<')); s++) {
-        size_t n = strcspn(s + 1, " />");
-        if (s[1] == '/') {
-            n = strcspn(s + 2, ">");
-            assert_true(depth > 0 && strlen(stack[depth - 1]) == n);
-            assert_memory_equal(stack[--depth], s + 2, n);
-            continue;
-        }
-        const char *end = strchr(s, '>');
-        assert_non_null(end);
-        for (const char *p = s; p < end; p++) {
-            assert_true(strncmp(p, "nan", 3) != 0);
-            assert_true(strncmp(p, "inf", 3) != 0);
-        }
-        if (end[-1] == '/')
-            continue;
-        assert_true(depth < 16 && n < 16);
-        memcpy(stack[depth], s + 1, n);
-        stack[depth++][n] = 0;
-    }
-    assert_int_equal(depth, 0);
 }
 
 static void test_texts_are_escaped_and_cut(void **state)
@@ -92,7 +65,7 @@ static void test_extremes_survive_and_size_does_not_grow(void **state)
                          .rows = &row,
                          .n_rows = 1};
     char *s = draw(&c);
-    well_formed(s);
+    ac_kit_well_formed(s);
     assert_true(strlen(s) < 60000);
     /* a margin of 80 around 2,000: the greatest lies at 76 + 250 * 80 / 2160 */
     assert_non_null(strstr(s, "85.3"));
@@ -121,7 +94,7 @@ static void test_few_points_and_rows_without_times(void **state)
                          .expected = v,
                          .low = v};
     char *s = draw(&c);
-    well_formed(s);
+    ac_kit_well_formed(s);
     assert_non_null(strstr(s, "x &amp; y"));
     assert_non_null(strstr(s, "a&lt;b"));
     assert_non_null(strstr(s, ">third<"));
@@ -131,7 +104,7 @@ static void test_few_points_and_rows_without_times(void **state)
     c.n = 1;
     c.n_notes = 0;
     s = draw(&c);
-    well_formed(s);
+    ac_kit_well_formed(s);
     free(s);
 }
 
@@ -153,7 +126,7 @@ static void test_markers_do_not_touch(void **state)
                          .notes = notes,
                          .n_notes = 500};
     char *s = draw(&c);
-    well_formed(s);
+    ac_kit_well_formed(s);
     double last = -100;
     size_t n = 0;
     for (const char *p = s; (p = strstr(p, "cx=\"")); p++) {
@@ -195,7 +168,7 @@ static void test_any_numbers(void **state)
                              .low = seed % 3 ? v[2] : NULL,
                              .high = seed % 5 ? v[3] : NULL};
         char *s = draw(&c);
-        well_formed(s);
+        ac_kit_well_formed(s);
         if (strlen(s) > 200000)
             fail_msg("seed %llu: %zu bytes", (unsigned long long)seed, strlen(s));
         free(s);

@@ -16,6 +16,7 @@
 #include <aceso/base.h>
 #include <aceso/clock.h>
 #include <aceso/rng.h>
+#include <aceso/testkit.h>
 
 #define T0 (1700000000 * AC_NS_PER_S)
 
@@ -25,34 +26,6 @@ static char *draw(const struct ac_rca_case *c, const struct ac_rca_result *r)
     ac_buf_init(&b, 8u << 20);
     assert_true(ac_rca_picture(c, r, &b));
     return ac_buf_take(&b);
-}
-
-/* Every element that opens closes, attributes hold no angle bracket and no value SVG does not know.
- */
-static void well_formed(const char *s)
-{
-    char stack[16][16];
-    size_t depth = 0;
-    for (; (s = strchr(s, '<')); s++) {
-        size_t n = strcspn(s + 1, " />");
-        if (s[1] == '/') {
-            n = strcspn(s + 2, ">");
-            assert_true(depth > 0 && strlen(stack[depth - 1]) == n);
-            assert_memory_equal(stack[--depth], s + 2, n);
-            continue;
-        }
-        const char *end = strchr(s, '>');
-        assert_non_null(end);
-        assert_null(memchr(s + 1, '<', (size_t)(end - s - 1)));
-        for (const char *p = s; p < end; p++)
-            assert_true(strncmp(p, "nan", 3) != 0 && strncmp(p, "inf", 3) != 0);
-        if (end[-1] == '/')
-            continue;
-        assert_true(depth < 16 && n < 16);
-        memcpy(stack[depth], s + 1, n);
-        stack[depth++][n] = 0;
-    }
-    assert_int_equal(depth, 0);
 }
 
 /* A measurement that goes from 1 to 1 + by at a second of the incident. */
@@ -106,7 +79,7 @@ static void rows_stand_in_order_of_onset(void **state)
     localise(c, &r);
     assert_string_equal(c->components[r.causes[0].component], "db");
     char *s = draw(c, &r), *again = draw(c, &r);
-    well_formed(s);
+    ac_kit_well_formed(s);
     assert_string_equal(s, again);
     const char *last = s;
     for (size_t i = 0; i < AC_ARRAY_LEN(order); i++) {
@@ -147,7 +120,7 @@ static void proofs_are_shown_as_they_are(void **state)
     free(s);
     r.path[1].order = false;
     s = draw(c, &r);
-    well_formed(s);
+    ac_kit_well_formed(s);
     assert_int_equal(count(s, "\xe2\x9c\x93 "), 5);
     assert_int_equal(count(s, "\xe2\x9c\x97 "), 1);
     assert_int_equal(count(s, "stroke-dasharray=\"6 4\""), 1);
@@ -165,7 +138,7 @@ static void without_an_answer_nothing_is_marked(void **state)
     localise(c, &r);
     r.abstained = true;
     char *s = draw(c, &r);
-    well_formed(s);
+    ac_kit_well_formed(s);
     assert_non_null(strstr(s, "No root cause"));
     assert_int_equal(count(s, "<path class=\"s\""), 4);
     assert_int_equal(count(s, "<path class=\"f0\""), 1);
@@ -192,7 +165,7 @@ static void what_has_no_room_is_counted(void **state)
     localise(c, &r);
     assert_string_equal(c->components[r.causes[0].component], "db");
     char *s = draw(c, &r);
-    well_formed(s);
+    ac_kit_well_formed(s);
     assert_int_equal(count(s, "<path class=\"s\""), AC_RCA_PICTURE_ROWS);
     assert_non_null(strstr(s, "and 24 more")); /* rows: 64 of which 40 are drawn */
     assert_non_null(strstr(s, "and 39 more")); /* components: 63 of which 24 are drawn */
@@ -214,7 +187,7 @@ static void faults_of_an_application_are_drawn(void **state)
         struct ac_rca_result r;
         assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
         char *s = draw(c, &r);
-        well_formed(s);
+        ac_kit_well_formed(s);
         assert_true(strlen(s) < 400000);
         if (faults[i] != HOTEL_HEALTHY)
             assert_non_null(strstr(s, "class=\"own\""));
@@ -254,7 +227,7 @@ static void any_numbers_and_names_are_drawn(void **state)
         char *s = draw(c, &r);
         if (strlen(s) > 200000)
             fail_msg("seed %llu: %zu bytes", (unsigned long long)seed, strlen(s));
-        well_formed(s);
+        ac_kit_well_formed(s);
         free(s);
         ac_rca_result_fini(&r);
         ac_rca_case_destroy(c);
