@@ -44,8 +44,7 @@ static bool plain(const struct step *s)
 {
     const struct wk_geometry *g = &s->geometry;
     return g->kernel[0] == 1 && g->kernel[1] == 1 && s->window.stride[0] == 1 &&
-           s->window.stride[1] == 1 && g->in[0] == g->out[0] && g->in[1] == g->out[1] &&
-           g->before[0] == 0 && g->before[1] == 0;
+           s->window.stride[1] == 1 && g->in[0] == g->out[0] && g->in[1] == g->out[1];
 }
 
 static void conv_group(const struct step *s, const float *in, const float *w, float *scratch,

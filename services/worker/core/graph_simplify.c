@@ -48,7 +48,6 @@ static bool fuse(const struct wk_graph *g, const struct wk_shape *shapes, struct
             p->scale[i] *= x->scale[i];
             p->bias[i] = p->bias[i] * x->scale[i] + x->bias[i];
         }
-        p->act = x->act;
         return true;
     }
     if (x->op == WK_BINARY && x->binary == WK_ADD && weighted) {

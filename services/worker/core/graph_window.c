@@ -134,8 +134,7 @@ int gb_pool(struct builder *b, const struct wk_onnx_node *n)
     for (uint32_t d = 0; rc == 0 && d < 2; d++) {
         int64_t reach = (x->window.kernel[d] - 1) * x->window.dilation[d] + 1;
         if (x->window.before[d] >= reach || x->window.behind[d] >= reach)
-            if (x->window.before[d] || x->window.behind[d])
-                rc = gb_fail(b, n, AC_EINVAL, "a pad is as large as the kernel");
+            rc = gb_fail(b, n, AC_EINVAL, "a pad is as large as the kernel");
     }
     return rc;
 }

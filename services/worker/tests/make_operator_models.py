@@ -4,6 +4,7 @@
 Only the standard library; the expected outputs come from a float64 evaluation of each operator's definition
 here, element by element, not from any runtime. Seeded: the same files every time.
   services/worker/tests/data/operators/CASE/{model.onnx,input_0.pb,output_0.pb}    x [N,...] -> y
+  services/worker/tests/data/refused/CASE.onnx    models that ask for something that is not there
 """
 import itertools
 import math
@@ -36,7 +37,6 @@ class Array:
 
     def map(self, fn):
         return Array(self.dims, lambda i: fn(self.v[i]))
-
 
 
 def extent(size, kernel, stride, dilation, pads, ceil=False):
@@ -97,20 +97,25 @@ class Case:
     def ints(self, name, values):
         self.tensors.append(tensor(name, [len(values)], values, INT64))
 
-    def node(self, op, inputs, output, **attrs):
-        body = b"".join(blob(1, i) for i in inputs) + blob(2, output) + blob(3, output) + blob(4, op)
+    def node(self, op, inputs, output, *outputs, **attrs):
+        body = b"".join(blob(1, i) for i in inputs) + b"".join(blob(2, o) for o in (output, *outputs))
+        body += blob(3, output) + blob(4, op)
         self.nodes.append(body + b"".join(blob(5, any_attr(k, v)) for k, v in attrs.items()))
 
-    def write(self, folder, y, opset=13):
+    def model(self, outputs, opset=13):
         graph = b"".join(blob(1, n) for n in self.nodes) + blob(2, self.name)
         graph += b"".join(blob(5, t) for t in self.tensors) + blob(11, value_info("x", ["N"] + self.dims))
-        graph += blob(12, value_info("y", ["N"] + y.dims[1:]))
-        model = num(1, 8) + blob(2, "aceso make_operator_models") + blob(7, graph) + blob(8, blob(1, "") + num(2, opset))
+        graph += b"".join(blob(12, value_info(name, ["N"] + dims)) for name, dims in outputs)
+        return num(1, 8) + blob(2, "aceso make_operator_models") + blob(7, graph) + blob(8, blob(1, "") + num(2, opset))
+
+    def write(self, folder, y, **more):
+        outputs = [("y", y), *more.items()]
         d = folder / self.name
         d.mkdir(parents=True, exist_ok=True)
-        (d / "model.onnx").write_bytes(model)
+        (d / "model.onnx").write_bytes(self.model([(name, o.dims[1:]) for name, o in outputs]))
         (d / "input_0.pb").write_bytes(tensor("x", self.x.dims, self.x.flat()))
-        (d / "output_0.pb").write_bytes(tensor("y", y.dims, y.flat()))
+        for i, (name, o) in enumerate(outputs):
+            (d / ("output_%d.pb" % i)).write_bytes(tensor(name, o.dims, o.flat()))
 
 
 def conv_fused(folder):
@@ -208,10 +213,92 @@ def moves(folder):
     c.write(folder, Array([BATCH, 3, 2, 9], lambda i: m.v[i] if i[3] < 6 else s.v[i[:3] + (i[3] - 6,)]))
 
 
+def flattened(parts):
+    """What Flatten of each and Concat of those give."""
+    rows = [[p.v[i] for p in parts for i in sorted(p.v) if i[0] == row] for row in range(BATCH)]
+    return Array([BATCH, len(rows[0])], lambda i: rows[i[0]][i[1]])
+
+
+def windows(folder):
+    """Windows at the edges: pads around one tap, dilated taps that begin between two places, an odd pad more in
+    front, a mean whose last window hangs over its pads, a last window that would start behind the image."""
+    c = Case("windows", [3, 7, 6])
+    one, deep, odd = c.weights("one", [2, 3, 1, 1]), c.weights("deep", [3, 1, 3, 2]), c.weights("odd", [2, 3, 4, 2])
+    c.node("Conv", ["x", "one"], "a", pads=[1, 0, 0, 1])
+    c.node("Conv", ["x", "deep"], "b", group=3, dilations=[2, 3], pads=[3, 2, 1, 1])
+    c.node("Conv", ["x", "odd"], "c", auto_pad="SAME_LOWER")
+    c.node("AveragePool", ["x"], "d", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 0, 0], ceil_mode=1,
+           count_include_pad=1)
+    c.node("MaxPool", ["x"], "e", kernel_shape=[2, 2], strides=[7, 2], pads=[0, 0, 1, 0], ceil_mode=1)
+    for name in "abcde":
+        c.node("Flatten", [name], "f" + name)
+    c.node("Concat", ["f" + name for name in "abcde"], "y", axis=1)
+    x = c.x
+    parts = [conv(x, one, [0.0] * 2, 1, [1, 1], [1, 1], [(1, 0), (0, 1)]),
+             conv(x, deep, [0.0] * 3, 3, [1, 1], [2, 3], [(3, 1), (2, 1)]),
+             conv(x, odd, [0.0] * 2, 1, [1, 1], [1, 1], [same(7, 4, 1, True), same(6, 2, 1, True)]),
+             pool(x, [3, 3], [2, 2], [(1, 0), (1, 0)], lambda v, n: sum(v) / n, ceil=True),
+             pool(x, [2, 2], [7, 2], [(0, 1), (0, 0)], lambda v, _: max(v), ceil=True)]
+    assert parts[4].dims[2] == 1 and 2 * (parts[3].dims[2] - 1) - 1 + 3 > 7
+    c.write(folder, flattened(parts))
+
+
+def apart(folder):
+    """What must not become one node: an activation behind another, a value with two readers, one that is an output
+    of its own; and slices from and to beyond both ends."""
+    c = Case("apart", [2, 3, 4])
+    w = c.weights("w", [2, 2, 1, 1], 1.0)
+    for name, values in (("low", [-100]), ("high", [100]), ("last", [3]), ("back", [-1])):
+        c.ints(name, values)
+    c.node("Conv", ["x", "w"], "c")
+    c.node("Relu", ["c"], "r")
+    c.node("Tanh", ["r"], "t")
+    c.node("Sub", ["c", "t"], "d")
+    c.node("Neg", ["d"], "y")
+    c.node("Slice", ["x", "low", "high", "last"], "s")
+    c.node("Slice", ["s", "high", "low", "last", "back"], "z")
+    k = conv(c.x, w, [0.0] * 2, 1, [1, 1], [1, 1], [(0, 0), (0, 0)])
+    d = k.map(lambda v: v - math.tanh(max(0.0, v)))
+    c.write(folder, d.map(lambda v: -v), d=d, z=Array(c.x.dims, lambda i: c.x.v[i[:3] + (3 - i[3],)]))
+
+
+def refused(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def one(name, op, dims, inputs=(), ints=(), weights=None, outputs=("y",), **attrs):
+        c = Case(name, [2, 3, 4])
+        c.dims = dims
+        if weights:
+            c.weights("w", weights)
+        for key, values in ints:
+            c.ints(key, values)
+        c.node(op, ["x", *inputs], *outputs, **attrs)
+        (folder / (name + ".onnx")).write_bytes(c.model([("y", dims)]))
+
+    image, conv_w = [2, 3, 4], {"inputs": ["w"], "weights": [4, 2, 1, 1]}
+    one("wide_stride", "Conv", image, strides=[1, 65536], **conv_w)
+    one("zero_stride", "Conv", image, strides=[0, 1], **conv_w)
+    one("short_pads", "Conv", image, pads=[1, 1], **conv_w)
+    one("groups", "Conv", image, group=3, **conv_w)
+    one("channels", "Conv", image, inputs=["w"], weights=[4, 3, 1, 1])
+    one("kernel_shape", "Conv", image, kernel_shape=[1, 2], **conv_w)
+    one("large_kernel", "MaxPool", image, kernel_shape=[4, 1])
+    one("large_pad", "MaxPool", image, kernel_shape=[2, 2], pads=[0, 0, 0, 2])
+    one("indices", "MaxPool", image, kernel_shape=[2, 2], outputs=("y", "where"))
+    one("much_memory", "Conv", [16, 3000, 3000], inputs=["w"], weights=[16, 16, 1, 1])
+    one("zero_step", "Slice", image, ["a", "b", "c", "d"], [("a", [0]), ("b", [1]), ("c", [1]), ("d", [0])])
+    one("axis_twice", "Slice", image, ["a", "b", "c"], [("a", [0, 0]), ("b", [1, 1]), ("c", [1, -3])])
+    one("empty_slice", "Slice", image, ["a", "b", "c"], [("a", [9]), ("b", [9]), ("c", [3])])
+    one("negative_pad", "Pad", image, ["a"], [("a", [0, 0, 0, 0, 0, 0, 0, -1])])
+    one("perm", "Transpose", image, perm=[0, 1, 1, 2])
+    one("other_shape", "Concat", image, ["w"], weights=[1, 2, 3, 5], axis=1)
+
+
 def main():
     folder = pathlib.Path(__file__).resolve().parent / "data/operators"
-    for case in (conv_fused, conv_residual, conv_line, conv_tiles, pools, moves):
+    for case in (conv_fused, conv_residual, conv_line, conv_tiles, pools, moves, windows, apart):
         case(folder)
+    refused(folder.parent / "refused")
 
 
 if __name__ == "__main__":

@@ -119,8 +119,8 @@ static void test_published_autoencoder(void **state)
 }
 
 /* Made by make_operator_models.py, which works out what each gives. */
-static const char *const cases[] = {"conv_fused", "conv_residual", "conv_line",
-                                    "conv_tiles", "pools",         "moves"};
+static const char *const cases[] = {"conv_fused", "conv_residual", "conv_line", "conv_tiles",
+                                    "pools",      "moves",         "windows",   "apart"};
 
 static void test_operators(void **state)
 {
@@ -248,19 +248,22 @@ static bool run_zeros(struct wk_executor *x, const struct file *f)
     if (x->ops->prepare(x, &src, &m, &err) != 0)
         return false;
     const struct wk_model_info *info = &m->info;
-    bool small = info->n_inputs == 1 && info->n_outputs == 1 &&
-                 info->inputs[0].row_bytes <= 1u << 17 && info->outputs[0].row_bytes <= 1u << 17;
+    bool small = info->n_inputs == 1 && info->inputs[0].row_bytes <= 1u << 17;
+    for (uint32_t i = 0; i < info->n_outputs; i++)
+        small = small && info->outputs[i].row_bytes <= 1u << 17;
     if (small) {
         void *in = ac_xcalloc(1, info->inputs[0].row_bytes);
-        void *out = ac_xcalloc(1, info->outputs[0].row_bytes);
-        struct wk_item item = {
-            .rows = 1, .inputs = (const void *const[]){in}, .outputs = (void *const[]){out}};
+        void *out[WK_MAX_IO];
+        for (uint32_t i = 0; i < info->n_outputs; i++)
+            out[i] = ac_xcalloc(1, info->outputs[i].row_bytes);
+        struct wk_item item = {.rows = 1, .inputs = (const void *const[]){in}, .outputs = out};
         struct wk_phases ph;
         assert_int_equal(x->ops->load(x, m, &err), 0);
         assert_int_equal(x->ops->infer(x, m, 0, &item, 1, &ph, &err), 0);
         x->ops->unload(x, m);
         free(in);
-        free(out);
+        for (uint32_t i = 0; i < info->n_outputs; i++)
+            free(out[i]);
     }
     x->ops->forget(x, m);
     return small;
@@ -324,6 +327,44 @@ static void test_refusals_name_the_node(void **state)
     x->ops->destroy(x);
 }
 
+/* Every size that a file states is checked before it is used; the node and the cause are named. */
+static void test_impossible_operators_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *message;
+    } refusals[] = {
+        {"wide_stride", "(operator Conv): kernel, stride, dilation or pad is out of range"},
+        {"zero_stride", "(operator Conv): kernel, stride, dilation or pad is out of range"},
+        {"short_pads", "(operator Conv): a list of kernel, strides, dilations or pads does not"},
+        {"groups", "(operator Conv): the output channels do not divide into the groups"},
+        {"channels", "(operator Conv): the input's channels do not match the weights"},
+        {"kernel_shape", "(operator Conv): kernel_shape does not match the weights"},
+        {"large_kernel", "(operator MaxPool): the kernel is larger than its input"},
+        {"large_pad", "(operator MaxPool): a pad is as large as the kernel"},
+        {"indices", "(operator MaxPool): the output of indices is not supported"},
+        {"zero_step", "(operator Slice): a step is out of range"},
+        {"axis_twice", "(operator Slice): an axis is out of range or given twice"},
+        {"empty_slice", "(operator Slice): the result is empty"},
+        {"negative_pad", "(operator Pad): a pad is negative or too large"},
+        {"perm", "(operator Transpose): perm does not name every dimension once"},
+        {"other_shape", "(operator Concat): the shapes of its inputs do not match"},
+        {"much_memory", "the model needs a workspace of 1152524288 bytes"},
+    };
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    for (size_t i = 0; i < AC_ARRAY_LEN(refusals); i++) {
+        struct ac_err err = AC_ERR_INIT;
+        char model[256];
+        snprintf(model, sizeof(model), "services/worker/tests/data/refused/%s.onnx",
+                 refusals[i].model);
+        struct file f = read_file(model);
+        if (prepare(x, f.data, f.len, &err) == 0 || !strstr(err.msg, refusals[i].message))
+            fail_msg("%s: %s", refusals[i].model, err.msg);
+        free(f.data);
+    }
+    x->ops->destroy(x);
+}
+
 static void test_triton_example(void **state)
 {
     (void)state;
@@ -370,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_published_convolutions),
         cmocka_unit_test(test_broken_operators),
         cmocka_unit_test(test_refusals_name_the_node),
+        cmocka_unit_test(test_impossible_operators_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
