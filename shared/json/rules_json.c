@@ -400,7 +400,12 @@ static bool put_comments_ok(struct writer *w, const json_t *r, uint32_t place)
     static const char *const keys[] = {"rule",     "on",     "step", "when", "until",
                                        "severity", "reason", "end",  NULL};
     const json_t *c = json_object_get(r, "comments");
-    return !c || known_keys(w, c, mark(w, place, "comments", 0), keys);
+    uint32_t at = mark(w, place, "comments", 0);
+    const char *text;
+    bool ok = !c || known_keys(w, c, at, keys);
+    for (size_t i = 0; ok && c && keys[i]; i++)
+        ok = text_of(w, c, at, keys[i], &text);
+    return ok;
 }
 
 /* One line of a clause that is a word and a text. */

@@ -137,6 +137,8 @@ static void mistakes_are_told_by_their_path(void **st)
     refuse(RULE("\"when\": true, \"severity\": \"bad\""), "rules[0].severity: expected a severity");
     refuse(RULE("\"when\": true, \"reason\": \"{x}\""), "rules[0].reason: the reason shows {x}");
     refuse(RULE("\"when\": true, \"when_for\": [3, 2]"), "rules[0].when_for: for K of N");
+    refuse(RULE("\"when\": true, \"comments\": {\"on\": 5}"),
+           "rules[0].comments.on: a string is expected here");
     refuse(RULE("\"when\": true, \"labels\": [[\"a\"]]"), "rules[0].labels[0]: a label is");
     refuse(
         RULE("\"when\": true, \"inputs\": [{\"name\": \"x\", \"kind\": \"modle\", \"of\": \"m\"}]"),

@@ -96,6 +96,7 @@ static void test_few_points_and_rows_without_times(void **state)
     char *s = draw(&c);
     ac_kit_well_formed(s);
     assert_non_null(strstr(s, "x &amp; y"));
+    assert_non_null(strstr(s, "h.8M")); /* a point alone is seen */
     assert_non_null(strstr(s, "a&lt;b"));
     assert_non_null(strstr(s, ">third<"));
     assert_null(strstr(s, "UTC")); /* no times: rows are counted */

@@ -65,7 +65,8 @@ static void rules_get_their_zones_and_nothing_else(void **st)
     static const struct engine_rule_in in[] = {
         {"ns", "zone", "language 1 rule \"zone\" { when time_of_day(\"Made/Up\") == 3601 }", 1},
         {"ns", "lost", "language 1 rule \"lost\" { when time_of_day(\"No/Where\") > 0 }", 1},
-        {"ns", "other", "language 1 rule \"other\" { input x = series(\"y\") when x > 0 }", 1},
+        {"ns", "other", "language 1 rule \"other\" { input x = series(\"Made/Up\") when x > 0 }",
+         1},
         {"ns", "model", "language 1 rule \"model\" { input x = model(\"y\") when x > 0 }", 1}};
     struct ac_zone *z = hour_ahead();
     struct engine_opts o = opts;
