@@ -218,8 +218,8 @@ static void test_batch_work_keeps_off_under_jitter(void **state)
     assert_true(share_in_time(&st) >= .975);
 }
 
-/* What a lost device was blocked by is forgotten with it: afterwards as much is let in as before.
- */
+/* What a lost device was blocked by is forgotten with it: else the five that are left have room for
+ * 3,500 requests of batch work instead of 11,800. */
 static void test_batch_work_outlives_a_device(void **state)
 {
     (void)state;
@@ -227,9 +227,11 @@ static void test_batch_work_outlives_a_device(void **state)
     struct workload w;
     struct sim_stats st;
     c.gpus = 6;
-    c.crash_at_ns = 8 * AC_NS_PER_S;
-    c.crash_for_ns = 3 * AC_NS_PER_S;
-    assert_int_equal(serving_workload_named("fig8", &costs, 27300000, 0, 1, &w, NULL), 0);
+    c.crash_at_ns = 3 * AC_NS_PER_S;
+    c.crash_for_ns = 3600 * AC_NS_PER_S;
+    assert_int_equal(serving_workload_named("fig8", &costs, 8190000, 0, 1, &w, NULL), 0);
+    w.classes[0].rate = 400;
+    w.duration_ns = 12 * AC_NS_PER_S;
     c.costs = &costs;
     c.workload = &w;
     assert_int_equal(serving_sim_run(&c, &st, NULL), 0);
@@ -239,7 +241,7 @@ static void test_batch_work_outlives_a_device(void **state)
                   (unsigned long)st.classes[1].on_time);
     assert_int_equal(st.violations, 0);
     assert_true(share_in_time(&st) >= .995);
-    assert_true((double)st.classes[1].on_time / st.seconds >= 3000);
+    assert_true(st.classes[1].on_time >= 10000);
 }
 
 static void test_little_memory(void **state)
