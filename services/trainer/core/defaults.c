@@ -318,6 +318,12 @@ static int fit_residual(struct maker *m, struct ac_err *err)
     return rc;
 }
 
+/* Where no autoregression can be fitted the range is all there is to see a jump by. */
+static bool has_part(const struct maker *m, enum default_part part)
+{
+    return kinds[m->kind].parts[part] || (part == DEFAULT_RANGE && !m->resid);
+}
+
 int defaults_train(const struct train_part *p, const char *learnt, char **ret_text,
                    struct defaults_report *ret, struct ac_err *err)
 {
@@ -329,7 +335,7 @@ int defaults_train(const struct train_part *p, const char *learnt, char **ret_te
         rc = ac_err_set(err, AC_ENOTSUP, "the series has no values");
     if (rc == 0) {
         for (int k = 0; k < DEFAULT_END; k++)
-            rep.kept[k] = kinds[m.kind].parts[k] && silent(&m, (enum default_part)k);
+            rep.kept[k] = has_part(&m, (enum default_part)k) && silent(&m, (enum default_part)k);
         rep.kept[DEFAULT_STUCK] = rep.kept[DEFAULT_STUCK] && s.at_top >= CAP_SEEN;
         if (learnt)
             rc = is_silent(&m, learnt, &rep.learnt, err);

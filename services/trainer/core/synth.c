@@ -1,5 +1,6 @@
 /* The embedded synthesiser: a best atom chosen with a prior, and a step atom joined by OR. */
 #include "bank.h"
+#include "defaults.h"
 #include "evalrule.h"
 #include "score.h"
 #include "threshold.h"
@@ -265,31 +266,15 @@ static int choose_step(struct synth *s, const struct choice *base, struct choice
     return rc;
 }
 
-/* No event to learn from: alarm outside 1.05 times the range seen, dropped where it would stay on.
- */
-static int range_rule(struct synth *s, struct train_result *ret)
+/* No event to learn from, or too little to find it by: what was never seen is an alarm. */
+static int fall_back(struct synth *s, struct train_result *ret)
 {
-    double lo = INFINITY, hi = -INFINITY;
-    for (size_t i = 0; i < s->part->n; i++) {
-        double v = s->part->values[i];
-        lo = v < lo ? v : lo;
-        hi = v > hi ? v : hi;
-    }
-    if (!(lo <= hi))
-        return ac_err_set(s->err, AC_ENOTSUP, "the series has no values");
-    double margin = 0.05 * (hi > lo ? hi - lo : fabs(hi) + 1e-9);
-    struct ac_buf b;
-    ac_buf_init(&b, AC_RULES_TEXT_MAX);
-    print_head(s, NULL, 0, &b);
-    ac_buf_printf(
-        &b,
-        "    let low = %.6g\n    let high = %.6g\n    let excess = outside(value, low, high)\n"
-        "    let score = abs(excess)\n    when excess != 0\n    severity warning\n"
-        "    reason \"{value} lies outside [{low}, {high}], the range learnt from\"\n}\n",
-        lo - margin, hi + margin);
-    ret->text = ac_buf_take(&b);
+    struct defaults_report rep;
+    int rc = defaults_train(s->part, NULL, &ret->text, &rep, s->err);
+    if (rc < 0)
+        return rc;
     ret->base_text = ac_xstrdup(ret->text);
-    (void)snprintf(ret->base, sizeof ret->base, "range");
+    (void)snprintf(ret->base, sizeof ret->base, "%s", series_kind_name(rep.kind));
     return 0;
 }
 
@@ -314,7 +299,7 @@ static int synthesise(struct synth *s, struct train_result *ret)
     if (rc < 0)
         return rc;
     if (!base.atom)
-        return range_rule(s, ret);
+        return AC_ENOTSUP;
     rc = choose_step(s, &base, &step);
     if (rc < 0)
         return rc;
@@ -337,9 +322,9 @@ int train_labelled(const struct train_part *p, size_t delay, struct train_result
     s.data.n_events = score_segments(p->labels, p->n, &events);
     s.data.events = events;
     ret->events = s.data.n_events;
-    int rc = s.data.n_events ? synthesise(&s, ret) : range_rule(&s, ret);
+    int rc = s.data.n_events ? synthesise(&s, ret) : AC_ENOTSUP;
     if (rc == AC_ENOTSUP)
-        rc = range_rule(&s, ret);
+        rc = fall_back(&s, ret);
     if (rc == 0 && ((rc = evalrule_canonical(&ret->text, err)) < 0 ||
                     (rc = evalrule_canonical(&ret->base_text, err)) < 0))
         train_result_fini(ret);

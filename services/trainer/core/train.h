@@ -24,13 +24,13 @@ struct train_result {
     double train_f; /* smoothed event F1 on the training part */
     size_t events;
     char base[64], step[64]; /* the atoms chosen; step is "" when none helped */
-    double step_prior;       /* mean gain of that step atom on blocks of other series */
+    double step_prior;       /* its mean gain on blocks of other series (prior.def) */
 };
 void train_result_fini(struct train_result *r);
 
 #define TRAIN_DELAY_DEFAULT 7
 
-/** Learns from labels; without labelled events, falls back to a range that the series has not left.
+/** Learns from labels; without labelled events, falls back to defaults.h.
  * AC_ENOTSUP when the series has nothing to learn from (too short, constant). */
 int train_labelled(const struct train_part *p, size_t delay, struct train_result *ret,
                    struct ac_err *err) AC_MUST_USE;

@@ -189,6 +189,22 @@ static void test_a_narrow_range_far_from_zero(void **state)
     drop(s);
 }
 
+/* Fewer points than an autoregression needs: the range is all there is. */
+static void test_a_short_series_has_its_range(void **state)
+{
+    (void)state;
+    struct series *s = make(NOISE, 9);
+    struct train_part p = {
+        .name = "made", .values = s->v, .labels = s->none, .n = 300, .step_ns = 60000000000};
+    struct ac_err err = AC_ERR_INIT;
+    assert_int_equal(defaults_train(&p, NULL, &s->rule, &s->rep, &err), 0);
+    assert_true(s->rep.kind == KIND_MINUTE && s->rep.kept[DEFAULT_RANGE] &&
+                !s->rep.kept[DEFAULT_SPIKE]);
+    s->v[1000] = 60;
+    assert_int_equal(alarms(s, 995, 1005), 1);
+    drop(s);
+}
+
 static void test_gaps_and_series_without_anything(void **state)
 {
     (void)state;
@@ -227,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_the_end_of_a_scale),
         cmocka_unit_test(test_a_learnt_rule_takes_the_place_of_the_spike),
         cmocka_unit_test(test_a_narrow_range_far_from_zero),
+        cmocka_unit_test(test_a_short_series_has_its_range),
         cmocka_unit_test(test_gaps_and_series_without_anything)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
