@@ -18,11 +18,11 @@ static double node_ops(const struct node *n)
         return 2.0 * n->n_vec + 1;
     case N_SUM:
     case N_MEAN:
-        return 20;
-    case N_STD:
-        return 30;
-    case N_SLOPE:
         return 50;
+    case N_STD:
+        return 200;
+    case N_SLOPE:
+        return 150;
     case N_SET:
         return 30 + 8 * log2_of(n->w);
     case N_QUANTILE:
@@ -33,7 +33,7 @@ static double node_ops(const struct node *n)
     case N_MAX:
         return node_is_small(n) ? 2.0 * n->w : 10;
     case N_SEASON_MEAN:
-        return 10.0 * n->m + 10;
+        return 25.0 * n->m + 40;
     case N_SEASON_MIN:
     case N_SEASON_MAX:
         return node_is_small(n) ? 2.0 * node_points(n) : n->m * (30 + 8 * log2_of(node_points(n)));

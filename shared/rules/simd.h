@@ -159,18 +159,18 @@ INLINE void sums_of(const struct step *s, enum node_op op)
         double *restrict out = s->out + row * lanes, *restrict z = s->col->scalars;
         if (lanes == 1) {
             struct sums x;
-            sums_load(&x, z, 1, sums_kind(op));
+            sums_load(&x, z, 1, op);
             for (; row < s->n; row++, a++, out++)
-                *out = sums_step(&x, op, *a, *(a - 1), *(a - back), w);
-            sums_store(&x, z, 1, sums_kind(op));
+                *out = sums_step(&x, op, *a, *(a - back), w);
+            sums_store(&x, z, 1, op);
             return;
         }
         EACH_BY_ITSELF
         for (size_t i = 0; i < lanes; i++) {
             struct sums x;
-            sums_load(&x, z + i, lanes, sums_kind(op));
-            out[i] = sums_step(&x, op, a[i], *(a + i - lanes), *(a + i - back), w);
-            sums_store(&x, z + i, lanes, sums_kind(op));
+            sums_load(&x, z + i, lanes, op);
+            out[i] = sums_step(&x, op, a[i], *(a + i - back), w);
+            sums_store(&x, z + i, lanes, op);
         }
     }
 }
@@ -190,8 +190,16 @@ static void sums(const struct step *s)
 /* ---- seasons: the same phase of the last m seasons ---- */
 
 struct moves {
-    double in[TILE], out[TILE], count[TILE], negative[TILE], positive[TILE];
+    double in[TILE], in_lost[TILE], out[TILE], out_lost[TILE];
+    double count[TILE], negative[TILE], positive[TILE];
 };
+
+INLINE void two_take(double *hi, double *lo, double x)
+{
+    struct two s = two_add((struct two){*hi, *lo}, (struct two){x, 0});
+    *hi = s.hi;
+    *lo = s.lo;
+}
 
 /* What enters and leaves at m numbers. */
 static void season_moves(const struct node *nd, const double *a, size_t lanes, size_t m,
@@ -204,8 +212,8 @@ static void season_moves(const struct node *nd, const double *a, size_t lanes, s
         LOOP
         {
             double x = in[i], y = out[i];
-            v->in[i] += pick(known(x), x, 0);
-            v->out[i] += pick(known(y), y, 0);
+            two_take(&v->in[i], &v->in_lost[i], pick(known(x), x, 0));
+            two_take(&v->out[i], &v->out_lost[i], pick(known(y), y, 0));
             v->count[i] += pick(known(x), 1, 0) - pick(known(y), 1, 0);
             v->negative[i] += pick(x < 0, 1, 0) - pick(y < 0, 1, 0);
             v->positive[i] += pick(x > 0, 1, 0) - pick(y > 0, 1, 0);
@@ -221,16 +229,24 @@ INLINE double season_step(double *restrict z, size_t stride, const struct node *
     double *sum = z + SEASON_SUM * stride, *count = z + SEASON_COUNT * stride;
     double *negative = z + SEASON_NEGATIVE * stride, *positive = z + SEASON_POSITIVE * stride;
     double *since = z + SEASON_SINCE * stride, *fresh = z + SEASON_NEW * stride;
+    double *lost = z + SEASON_LOST * stride, *fresh_lost = z + SEASON_NEW_LOST * stride;
+    const struct two none = {0, 0}, in = {v->in[i], v->in_lost[i]};
     *count += v->count[i];
     *negative += v->negative[i];
     *positive += v->positive[i];
     *since += 1;
-    double s = *sum + (v->in[i] - v->out[i]), f = *fresh + v->in[i];
+    struct two s =
+        two_less(two_add((struct two){*sum, *lost}, in), (struct two){v->out[i], v->out_lost[i]});
+    struct two f = two_add((struct two){*fresh, *fresh_lost}, in);
     bool swap = *since >= 2.0 * nd->h + 1;
-    *sum = pick(*count == 0, 0, pick(swap, f, s));
-    *fresh = pick(swap, 0, f);
+    s = two_pick(*count == 0, none, two_pick(swap, f, s));
+    f = two_pick(swap, none, f);
+    *sum = s.hi;
+    *lost = s.lo;
+    *fresh = f.hi;
+    *fresh_lost = f.lo;
     *since = pick(swap, 0, *since);
-    double mean = on_side(rule_canon(*sum / *count), *negative, *positive);
+    double mean = on_side(rule_canon((s.hi + s.lo) / *count), *negative, *positive);
     return pick(*count >= nd->h + 1.0, mean, NAN_);
 }
 

@@ -9,7 +9,7 @@
 #include <aceso/base.h>
 
 #define MAGIC   0x53524341u /* ACRS */
-#define VERSION 2u
+#define VERSION 3u
 
 struct head {
     uint32_t magic, version;
