@@ -193,10 +193,11 @@ struct points {
 /* The offset of a zone is in seconds and added to the time first. */
 static double time_value(enum node_op op, int64_t t, double offset)
 {
-    if (!(offset >= -OFFSET_MAX_S && offset <= OFFSET_MAX_S))
+    if (!(offset >= -OFFSET_MAX_S && offset <= OFFSET_MAX_S) ||
+        __builtin_add_overflow(t, (int64_t)(offset * 1e9), &t))
         return NAN_;
-    t += (int64_t)(offset * 1e9);
-    int64_t day = t / NS_PER_DAY - (t % NS_PER_DAY < 0), in_day = t - day * NS_PER_DAY;
+    int64_t in_day = t % NS_PER_DAY, day = t / NS_PER_DAY - (in_day < 0);
+    in_day += in_day < 0 ? NS_PER_DAY : 0;
     int64_t week_day = (day + 3) % 7; /* 1970-01-01 was a Thursday */
     week_day += week_day < 0 ? 7 : 0;
     return op == N_TIME_OF_DAY   ? (double)in_day / 1e9

@@ -213,6 +213,37 @@ static void seasons_follow_the_clock(void **st)
     }
 }
 
+/* What a peer may call a time: the first and the last there are. */
+static void times_at_the_ends_have_a_clock(void **st)
+{
+    (void)st;
+    static const struct {
+        int64_t t_ns;
+        double offset, want;
+    } of[] = {{INT64_MIN, 0, 763.145224192},
+              {INT64_MIN, -3600, NAN},
+              {INT64_MIN, 3600, 4363.145224192},
+              {INT64_MAX, 0, 85636.854775807},
+              {INT64_MAX, 3600, NAN},
+              {INT64_MAX, -172800, 85636.854775807}};
+    const char *text = "language 1 rule \"a\" { let x = time_of_day(\"Made/Up\") when x > 0 }";
+    struct ac_ruleset *s = NULL;
+    struct ac_diags d;
+    assert_int_equal(ac_ruleset_parse(text, strlen(text), &s, &d), 0);
+    const struct ac_rule *r = ac_ruleset_get(s, 0);
+    struct ac_plan *p = NULL;
+    assert_int_equal(ac_plan_create(&r, 1, 0, &p, NULL), 0);
+    struct ac_eval *e = ac_eval_create(p, 1);
+    for (size_t i = 0; i < AC_ARRAY_LEN(of); i++) {
+        (void)ac_eval_push_with(e, of[i].t_ns, 1, &of[i].offset);
+        double x = ac_eval_term(e, 0, "x");
+        assert_true(x == of[i].want || (x != x && of[i].want != of[i].want));
+    }
+    ac_eval_destroy(e);
+    ac_plan_destroy(p);
+    ac_ruleset_destroy(s);
+}
+
 /* ---- the spectral residual by the transform's definition ---- */
 
 static void dft(const double complex *in, double complex *to, size_t n, double sign)
@@ -281,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counters_and_windows),
         cmocka_unit_test(seasons_follow_the_clock),
+        cmocka_unit_test(times_at_the_ends_have_a_clock),
         cmocka_unit_test(spectra_agree_with_the_transform),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
