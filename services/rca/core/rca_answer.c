@@ -233,7 +233,8 @@ static void text_path(const struct ac_rca_case *c, const struct ac_rca_result *r
     ac_buf_puts(out, ".");
 }
 
-void ac_rca_text(const struct ac_rca_case *c, const struct ac_rca_result *r, struct ac_buf *out)
+static void put_text(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                     const struct ac_rca_counter *k, struct ac_buf *out)
 {
     if (r->abstained) {
         ac_buf_puts(out, "No component leaves its normal range far enough to be named.");
@@ -266,33 +267,38 @@ void ac_rca_text(const struct ac_rca_case *c, const struct ac_rca_result *r, str
     if (r->nimpact > 0)
         ac_buf_puts(out, ".");
     text_path(c, r, out);
+    if (!k->known)
+        return;
+    ac_buf_puts(out, " ");
+    ac_rca_counter_text(c, r, k, out);
+    ac_buf_puts(out, ".");
+}
+
+void ac_rca_text(const struct ac_rca_case *c, const struct ac_rca_result *r, struct ac_buf *out)
+{
     struct ac_rca_counter k = ac_rca_counterfactual(c, r);
-    struct ac_buf had;
-    ac_buf_init(&had, 4096);
-    if (ac_rca_counter_text(c, r, &k, &had))
-        ac_buf_printf(out, " %s.", ac_buf_str(&had));
-    ac_buf_fini(&had);
+    put_text(c, r, &k, out);
 }
 
 static void json_counter(const struct ac_rca_case *c, const struct ac_rca_result *r,
-                         struct ac_buf *out)
+                         const struct ac_rca_counter *k, struct ac_buf *out)
 {
-    struct ac_rca_counter k = ac_rca_counterfactual(c, r);
-    if (!k.known) {
+    if (!k->known) {
         ac_buf_puts(out, "null");
         return;
     }
     struct ac_buf text;
     ac_buf_init(&text, 4096);
-    ac_rca_counter_text(c, r, &k, &text);
+    ac_rca_counter_text(c, r, k, &text);
     ac_buf_puts(out, "{\"component\":");
-    ac_buf_put_json_str(out, c->components[k.effect]);
+    ac_buf_put_json_str(out, c->components[k->effect]);
     ac_buf_puts(out, ",\"metric\":");
-    ac_buf_put_json_str(out, c->metrics[k.metric].name);
+    ac_buf_put_json_str(out, c->metrics[k->metric].name);
     ac_buf_printf(out,
                   ",\"normal\":%.6g,\"seen\":%.6g,\"would\":%.6g,\"low\":%.6g,\"high\":%.6g,"
-                  "\"share\":%.4g,\"rows\":%zu,\"text\":",
-                  k.normal, k.seen, k.would, k.low, k.high, k.share, k.rows);
+                  "\"share\":%.4g,\"rows\":%zu,\"together\":%s,\"text\":",
+                  k->normal, k->seen, k->would, k->low, k->high, k->share, k->rows,
+                  k->together ? "true" : "false");
     ac_buf_put_json_str(out, ac_buf_str(&text));
     ac_buf_puts(out, "}");
     ac_buf_fini(&text);
@@ -366,6 +372,7 @@ static void json_path(const struct ac_rca_case *c, const struct ac_rca_result *r
 void ac_rca_json(const struct ac_rca_case *c, const struct ac_rca_result *r, size_t max_causes,
                  double seconds, struct ac_buf *out)
 {
+    struct ac_rca_counter k = ac_rca_counterfactual(c, r);
     ac_buf_puts(out, "{\"root_causes\":[");
     for (size_t i = 0, n = 0; !r->abstained && i < r->ncauses && n < max_causes; i++, n++) {
         const struct ac_rca_cause *cause = &r->causes[i];
@@ -397,7 +404,7 @@ void ac_rca_json(const struct ac_rca_case *c, const struct ac_rca_result *r, siz
     else
         json_path(c, r, out);
     ac_buf_puts(out, ",\"counterfactual\":");
-    json_counter(c, r, out);
+    json_counter(c, r, &k, out);
     ac_buf_puts(out, ",\"would_change\":");
     json_change(c, r, out);
     ac_buf_printf(out, ",\"abstained\":%s,\"low_confidence\":%s,\"time\":%.3f,\"text\":",
@@ -405,7 +412,7 @@ void ac_rca_json(const struct ac_rca_case *c, const struct ac_rca_result *r, siz
                   (double)r->t0_ns / 1e9);
     struct ac_buf text;
     ac_buf_init(&text, 64 << 10);
-    ac_rca_text(c, r, &text);
+    put_text(c, r, &k, &text);
     ac_buf_put_json_str(out, ac_buf_str(&text));
     ac_buf_fini(&text);
     ac_buf_printf(out, ",\"seconds\":%.6g}", seconds);

@@ -109,41 +109,53 @@ struct moments {
     double in_xx, in_xy, in_yy; /* of the incident's */
     double x, y;
     size_t n;
+    double before_x, before_y;
+    size_t before_n;
 };
 
 static void add(struct moments *m, double x, double y, bool in)
 {
     m->xx += x * x;
     m->xy += x * y;
-    if (in) {
-        m->in_xx += x * x;
-        m->in_xy += x * y;
-        m->in_yy += y * y;
-        m->x += x;
-        m->y += y;
-        m->n++;
+    if (!in) {
+        m->before_x += x;
+        m->before_y += y;
+        m->before_n++;
+        return;
     }
+    m->in_xx += x * x;
+    m->in_xy += x * y;
+    m->in_yy += y * y;
+    m->x += x;
+    m->y += y;
+    m->n++;
+}
+
+static double mean_before(const struct moments *m)
+{
+    return m->before_n > 0 ? m->before_y / (double)m->before_n : 0.0;
 }
 
 /* Effect for one of cause. Two things that began together look like one: where the two move
  * together within the incident, that movement alone says how much of the one is the other's. Else
  * all that began with the cause is laid to it. */
-static double slope(const struct moments *m)
+static double slope(const struct moments *m, double level, bool *ret_together)
 {
     double n = (double)AC_MAX(m->n, (size_t)1);
     double xx = m->in_xx - m->x * m->x / n, xy = m->in_xy - m->x * m->y / n;
     double yy = m->in_yy - m->y * m->y / n;
-    if (xx > 0.0 && yy > 0.0 && xy * sqrt(n) > TOGETHER * sqrt(xx) * sqrt(yy))
+    *ret_together = xx > 0.0 && yy > 0.0 && xy * sqrt(n) > TOGETHER * sqrt(xx) * sqrt(yy);
+    if (*ret_together)
         return xy / xx;
-    return m->xx > 0.0 ? m->xy / m->xx : 0.0;
+    return m->xx > 0.0 ? (m->xy - level * (m->before_x + m->x)) / m->xx : 0.0;
 }
 
-/* Excess of the effect, and how much of it goes with the cause: never more than there is, never
- * against it. */
-static double follows(const struct moments *m, double *ret_excess)
+/* Excess of the effect over its level, and how much of it goes with the cause: never more than
+ * there is, never against it. */
+static double follows(const struct moments *m, double level, double *ret_excess, bool *ret_together)
 {
-    double n = (double)AC_MAX(m->n, (size_t)1), excess = m->y / n;
-    double with = slope(m) * (m->x / n);
+    double n = (double)AC_MAX(m->n, (size_t)1), excess = m->y / n - level;
+    double with = slope(m, level, ret_together) * (m->x / n);
     *ret_excess = excess;
     return excess > 0.0 && isfinite(with) ? fmin(fmax(with, 0.0), excess) : 0.0;
 }
@@ -167,7 +179,7 @@ static void estimate(const struct rows *before, const struct rows *in, struct ac
         add(&all, before->x[i], before->y[i], false);
     for (size_t i = 0; i < in->n; i++)
         add(&all, in->x[i], in->y[i], true);
-    double with = follows(&all, &excess);
+    double with = follows(&all, 0.0, &excess, &ret->together), level = mean_before(&all);
     ret->rows = in->n;
     ret->seen = ret->normal + excess;
     ret->would = ret->seen - with;
@@ -175,12 +187,15 @@ static void estimate(const struct rows *before, const struct rows *in, struct ac
     ac_rng_seed(&rng, 1);
     for (size_t d = 0; d < DRAWS; d++) {
         struct moments m = {0};
-        double e;
+        double e, shift = 0.0; /* of the level: what is normal is estimated, too */
+        bool together;
         if (before->n > 0)
             draw(&rng, before, false, &m);
         draw(&rng, in, true, &m);
-        drawn[d] = -follows(&m, &e);
-        drawn[d] += ret->normal + e;
+        if (before->n > 0)
+            shift = mean_before(&m) - level;
+        drawn[d] = -follows(&m, shift, &e, &together);
+        drawn[d] += ret->normal + shift + e;
     }
     ac_stats_sort(drawn, DRAWS);
     ret->low = fmin(ret->would, ac_stats_quantile_sorted(drawn, DRAWS, 0.025));
@@ -208,18 +223,6 @@ struct ac_rca_counter ac_rca_counterfactual(const struct ac_rca_case *c,
         estimate(&before, &in, &ret);
     free(room);
     return ret;
-}
-
-double ac_rca_score_without(const struct ac_rca_cause *cause, size_t part)
-{
-    double best = 0, sum = 0;
-    for (size_t i = 0; i < cause->nparts; i++) {
-        if (i == part)
-            continue;
-        best = fmax(best, cause->parts[i].part);
-        sum += cause->parts[i].part;
-    }
-    return best + 0.25 * (sum - best);
 }
 
 size_t ac_rca_decisive_part(const struct ac_rca_result *r)

@@ -78,6 +78,9 @@ int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
                     struct ac_rca_result *ret, struct ac_err *err) AC_MUST_USE;
 void ac_rca_result_fini(struct ac_rca_result *r);
 
+/** Score of a cause with one of its parts gone; nparts: none. A target's distance is left out. */
+double ac_rca_score_without(const struct ac_rca_cause *cause, size_t part);
+
 /** Best score of the window that p states (margin 0: none), its time taken as it is but where
  * samples are minutes apart (see ac_rca_onset). Of a window of normal time it says what passes for
  * normal. The case has a component. */

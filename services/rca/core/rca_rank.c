@@ -284,12 +284,23 @@ static int by_score(const void *a, const void *b)
     return x->component - y->component; /* deterministic */
 }
 
+double ac_rca_score_without(const struct ac_rca_cause *cause, size_t part)
+{
+    double largest = 0, rest = 0;
+    for (size_t i = 0; i < cause->nparts; i++) {
+        if (i == part)
+            continue;
+        if (i == (part == 0 ? 1u : 0u)) /* largest first */
+            largest = cause->parts[i].part;
+        else
+            rest += cause->parts[i].part;
+    }
+    return largest + OTHERS * rest;
+}
+
 static double score_of(const struct ac_rca_cause *cause)
 {
-    double rest = 0;
-    for (size_t j = 1; j < cause->nparts; j++)
-        rest += cause->parts[j].part;
-    return cause->nparts > 0 ? cause->parts[0].part + OTHERS * rest : 0.0;
+    return ac_rca_score_without(cause, cause->nparts);
 }
 
 /* What fails as seen from outside is the symptom of the whole application: the entry answers for
