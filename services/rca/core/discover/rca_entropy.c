@@ -4,7 +4,27 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <aceso/base.h>
+
 #define BLOCK 256 /* values: a few arrays of it stay in the first cache */
+
+/* Highest power first; both lengths are constants, so that the loop disappears. */
+static inline double polynomial(double x, const double *c, size_t n)
+{
+    double p = c[0];
+    for (size_t i = 1; i < n; i++)
+        p = p * x + c[i];
+    return p;
+}
+
+static const double by_factorial[] = {
+    1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0, 1.0 / 40320.0, 1.0 / 5040.0, 1.0 / 720.0,
+    1.0 / 120.0,      1.0 / 24.0,      1.0 / 6.0,      0.5,           1.0,          1.0,
+};
+static const double by_odd[] = {
+    1.0 / 19.0, 1.0 / 17.0, 1.0 / 15.0, 1.0 / 13.0, 1.0 / 11.0,
+    1.0 / 9.0,  1.0 / 7.0,  1.0 / 5.0,  1.0 / 3.0,  1.0,
+};
 
 /* exp of x in [-708, 0], without a branch, so that the compiler takes several values at once. */
 static inline double exp_of_negative(double x)
@@ -12,18 +32,7 @@ static inline double exp_of_negative(double x)
     const double magic = 0x1.8p52; /* puts the integer into the low bits */
     double shifted = x * 1.4426950408889634 + magic, k = shifted - magic;
     double r = (x - k * 0x1.62e42fee00000p-1) - k * 0x1.a39ef35793c76p-33;
-    double p = 1.0 / 39916800.0;
-    p = p * r + 1.0 / 3628800.0;
-    p = p * r + 1.0 / 362880.0;
-    p = p * r + 1.0 / 40320.0;
-    p = p * r + 1.0 / 5040.0;
-    p = p * r + 1.0 / 720.0;
-    p = p * r + 1.0 / 120.0;
-    p = p * r + 1.0 / 24.0;
-    p = p * r + 1.0 / 6.0;
-    p = p * r + 0.5;
-    p = p * r + 1.0;
-    p = p * r + 1.0;
+    double p = polynomial(r, by_factorial, AC_ARRAY_LEN(by_factorial));
     uint64_t bits;
     memcpy(&bits, &shifted, sizeof(bits));
     bits = (bits + 1023) << 52; /* 2^k: all but the low bits fall off */
@@ -35,17 +44,8 @@ static inline double exp_of_negative(double x)
 /* ln(1 + e) of e in [0, 1]: 2 artanh(e / (2 + e)). */
 static inline double log1p_of_share(double e)
 {
-    double s = e / (2.0 + e), q = s * s, p = 1.0 / 19.0;
-    p = p * q + 1.0 / 17.0;
-    p = p * q + 1.0 / 15.0;
-    p = p * q + 1.0 / 13.0;
-    p = p * q + 1.0 / 11.0;
-    p = p * q + 1.0 / 9.0;
-    p = p * q + 1.0 / 7.0;
-    p = p * q + 1.0 / 5.0;
-    p = p * q + 1.0 / 3.0;
-    p = p * q + 1.0;
-    return 2.0 * s * p;
+    double s = e / (2.0 + e);
+    return 2.0 * s * polynomial(s * s, by_odd, AC_ARRAY_LEN(by_odd));
 }
 
 static inline double not_below(double x, double least)
