@@ -6,18 +6,6 @@
 
 #include <aceso/base.h>
 #include <aceso/stats.h>
-#include <aceso/str.h>
-
-bool ac_rca_baseline_parse(const char *name, enum ac_rca_baseline *ret)
-{
-    static const char *const names[] = {"nsigma", "baro", "correlation"};
-    for (size_t i = 0; i < AC_ARRAY_LEN(names); i++)
-        if (ac_streq(names[i], name)) {
-            *ret = (enum ac_rca_baseline)i;
-            return true;
-        }
-    return false;
-}
 
 struct parts { /* of one series */
     double *normal, *in;

@@ -9,8 +9,6 @@ enum ac_rca_baseline {
     AC_RCA_CORRELATION /* of what is anomalous with the target, inside the incident */
 };
 
-bool ac_rca_baseline_parse(const char *name, enum ac_rca_baseline *ret);
-
 /** Ranks by the largest score of a component's measurements; the time is taken as it is. Only
  * causes are filled. AC_EINVAL when the case has no component, or correlation no target. */
 int ac_rca_baseline_rank(const struct ac_rca_case *c, const struct ac_rca_params *p,

@@ -14,6 +14,11 @@ static const char *const names[AC_RCA_NSCORERS] = {
 #undef X
 };
 
+_Static_assert((int)AC_RCA_SCORER_NSIGMA == (int)AC_RCA_NSIGMA &&
+                   (int)AC_RCA_SCORER_BARO == (int)AC_RCA_BARO &&
+                   (int)AC_RCA_SCORER_CORRELATION == (int)AC_RCA_CORRELATION,
+               "the simple scorers come first, in their own order");
+
 const char *ac_rca_scorer_name(enum ac_rca_scorer s)
 {
     return (unsigned)s < AC_RCA_NSCORERS ? names[s] : "?";
