@@ -44,7 +44,7 @@ static struct token bad(struct lexer *l, struct token t, const char *hint, const
 static const char *taken(struct lexer *l, struct ac_buf *b)
 {
     const char *out = NULL;
-    if (b->len && !b->failed && !memchr(b->data, 0, b->len))
+    if (b->len)
         out = ac_arena_strdup(l->arena, b->data);
     ac_buf_reset(b);
     return out;
@@ -55,7 +55,7 @@ static const char *taken(struct lexer *l, struct ac_buf *b)
 static void skip(struct lexer *l, struct token *t)
 {
     struct ac_buf b;
-    ac_buf_init(&b, 64 << 10);
+    ac_buf_init(&b, 2 * (size_t)AC_RULES_TEXT_MAX); /* more than a text can have */
     while (l->p < l->end) {
         char c = *l->p;
         if (c == '\n') {
@@ -78,7 +78,8 @@ static void skip(struct lexer *l, struct token *t)
             size_t before = b.len;
             ac_buf_append(&b, s, (size_t)(e - s));
             ac_buf_putc(&b, '\n');
-            if (!b.failed && !ac_utf8_valid_n(b.data + before, b.len - before))
+            if (memchr(b.data + before, 0, b.len - before) ||
+                !ac_utf8_valid_n(b.data + before, b.len - before))
                 l->not_utf8 = true;
         } else {
             break;

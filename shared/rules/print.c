@@ -43,10 +43,8 @@ void rule_put_duration(struct ac_buf *b, int64_t ns)
     } units[] = {{"d", 86400000000000}, {"h", 3600000000000}, {"m", 60000000000}, {"s", 1000000000},
                  {"ms", 1000000},       {"us", 1000},         {"ns", 1}};
     for (size_t i = 0; i < AC_ARRAY_LEN(units); i++) {
+        /* The literal was read as a double: nanoseconds come back whole at any length. */
         if (ns % units[i].ns == 0) {
-            /* A literal is read as a double: it must be short enough to come back whole. */
-            if (ns / units[i].ns > ((int64_t)1 << 53))
-                continue;
             ac_buf_printf(b, "%lld%s", (long long)(ns / units[i].ns), units[i].unit);
             return;
         }

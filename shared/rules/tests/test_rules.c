@@ -96,6 +96,59 @@ static void comments_keep_their_clause(void **st)
     ac_ruleset_destroy(s);
 }
 
+/* As the printer gives it, and as it gives that again. */
+static void print_twice(const char *text, struct ac_buf *b)
+{
+    struct ac_buf again;
+    struct ac_ruleset *s = parse(text);
+    assert_true(ac_ruleset_print(s, b));
+    ac_ruleset_destroy(s);
+    s = parse(b->data);
+    ac_buf_init(&again, 1 << 20);
+    assert_true(ac_ruleset_print(s, &again));
+    assert_string_equal(b->data, again.data);
+    ac_buf_fini(&again);
+    ac_ruleset_destroy(s);
+}
+
+static void a_long_comment_is_kept_whole(void **st)
+{
+    (void)st;
+    struct ac_buf text, b;
+    ac_buf_init(&text, 1 << 20);
+    ac_buf_init(&b, 1 << 20);
+    ac_buf_puts(&text, "language 1\n# ");
+    for (int i = 0; i < 70000; i++)
+        ac_buf_putc(&text, 'x');
+    ac_buf_puts(&text, "\n# y\nrule \"a\" { when true }");
+    print_twice(text.data, &b);
+    assert_true(b.len > 70000 && strstr(b.data, "x\n# y\nrule"));
+    ac_buf_fini(&text);
+    ac_buf_fini(&b);
+}
+
+static void durations_come_back_whole(void **st)
+{
+    (void)st;
+    static const struct {
+        const char *written, *printed;
+    } steps[] = {{"90s", "90s"},       {"1.5m", "90s"},
+                 {"120s", "2m"},       {"2w", "14d"},
+                 {"1500us", "1500us"}, {"18014398509481988ns", "18014398509481988ns"},
+                 {"0.5us", "500ns"}};
+    for (size_t i = 0; i < AC_ARRAY_LEN(steps); i++) {
+        char text[128], want[64];
+        struct ac_buf b;
+        ac_buf_init(&b, 4096);
+        (void)snprintf(text, sizeof text, "language 1 rule \"a\" { step %s when true }",
+                       steps[i].written);
+        (void)snprintf(want, sizeof want, "    step %s\n", steps[i].printed);
+        print_twice(text, &b);
+        assert_non_null(strstr(b.data, want));
+        ac_buf_fini(&b);
+    }
+}
+
 static void errors_say_where_and_what_to_do(void **st)
 {
     (void)st;
@@ -377,6 +430,11 @@ static void limits_hold(void **st)
            "did you mean critical?");
     refuse("language 1 rule \"\xff\" { when true }", 1, 17, "not UTF-8", NULL);
     refuse("language 1 # \xc3\nrule \"a\" { when true }", 2, 1, "not UTF-8", NULL);
+    static const char nul[] = "language 1 # a\0b\nrule \"a\" { when true }";
+    struct ac_ruleset *s = NULL;
+    struct ac_diags d;
+    assert_int_equal(ac_ruleset_parse(nul, sizeof nul - 1, &s, &d), AC_EINVAL);
+    assert_string_equal(d.v[0].message, "the comment before this is not UTF-8");
     ac_buf_fini(&b);
 }
 
@@ -385,6 +443,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(canonical_text_is_a_fixed_point),
         cmocka_unit_test(comments_keep_their_clause),
+        cmocka_unit_test(a_long_comment_is_kept_whole),
+        cmocka_unit_test(durations_come_back_whole),
         cmocka_unit_test(errors_say_where_and_what_to_do),
         cmocka_unit_test(every_rule_with_an_error_is_named),
         cmocka_unit_test(operators_do_what_their_examples_say),
