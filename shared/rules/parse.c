@@ -241,7 +241,7 @@ static struct ac_rule *parse_rule(struct parser *p)
     struct ac_rule *r = p->rule = ac_arena_calloc(p->arena, 1, sizeof *r);
     if (!r)
         return NULL;
-    p->cap_lets = p->cap_inputs = 0;
+    p->cap_lets = 0;
     r->metric = "*";
     r->severity = AC_SEVERITY_WARNING;
     struct token at = p->t;

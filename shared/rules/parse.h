@@ -9,7 +9,7 @@ struct parser {
     struct ac_arena *arena;
     struct ac_diags *diags;
     struct ac_rule *rule;
-    size_t cap_lets, cap_inputs;
+    size_t cap_lets;
     const char *notes; /* comments inside the current clause */
     int depth;
 };
