@@ -246,16 +246,23 @@ static void count_state(const struct ac_plan *from, const struct ac_plan *to,
 {
     bool *has = ac_xcalloc(to->n_nodes + 1, sizeof *has);
     bool *kept = ac_xcalloc(to->n_nodes + 1, sizeof *kept);
+    size_t *cold = ac_xcalloc(to->n_nodes + 1, sizeof *cold); /* until a node knows again */
     state_kept(from, to, has, kept);
     for (size_t i = 0; i < to->n_nodes; i++) {
         const struct node *n = &to->nodes[i];
+        bool lost = has[i] && !kept[i];
         s->operators += has[i];
         s->kept += has[i] && kept[i];
-        for (uint32_t k = 0; has[i] && !kept[i] && k < n->n_args; k++)
-            s->cold_points = AC_MAX(s->cold_points, (size_t)node_lookback(n, k));
-        if (has[i] && !kept[i])
-            s->cold_points = AC_MAX(s->cold_points, (size_t)n->hist);
+        for (uint32_t k = 0; k < n->n_args; k++) {
+            uint32_t a = n->args[k].node;
+            if (lost || cold[a] || (has[a] && !kept[a]))
+                cold[i] = AC_MAX(cold[i], cold[a] + n->args[k].off + node_lookback(n, k));
+        }
+        if (lost && n->op == N_ENVELOPE)
+            cold[i] += (size_t)n->w * n->m;
+        s->cold_points = AC_MAX(s->cold_points, cold[i] + (lost ? n->hist : 0));
     }
+    free(cold);
     free(has);
     free(kept);
 }

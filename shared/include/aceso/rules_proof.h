@@ -36,7 +36,7 @@ struct ac_rule_state {
     const char *rule;
     size_t operators,
         kept;           /* of the new rule's operators with state: those that take theirs over */
-    size_t cold_points; /* how far back the others look: so many points until all know again */
+    size_t cold_points; /* at most so many points until the others know all again */
 };
 
 struct ac_rule_diff_cb {

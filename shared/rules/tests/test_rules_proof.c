@@ -200,6 +200,12 @@ static void on_state(const struct ac_rule_state *s, void *arg)
                   s->cold_points);
 }
 
+static void no_change(const struct ac_rule_change *c, void *arg)
+{
+    (void)c;
+    (void)arg;
+}
+
 static void differences(void **st)
 {
     (void)st;
@@ -235,13 +241,42 @@ static void differences(void **st)
     ac_buf_fini(&b);
 }
 
+/* What looks back at something that has started cold is cold for longer. */
+static void cold_windows_add_up(void **st)
+{
+    (void)st;
+    static const struct {
+        const char *old, *new, *says;
+    } pairs[] = {
+        {"mean(mean(value, 100), 200)", "mean(mean(value, 120), 200)", "a keeps 0 of 3, 320\n"},
+        {"mean(mean(value, 100), 200)", "mean(mean(value, 100), 220)", "a keeps 1 of 3, 320\n"},
+        {"mean(value, 100) / max(value, 9)", "mean(value, 90) / max(value, 9)",
+         "a keeps 1 of 2, 90\n"},
+        {"lag(ewma(value, 0.5), 30)", "lag(ewma(value, 0.5), 40)", "a keeps 0 of 1, 40\n"},
+        {"envelope(value, 60, 7, 0.5)", "envelope(value, 60, 8, 0.5)", "a keeps 0 of 1, 480\n"},
+    };
+    for (size_t i = 0; i < AC_ARRAY_LEN(pairs); i++) {
+        char a[128], z[128];
+        struct ac_buf b;
+        ac_buf_init(&b, 4096);
+        (void)snprintf(a, sizeof a, "language 1 rule \"a\" { when %s > 1 }", pairs[i].old);
+        (void)snprintf(z, sizeof z, "language 1 rule \"a\" { when %s > 1 }", pairs[i].new);
+        struct ac_ruleset *old = parse(a), *new = parse(z);
+        const struct ac_rule_diff_cb cb = {no_change, on_state, &b};
+        assert_int_equal(ac_ruleset_diff(old, new, &cb), 1);
+        assert_string_equal(b.data, pairs[i].says);
+        ac_ruleset_destroy(old);
+        ac_ruleset_destroy(new);
+        ac_buf_fini(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_told_holds),
-        cmocka_unit_test(a_proof_names_what_decided),
-        cmocka_unit_test(every_operator_has_words),
-        cmocka_unit_test(differences),
+        cmocka_unit_test(what_is_told_holds),       cmocka_unit_test(a_proof_names_what_decided),
+        cmocka_unit_test(every_operator_has_words), cmocka_unit_test(differences),
+        cmocka_unit_test(cold_windows_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
