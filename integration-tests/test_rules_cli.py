@@ -385,6 +385,8 @@ def test_rules_as_json_and_back(tmp_path):
     message = "rules[0].when.args[0].args[1].args[1]: the name usuel is not known (did you mean usual?)"
     assert aceso("rule", "check", tree, code=2).stderr == f"{tree}: {message}\n"
     assert answer("rule", "check", tree, code=2)["errors"] == [{"line": 0, "column": 0, "message": message, "hint": ""}]
+    tree.write_text('{"name": "a",\n\n"metric": "lat", "when": {"op": "<", "args": [{"op": "time_of_day", "args": [{"zone": "A/B"}]}, 5]}}')
+    assert aceso("rule", "check", tree, code=2).stderr.startswith(f"{tree}: there is no time zone A/B"), "no line of the tree"
     tree.write_text('{"name": "a"')
     assert aceso("rule", "fmt", tree, code=2).stderr.startswith(f"{tree}:1:12: ")
     rule.write_text(INPUTS.replace("Berlin", "Berlim"))

@@ -64,7 +64,8 @@ int rule_check_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
     struct ac_diags d = {.n = 0};
     struct ac_plan *p = NULL;
     struct ac_err err = AC_ERR_INIT;
-    int code = rule_load("rule check", path, &s, &d);
+    bool json = false;
+    int code = rule_load("rule check", path, &s, &d, &json);
     if (code && !d.n)
         return code;
     if (!code && rule_plan(s, &p, &err) < 0) {
@@ -80,6 +81,8 @@ int rule_check_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
         ac_ruleset_destroy(s);
         return code;
     }
+    for (size_t i = 0; s && json && i < d.n; i++)
+        d.v[i].line = d.v[i].column = 0;
     struct ac_cost c = p ? ac_plan_cost(p) : (struct ac_cost){0};
     if (ctx->json) {
         struct ac_buf b;

@@ -54,7 +54,8 @@ static int note_json(struct ac_diags *d, const char *path, const struct ac_err *
     return CLI_USAGE;
 }
 
-int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struct ac_diags *d)
+int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struct ac_diags *d,
+              bool *ret_json)
 {
     struct ac_err err = AC_ERR_INIT;
     char *text = NULL;
@@ -63,6 +64,8 @@ int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struc
         return cli_fail_input(verb, &err);
     size_t first = strspn(text, " \t\r\n");
     int rc;
+    if (ret_json)
+        *ret_json = text[first] == '{';
     if (text[first] == '{') { /* no rule text begins so: this is its syntax tree */
         rc = ac_ruleset_from_json(path, text, len, ret, &err);
         free(text);
@@ -91,7 +94,7 @@ int rule_plan(const struct ac_ruleset *s, struct ac_plan **ret, struct ac_err *e
 int rule_load_ok(const char *verb, const char *path, struct ac_ruleset **ret)
 {
     struct ac_diags d = {.n = 0};
-    int code = rule_load(verb, path, ret, &d);
+    int code = rule_load(verb, path, ret, &d, NULL);
     if (code)
         rule_print_diags(stderr, path, &d);
     return code;

@@ -23,8 +23,11 @@ int rule_diff_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
 int rule_explain_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
 int rule_ops_cmd(const struct rule_args *a, const struct cli_ctx *ctx);
 
-/** Reads and parses a file. 0, or the exit code; when d is empty then, it has been told why. */
-int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struct ac_diags *d);
+/** Reads and parses a file. 0, or the exit code; when d is empty then, it has been told why.
+ * ret_json (may be NULL): it is a syntax tree, in which lines and columns of rules have no meaning.
+ */
+int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struct ac_diags *d,
+              bool *ret_json);
 /** The same, and tells about the text's mistakes. */
 int rule_load_ok(const char *verb, const char *path, struct ac_ruleset **ret);
 /** One plan of all rules of the set. */
