@@ -68,7 +68,7 @@ int rule_check_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
     int code = rule_load("rule check", path, &s, &d, &json);
     if (code && !d.n)
         return code;
-    if (!code && rule_plan(s, &p, &err) < 0) {
+    if (!code && rule_plan(s, 0, &p, &err) < 0) {
         ac_ruleset_destroy(s);
         return cli_fail("rule check", &err);
     }

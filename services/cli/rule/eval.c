@@ -166,7 +166,7 @@ int rule_eval_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
     if (code)
         return code;
     struct evaluation v = {.set = s, .f = &f};
-    if (rule_plan(s, &v.plan, &err) < 0 ||
+    if (rule_plan(s, 0, &v.plan, &err) < 0 ||
         rule_inputs_read(a->series, v.plan, &f, &v.in, &err) < 0) {
         ac_plan_destroy(v.plan);
         ac_ruleset_destroy(s);

@@ -80,13 +80,13 @@ int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struc
     return rc < 0 ? CLI_USAGE : CLI_OK;
 }
 
-int rule_plan(const struct ac_ruleset *s, struct ac_plan **ret, struct ac_err *err)
+int rule_plan(const struct ac_ruleset *s, unsigned flags, struct ac_plan **ret, struct ac_err *err)
 {
     size_t n = ac_ruleset_len(s);
     const struct ac_rule **r = ac_xcalloc(n + 1, sizeof *r);
     for (size_t i = 0; i < n; i++)
         r[i] = ac_ruleset_get(s, i);
-    int rc = ac_plan_create(r, n, 0, ret, err);
+    int rc = ac_plan_create(r, n, flags, ret, err);
     free(r);
     return rc;
 }

@@ -14,17 +14,6 @@
 
 #define SVG_MAX (16u << 20)
 
-static int plan_all_terms(const struct ac_ruleset *s, struct ac_plan **ret, struct ac_err *err)
-{
-    size_t n = ac_ruleset_len(s);
-    const struct ac_rule **r = ac_xcalloc(n + 1, sizeof *r);
-    for (size_t i = 0; i < n; i++)
-        r[i] = ac_ruleset_get(s, i);
-    int rc = ac_plan_create(r, n, AC_PLAN_ALL_TERMS, ret, err);
-    free(r);
-    return rc;
-}
-
 /* Lets of the first rule whose values are wanted. */
 struct terms {
     const char *names[4];
@@ -137,7 +126,7 @@ int rule_replay(const char *verb, const char *rules, const char *series, struct 
     int code = rule_load_ok(verb, rules, &r.set);
     if (code)
         return code;
-    if (plan_all_terms(r.set, &r.plan, &err) < 0 ||
+    if (rule_plan(r.set, AC_PLAN_ALL_TERMS, &r.plan, &err) < 0 ||
         rule_inputs_read(series, r.plan, &r.f, &r.in, &err) < 0) {
         ac_plan_destroy(r.plan);
         ac_ruleset_destroy(r.set);

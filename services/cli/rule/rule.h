@@ -31,7 +31,8 @@ int rule_load(const char *verb, const char *path, struct ac_ruleset **ret, struc
 /** The same, and tells about the text's mistakes. */
 int rule_load_ok(const char *verb, const char *path, struct ac_ruleset **ret);
 /** One plan of all rules of the set. */
-int rule_plan(const struct ac_ruleset *s, struct ac_plan **ret, struct ac_err *err) AC_MUST_USE;
+int rule_plan(const struct ac_ruleset *s, unsigned flags, struct ac_plan **ret,
+              struct ac_err *err) AC_MUST_USE;
 /** "name": value, ... of what the rule's reason and condition speak of. */
 void rule_put_values(struct ac_buf *b, const struct ac_eval *e, size_t rule,
                      const struct ac_rule *r);
