@@ -414,6 +414,30 @@ def test_explain_reads_a_rule_out_and_proves_its_flags(tmp_path):
     assert "row 4: value 30, m 17\n    m > 3 (17 > 3)\n" in text and "row 5" not in text
 
 
+def test_reasons_that_do_not_fit_are_an_error_and_no_half_answer(tmp_path):
+    rule, csv = tmp_path / "a.rule", tmp_path / "s.csv"
+    rule.write_text(f'language 1\nrule "a" {{ when value > 0 reason "{"x" * 4000}" }}\n')
+    csv.write_text("value\n" + "1\n" * 70000)
+    for verb in ("eval", "explain"):
+        for mode in (["--json"], []) if verb == "eval" else (["--json"],):
+            p = aceso("rule", verb, rule, "--series", csv, "--explain", 70000, *mode, code=1)
+            assert "too long" in p.stderr and not p.stdout.strip()
+
+
+def test_explain_of_many_rules_reads_the_series_once(tmp_path):
+    """As a pipe can be read once only."""
+    rule, pipe = tmp_path / "a.rule", tmp_path / "s.csv"
+    rule.write_text('language 1\n' + 'rule "a" {\n input x = series("m")\n when value > x }\n'
+                    'rule "b" {\n input q = series("n")\n input y = series("m")\n when value > y and q > 0 }\n' +
+                    "".join(f'rule "r{i}" {{ when value > 5 }}\n' for i in range(50)))
+    os.mkfifo(pipe)
+    writer = subprocess.Popen(["sh", "-c", f'printf "value,x,q\\n1,2,3\\n6,2,1\\n" > {pipe}'])
+    out = answer("rule", "explain", rule, "--series", pipe, "--explain", 10)["explained"]
+    assert writer.wait(10) == 0
+    assert [(x["row"], x["rule"]) for x in out] == [(1, r) for r in ["a", "b"] + [f"r{i}" for i in range(8)]]
+    assert out[1]["because"] == ["value > y (6 > 2)", "q > 0 (1 > 0)"]
+
+
 def test_diff_names_numbers_terms_and_the_state_that_lives_on(tmp_path):
     old, new = tmp_path / "old.rule", tmp_path / "new.rule"
     old.write_text(RULE)

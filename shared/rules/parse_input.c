@@ -155,17 +155,30 @@ const struct ac_rule_input *ac_rule_input(const struct ac_rule *r, size_t i)
     return &r->inputs[i].in;
 }
 
-bool rule_same_input(const struct input *a, const struct input *b)
+static bool same(const struct ac_rule_input *a, const struct ac_rule_input *b)
 {
-    if (a->hash != b->hash || a->in.kind != b->in.kind || strcmp(a->in.of, b->in.of) != 0 ||
-        a->in.n_labels != b->in.n_labels)
+    if (a->kind != b->kind || strcmp(a->of, b->of) != 0 || a->n_labels != b->n_labels)
         return false;
-    for (size_t i = 0; i < a->in.n_labels; i++) {
-        if (strcmp(a->in.labels[i].key, b->in.labels[i].key) != 0 ||
-            strcmp(a->in.labels[i].value, b->in.labels[i].value) != 0)
+    for (size_t i = 0; i < a->n_labels; i++) {
+        if (strcmp(a->labels[i].key, b->labels[i].key) != 0 ||
+            strcmp(a->labels[i].value, b->labels[i].value) != 0)
             return false;
     }
     return true;
+}
+
+bool rule_same_input(const struct input *a, const struct input *b)
+{
+    return a->hash == b->hash && same(&a->in, &b->in);
+}
+
+size_t ac_plan_find_input(const struct ac_plan *p, const struct ac_rule_input *in)
+{
+    for (size_t i = 0; i < p->n_inputs; i++) {
+        if (same(&p->inputs[i]->in, in))
+            return i;
+    }
+    return SIZE_MAX;
 }
 
 static void check_metric(const char *glob, int line, int column, const char *const *metrics,

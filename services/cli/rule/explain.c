@@ -10,6 +10,8 @@
 #include "rule/inputs.h"
 #include "rule/rule.h"
 
+#define JSON_MAX (256u << 20)
+
 struct told {
     const struct ac_rule *rule;
     const struct ac_proof *proof;
@@ -63,67 +65,95 @@ static void on_flag(struct ac_eval *e, size_t rule, size_t row, void *arg)
     ac_buf_fini(&facts);
 }
 
-static int tell_rows(struct told *t, const char *series, struct ac_err *err)
-{
+/* The series and what all rules read besides. */
+struct history {
+    struct ac_plan *plan; /* of all rules: whose inputs the columns are */
     struct series_file f;
     struct rule_inputs in;
+};
+
+static int read_history(const char *path, const struct ac_ruleset *s, struct history *ret,
+                        struct ac_err *err)
+{
+    int rc = rule_plan(s, 0, &ret->plan, err);
+    return rc < 0 ? rc : rule_inputs_read(path, ret->plan, &ret->f, &ret->in, err);
+}
+
+static int tell_rows(struct told *t, const struct history *h, struct ac_err *err)
+{
     struct ac_proof *proof = NULL;
     int rc = ac_proof_create(t->rule, &proof, err);
     if (rc < 0)
         return rc;
-    rc = rule_inputs_read(series, ac_proof_plan(proof), &f, &in, err);
-    if (rc == 0) {
-        t->proof = proof;
-        struct ac_eval *e = ac_eval_create(ac_proof_plan(proof), 512);
-        const struct ac_eval_batch b = {.values = f.values,
-                                        .n = f.n,
-                                        .t0_ns = f.t0_ns,
-                                        .step_ns = f.step_ns,
-                                        .inputs = (const double *const *)in.column,
-                                        .on_flag = on_flag,
-                                        .arg = t};
-        ac_eval_run(e, &b);
-        ac_eval_destroy(e);
-        rule_inputs_fini(&in);
-        series_file_fini(&f);
-    }
+    const struct ac_plan *p = ac_proof_plan(proof);
+    size_t n = ac_plan_n_inputs(p);
+    const double **inputs = ac_xcalloc(n + 1, sizeof *inputs);
+    for (size_t i = 0; i < n; i++)
+        inputs[i] = h->in.column[ac_plan_find_input(h->plan, ac_plan_input(p, i))];
+    t->proof = proof;
+    struct ac_eval *e = ac_eval_create(p, 512);
+    const struct ac_eval_batch b = {.values = h->f.values,
+                                    .n = h->f.n,
+                                    .t0_ns = h->f.t0_ns,
+                                    .step_ns = h->f.step_ns,
+                                    .inputs = inputs,
+                                    .on_flag = on_flag,
+                                    .arg = t};
+    ac_eval_run(e, &b);
+    ac_eval_destroy(e);
+    free(inputs);
     ac_proof_destroy(proof);
-    return rc;
+    return 0;
+}
+
+static void tell_rule(struct told *t, struct ac_buf *rules)
+{
+    struct ac_buf words;
+    ac_buf_init(&words, 64u << 20);
+    (void)ac_rule_explain(t->rule, &words);
+    if (t->text)
+        printf("%s%s", rules->len ? "\n" : "", ac_buf_str(&words));
+    ac_buf_puts(rules, rules->len ? ", {\"name\": " : "{\"name\": ");
+    ac_buf_put_json_str(rules, ac_rule_name(t->rule));
+    ac_buf_puts(rules, ", \"text\": ");
+    ac_buf_put_json_str(rules, ac_buf_str(&words));
+    ac_buf_putc(rules, '}');
+    ac_buf_fini(&words);
 }
 
 int rule_explain_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
 {
     struct ac_ruleset *s = NULL;
     struct ac_err err = AC_ERR_INIT;
-    int code = rule_load_ok("rule explain", a->file, &s), rc = 0;
+    struct history h = {.plan = NULL};
+    int code = rule_load_ok("rule explain", a->file, &s);
     if (code)
         return code;
-    struct ac_buf rules, rows, words;
-    ac_buf_init(&rules, 256u << 20);
-    ac_buf_init(&rows, 256u << 20);
-    ac_buf_init(&words, 64u << 20);
+    int rc = a->series ? read_history(a->series, s, &h, &err) : 0;
+    bool read = a->series && rc == 0;
+    struct ac_buf rules, rows;
+    ac_buf_init(&rules, JSON_MAX);
+    ac_buf_init(&rows, JSON_MAX);
     struct told t = {.json = &rows, .text = !ctx->json, .left = a->explain};
     for (size_t i = 0; i < ac_ruleset_len(s) && rc == 0; i++) {
         t.rule = ac_ruleset_get(s, i);
-        ac_buf_reset(&words);
-        (void)ac_rule_explain(t.rule, &words);
-        ac_buf_puts(&rules, i ? ", {\"name\": " : "{\"name\": ");
-        ac_buf_put_json_str(&rules, ac_rule_name(t.rule));
-        ac_buf_puts(&rules, ", \"text\": ");
-        ac_buf_put_json_str(&rules, ac_buf_str(&words));
-        ac_buf_putc(&rules, '}');
-        if (!ctx->json)
-            printf("%s%s", i ? "\n" : "", ac_buf_str(&words));
-        if (a->series)
-            rc = tell_rows(&t, a->series, &err);
+        tell_rule(&t, &rules);
+        if (read && t.left)
+            rc = tell_rows(&t, &h, &err);
     }
+    if (rc == 0 && ctx->json && (rules.failed || rows.failed))
+        rc = ac_err_set(&err, AC_ERANGE, "%s: the answer is too long: fewer rows", a->file);
     if (rc < 0)
         code = cli_fail("rule explain", &err);
     else if (ctx->json)
         printf("{\"rules\": [%s], \"explained\": [%s]}\n", ac_buf_str(&rules), ac_buf_str(&rows));
     ac_buf_fini(&rules);
     ac_buf_fini(&rows);
-    ac_buf_fini(&words);
+    if (read) {
+        rule_inputs_fini(&h.in);
+        series_file_fini(&h.f);
+    }
+    ac_plan_destroy(h.plan);
     ac_ruleset_destroy(s);
     return code;
 }

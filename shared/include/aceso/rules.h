@@ -134,6 +134,8 @@ const struct ac_rule *ac_plan_rule(const struct ac_plan *p, size_t i);
  * one, under the first one's name. */
 size_t ac_plan_n_inputs(const struct ac_plan *p);
 const struct ac_rule_input *ac_plan_input(const struct ac_plan *p, size_t i);
+/** Which of the plan's inputs is the same, whatever its name; SIZE_MAX: none. */
+size_t ac_plan_find_input(const struct ac_plan *p, const struct ac_rule_input *in);
 
 /* ---- evaluation of one series ---- */
 
