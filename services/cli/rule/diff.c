@@ -77,7 +77,9 @@ int rule_diff_cmd(const struct rule_args *a, const struct cli_ctx *ctx)
         ac_buf_init(&r.states, 4u << 20);
         const struct ac_rule_diff_cb cb = {on_change, on_state, &r};
         size_t n = ac_ruleset_diff(before, after, &cb);
-        if (ctx->json)
+        if (ctx->json && (r.changes.failed || r.states.failed))
+            code = cli_usage("rule diff", "there are too many changes to show");
+        else if (ctx->json)
             printf("{\"same\": %s, \"changes\": [%s], \"state\": [%s]}\n", n ? "false" : "true",
                    ac_buf_str(&r.changes), ac_buf_str(&r.states));
         else if (!n)

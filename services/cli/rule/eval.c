@@ -134,6 +134,10 @@ static int report(struct evaluation *v, const char *out, const struct cli_ctx *c
         flagged += v->any[i];
     if (out && write_flags(out, v->any, v->f->n, &err) < 0)
         return cli_fail("rule eval", &err);
+    if (ctx->json ? v->x.json.failed : v->x.text.failed) {
+        (void)ac_err_set(&err, AC_ERANGE, "the reasons are too long: fewer of them (--explain)");
+        return cli_fail("rule eval", &err);
+    }
     double rate = v->seconds > 0 ? (double)v->f->n / v->seconds : 0;
     if (ctx->json)
         printf("{\"points\": %zu, \"flagged\": %zu, \"points_per_s\": %.0f, \"explained\": [%s]}\n",
