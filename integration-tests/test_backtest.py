@@ -105,6 +105,14 @@ def test_without_labels_nothing_is_claimed(made):
     assert all(s["old"][k] is None for k in ("event_f1_delay", "tp", "point_f1", "auc_pr", "vus_pr", "nab", "detect_median_s"))
 
 
+def test_two_series_of_one_name_do_not_share_a_picture(made):
+    (made / "other.csv").write_text((made / "day.csv").read_text().replace("value,label\n", "value,label\n20,0\n"))
+    series = ("--series", made / "day.csv", "--series", made / "other.csv")
+    p = aceso("backtest", *series, "--rules", made / "old.rule", "--plot", made / "p", "--json", code=2)
+    assert p.stderr.startswith(f"aceso backtest: {made / 'other.csv'}: its series day is that of {made / 'day.csv'}, too") and not p.stdout
+    assert len(answer("backtest", *series, "--rules", made / "old.rule")["series"]) == 2
+
+
 def test_eval_plots(made):
     out = answer("rule", "eval", made / "old.rule", "--series", made / "day.csv", "--plot", made / "day.svg")
     assert out["flagged"] == 14

@@ -16,6 +16,7 @@
 #include <aceso/str.h>
 #include <aceso/svg.h>
 
+#include "rule/out_name.h"
 #include "rule/replay.h"
 
 #define FILES_MAX 4096
@@ -36,9 +37,12 @@ const struct cli_verb cli_verb_backtest = {
     "  --plot DIR       DIR/<series>.svg: the series, its events, the flags and their reasons\n"};
 
 struct request {
+    const char *const *series; /* files */
     const char *old, *new, *plot;
     size_t delay, list;
     bool test;
+    struct out_name *names; /* of the pictures */
+    size_t n_names;
 };
 
 /* An alarm of one side that shares no point with one of the other. */
@@ -49,7 +53,7 @@ struct difference {
 };
 
 struct comparison {
-    const struct request *req;
+    struct request *req;
     struct rule_replay old, new;
     size_t from; /* first row that counts */
     struct score_report reports[2];
@@ -276,14 +280,13 @@ static void print_text(const struct comparison *c)
 
 static int plot(struct comparison *c, char **ret_path, struct ac_err *err)
 {
-    char name[128];
-    ac_str_copy(name, sizeof name, c->old.f.name);
-    for (char *p = name; *p; p++)
-        *p = *p == '/' || (unsigned char)*p < 0x20 ? '_' : *p;
-    int rc = ac_dir_create(c->req->plot, 0755, err);
+    struct request *req = c->req;
+    int rc = out_name_add(req->names, req->n_names, req->series, c->old.f.name, err);
+    if (rc == 0)
+        rc = ac_dir_create(req->plot, 0755, err);
     if (rc < 0)
         return rc;
-    char *path = ac_xasprintf("%s/%s.svg", c->req->plot, name);
+    char *path = ac_xasprintf("%s/%s.svg", req->plot, req->names[req->n_names++].text);
     struct ac_chart_note *notes = ac_xcalloc(c->n + 1, sizeof *notes);
     for (size_t i = 0; i < c->n; i++) {
         c->v[i].note = ac_xasprintf("%s only: %s", side(c, &c->v[i]), c->v[i].alarm->reason);
@@ -328,7 +331,7 @@ static int compare(struct comparison *c, struct ac_buf *json, const struct cli_c
     return code;
 }
 
-static int backtest_one(const struct request *req, const char *series, struct ac_buf *json,
+static int backtest_one(struct request *req, const char *series, struct ac_buf *json,
                         const struct cli_ctx *ctx)
 {
     struct comparison c = {.req = req};
@@ -353,7 +356,7 @@ static int backtest_one(const struct request *req, const char *series, struct ac
 static int cmd_backtest(int argc, char **argv, const struct cli_ctx *ctx)
 {
     const char *series[FILES_MAX], *delay = NULL, *list = NULL, *test = NULL;
-    struct request req = {.delay = 7, .list = 20};
+    struct request req = {.series = series, .delay = 7, .list = 20};
     int n = 0, npos = 0;
     struct cli_opt opts[] = {{.name = "--series",
                               .has_value = true,
@@ -384,6 +387,7 @@ static int cmd_backtest(int argc, char **argv, const struct cli_ctx *ctx)
     req.test = test;
     struct ac_buf json;
     ac_buf_init(&json, 1u << 30);
+    req.names = ac_xcalloc((size_t)n, sizeof *req.names);
     int code = CLI_OK;
     for (int i = 0; i < n && code == CLI_OK; i++)
         code = backtest_one(&req, series[i], &json, ctx);
@@ -393,5 +397,6 @@ static int cmd_backtest(int argc, char **argv, const struct cli_ctx *ctx)
     if (code == CLI_OK && ctx->json)
         printf("{\"delay\": %zu, \"series\": [%s]}\n", req.delay, ac_buf_str(&json));
     ac_buf_fini(&json);
+    free(req.names);
     return code;
 }

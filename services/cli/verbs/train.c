@@ -25,6 +25,7 @@
 #include "readers/series_file.h"
 #include "readers/train_source.h"
 #include "rule/bench_nab.h"
+#include "rule/out_name.h"
 
 static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx);
 
@@ -339,7 +340,7 @@ struct job {
     int64_t until_ns; /* monotonic; 0: no limit */
     struct train_result *results;
     struct guard_report *reports;
-    char (*names)[128];
+    struct out_name *names;
     double *seconds;
     struct ac_err *errs;
     int *rcs;
@@ -357,11 +358,11 @@ static int write_outputs(const struct job *j, size_t i, struct ac_err *err)
         flags[2 * k] = flags[k] ? '1' : '0';
         flags[2 * k + 1] = '\n';
     }
-    char *path = ac_xasprintf("%s/%s.rule", j->out, j->names[i]);
+    char *path = ac_xasprintf("%s/%s.rule", j->out, j->names[i].text);
     if (rc == 0)
         rc = ac_file_write_atomic(path, j->results[i].text, strlen(j->results[i].text), 0644, err);
     free(path);
-    path = ac_xasprintf("%s/%s.flags", j->out, j->names[i]);
+    path = ac_xasprintf("%s/%s.flags", j->out, j->names[i].text);
     if (rc == 0)
         rc = ac_file_write_atomic(path, flags, 2 * f.n, 0644, err);
     free(path);
@@ -372,7 +373,7 @@ static int write_outputs(const struct job *j, size_t i, struct ac_err *err)
 
 /* Before anything is trained or written: a malformed file must not leave half of the work, nor one
  * series the files of another. */
-static int check_files(const struct job *j, size_t n, struct ac_err *err)
+static int check_files(struct job *j, size_t n, struct ac_err *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < n; i++) {
@@ -380,17 +381,8 @@ static int check_files(const struct job *j, size_t n, struct ac_err *err)
         rc = series_file_read(j->files[i], &f, err);
         if (rc < 0)
             break;
-        ac_str_copy(j->names[i], sizeof j->names[i], f.name);
-        for (char *c = j->names[i]; *c; c++)
-            *c = *c == '/' || (unsigned char)*c < 0x20 ? '_' : *c;
+        rc = out_name_add(j->names, i, j->files, f.name, err);
         series_file_fini(&f);
-        for (size_t k = 0; rc == 0 && k < i; k++) {
-            if (ac_streq(j->names[k], j->names[i]))
-                rc = ac_err_set(err, AC_EINVAL,
-                                "%s: its series %s is that of %s, too: train one of "
-                                "them, or both to folders of their own",
-                                j->files[i], j->names[i], j->files[k]);
-        }
     }
     return rc;
 }
@@ -441,13 +433,13 @@ static void print_jobs(const struct job *j, size_t n, const struct cli_ctx *ctx)
     for (size_t i = 0; i < n; i++) {
         const struct train_result *r = &j->results[i];
         if (!ctx->json)
-            printf("%s: training F1 %.3f, %s%s%s, %.2f s\n", j->names[i], r->train_f, r->base,
+            printf("%s: training F1 %.3f, %s%s%s, %.2f s\n", j->names[i].text, r->train_f, r->base,
                    r->step[0] ? " or " : "", r->step, j->seconds[i]);
         if (!ctx->json && j->reports[i].evolve.cut)
-            printf("%s: the time was up after %zu tries of evolution\n", j->names[i],
+            printf("%s: the time was up after %zu tries of evolution\n", j->names[i].text,
                    j->reports[i].evolve.tries);
         ac_buf_puts(&b, i ? ", {\"name\": " : "{\"name\": ");
-        ac_buf_put_json_str(&b, j->names[i]);
+        ac_buf_put_json_str(&b, j->names[i].text);
         ac_buf_puts(&b, ", \"rule\": ");
         ac_buf_put_json_str(&b, r->text);
         ac_buf_printf(&b, ", \"train_f1\": %.6f, \"seconds\": %.3f", r->train_f, j->seconds[i]);
