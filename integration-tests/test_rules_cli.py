@@ -369,6 +369,19 @@ def test_a_season_by_a_zones_clock_follows_it_over_the_change(tmp_path):
         assert flagged == wrong or (wrong and flagged and flagged <= wrong), (zone, flagged, wrong)
 
 
+def test_many_rules_flag_the_rows_that_they_flag_point_by_point(tmp_path):
+    rule, csv, rng = tmp_path / "a.rule", tmp_path / "s.csv", random.Random(4)
+    rule.write_text('language 1\n' + "".join(
+        f'rule "r{i}" {{ input x = series("m") when value + x > {3 + i / 1000} and time_of_day() > {30000 + i} }}\n' for i in range(2200)))
+    csv.write_text("timestamp,value,x\n" + "".join(f"{60 * i},{rng.gauss(0, 1)},{rng.gauss(0, 1)}\n" for i in range(1500)))
+    flags = [answer("rule", "eval", rule, "--series", csv, "--out", tmp_path / name, *mode)["flagged"]
+             for name, mode in (("a", []), ("b", ["--stream"]))]
+    assert 5 < flags[0] == flags[1] and (tmp_path / "a").read_text() == (tmp_path / "b").read_text()
+    (s,) = answer("backtest", "--series", csv, "--rules", rule)["series"]
+    text = (tmp_path / "a").read_text().replace("\n", "")
+    assert s["old"]["alarms"] == len([run for run in text.split("0") if run])
+
+
 def test_rules_as_json_and_back(tmp_path):
     rule, tree = tmp_path / "a.rule", tmp_path / "a.json"
     rule.write_text(RULE + INPUTS.split("\n", 1)[1])

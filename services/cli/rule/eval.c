@@ -74,7 +74,6 @@ static void run_eval(struct evaluation *v, bool stream)
     const struct series_file *f = v->f;
     size_t n_rules = ac_plan_n_rules(v->plan);
     struct ac_eval *e = ac_eval_create(v->plan, stream ? 1 : 512);
-    uint8_t *flags = stream ? NULL : ac_xcalloc(f->n * AC_MAX(n_rules, (size_t)1) + 1, 1);
     int64_t start = ac_now_ns();
     if (stream) {
         ac_cleanup(ac_free_p) double *now = ac_xcalloc(v->in.n + 1, sizeof *now);
@@ -90,16 +89,10 @@ static void run_eval(struct evaluation *v, bool stream)
                                   .n = f->n,
                                   .t0_ns = f->t0_ns,
                                   .step_ns = f->step_ns,
-                                  .inputs = (const double *const *)v->in.column,
-                                  .flags = flags};
-        ac_eval_run(e, &b);
+                                  .inputs = (const double *const *)v->in.column};
+        rule_run_any(e, v->plan, &b, v->any);
     }
     v->seconds = (double)(ac_now_ns() - start) / 1e9;
-    for (size_t r = 0; flags && r < n_rules; r++) {
-        for (size_t i = 0; i < f->n; i++)
-            v->any[i] |= flags[r * f->n + i];
-    }
-    free(flags);
     if (v->x.max) { /* a second run for the reasons, so that the time is the rules' own */
         ac_eval_reset(e);
         struct ac_eval_batch b = {.values = f->values,

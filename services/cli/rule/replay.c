@@ -13,6 +13,8 @@
 #include "rule/rule.h"
 
 #define SVG_MAX (16u << 20)
+#define BLOCK   512        /* points that an evaluation takes at once */
+#define SLICE   (1u << 20) /* flags of all rules that are held at once */
 
 /* Lets of the first rule whose values are wanted. */
 struct terms {
@@ -79,10 +81,43 @@ static void find_alarms(struct rule_replay *r)
     }
 }
 
+/* A slice at a time: rules x rows of the whole series would be too much memory. */
+void rule_run_any(struct ac_eval *e, const struct ac_plan *p, const struct ac_eval_batch *b,
+                  uint8_t *any)
+{
+    size_t n_rules = ac_plan_n_rules(p), n_inputs = ac_plan_n_inputs(p);
+    size_t most = AC_MIN(b->n, AC_MAX(SLICE / AC_MAX(n_rules, (size_t)1), (size_t)BLOCK));
+    uint8_t *flags = ac_xmalloc(most * n_rules + 1);
+    const double **inputs = ac_xcalloc(n_inputs + 1, sizeof *inputs);
+    double **terms = ac_xcalloc(b->n_terms + 1, sizeof *terms);
+    struct ac_eval_batch part = *b;
+    part.inputs = inputs;
+    part.flags = flags;
+    part.terms = terms;
+    memset(any, 0, b->n);
+    for (size_t at = 0; at < b->n; at += part.n) {
+        part.n = AC_MIN(most, b->n - at);
+        part.values = b->values + at;
+        part.t0_ns = b->t0_ns + (int64_t)at * b->step_ns;
+        for (size_t i = 0; i < n_inputs; i++)
+            inputs[i] = b->inputs[i] + at;
+        for (size_t i = 0; i < b->n_terms; i++)
+            terms[i] = b->terms[i] + at;
+        ac_eval_run(e, &part);
+        for (size_t r = 0; r < n_rules; r++) {
+            for (size_t i = 0; i < part.n; i++)
+                any[at + i] |= flags[r * part.n + i];
+        }
+    }
+    free(flags);
+    free(inputs);
+    free(terms);
+}
+
 static void run(struct rule_replay *r)
 {
     size_t n = r->f.n, n_rules = ac_plan_n_rules(r->plan);
-    struct ac_eval *e = ac_eval_create(r->plan, 512);
+    struct ac_eval *e = ac_eval_create(r->plan, BLOCK);
     struct terms t = {.n = 0};
     if (n_rules) {
         r->score = want(&t, e, DEVIATION_NAME, n);
@@ -92,26 +127,18 @@ static void run(struct rule_replay *r)
         r->low = want(&t, e, "low", n);
         r->high = want(&t, e, "high", n);
     }
-    uint8_t *flags = ac_xcalloc(n * AC_MAX(n_rules, (size_t)1) + 1, 1);
     struct ac_eval_batch b = {.values = r->f.values,
                               .n = n,
                               .t0_ns = r->f.t0_ns,
                               .step_ns = r->f.step_ns,
                               .inputs = (const double *const *)r->in.column,
-                              .flags = flags,
                               .n_terms = t.n,
                               .term_names = t.names,
                               .terms = t.columns};
-    ac_eval_run(e, &b);
-    r->any = ac_xcalloc(n + 1, 1);
-    for (size_t k = 0; k < n_rules; k++) {
-        for (size_t i = 0; i < n; i++)
-            r->any[i] |= flags[k * n + i];
-    }
-    free(flags);
+    r->any = ac_xmalloc(n + 1);
+    rule_run_any(e, r->plan, &b, r->any);
     find_alarms(r);
     ac_eval_reset(e); /* a second run, for the reasons of the rows that begin an alarm */
-    b.flags = NULL;
     b.n_terms = 0;
     b.on_flag = on_flag;
     b.arg = r;

@@ -32,6 +32,11 @@ struct rule_replay {
 int rule_replay(const char *verb, const char *rules, const char *series, struct rule_replay *ret);
 void rule_replay_fini(struct rule_replay *r);
 
+/** Runs b, and says of each of its rows whether any rule of e's plan p flags it; b's own flags are
+ * not used. */
+void rule_run_any(struct ac_eval *e, const struct ac_plan *p, const struct ac_eval_batch *b,
+                  uint8_t *any);
+
 /** The chart of r alone, or of r beside the rules that it is compared with (other may be NULL);
  * notes: alarms with a reason in order of rows. */
 struct ac_chart_note;
