@@ -7,8 +7,9 @@
 #include <aceso/rules_proof.h>
 #include <aceso/str.h>
 
-/* How an operator is read: {0}, {1} .. are its arguments; what an absent one would say is left out
- * from " [" to "]". An operator without a line here is read as it is written. */
+/* How an operator is read: {0}, {1} .. are its arguments, {0c} .. counts without "points"; of
+ * [with {2}|without] the first is said when that argument is there. An operator without a line here
+ * is read as it is written. */
 static const struct {
     const char *op, *words;
 } words[] = {
@@ -31,18 +32,24 @@ static const struct {
     {"count", "on how many of the last {1} {0}"},
     {"envelope", "the {3} quantile of the maxima of {0} in the last {2c} blocks of {1}"},
     {"flat", "{0} has stayed within [{2}|one value] over the last {1}"},
-    {"z", "how many standard deviations {0} lies from the mean of the {1} before"},
-    {"robust_z", "how many robust deviations {0} lies from the median of the {1} before"},
+    {"z", "how many standard deviations[ (each at least {2})|] {0} lies from the mean of the {1} "
+          "before"},
+    {"robust_z", "how many robust deviations[ (each at least {2})|] {0} lies from the median of "
+                 "the {1} before"},
     {"ewma", "the moving average of {0} with weight {1}"},
     {"predict", "what the points before predict for {0}"},
     {"ar", "by how much {0} is off what the points before predict"},
     {"spectral_residual", "how salient {0} is in the spectrum of the last {1}"},
     {"outside", "how far {0} lies outside {1} to {2}"},
     {"ratio", "{0} divided by {1} (where that is at least {2})"},
-    {"season_max", "the maximum of {0} at this phase of the last {2c} seasons of {1}"},
-    {"season_mean", "the mean of {0} at this phase of the last {2c} seasons of {1}"},
-    {"season_median", "the median of {0} at this phase of the last {2c} seasons of {1}"},
-    {"season_min", "the minimum of {0} at this phase of the last {2c} seasons of {1}"},
+    {"season_max", "the maximum of {0} within {3} of this phase in the last {2c} seasons of {1}[ "
+                   "by the clock of {4}|]"},
+    {"season_mean", "the mean of {0} within {3} of this phase in the last {2c} seasons of {1}[ by "
+                    "the clock of {4}|]"},
+    {"season_median", "the median of {0} within {3} of this phase in the last {2c} seasons of {1}[ "
+                      "by the clock of {4}|]"},
+    {"season_min", "the minimum of {0} within {3} of this phase in the last {2c} seasons of {1}[ "
+                   "by the clock of {4}|]"},
     {"time_of_day", "the seconds since midnight ([{0}|UTC])"},
     {"time_of_week", "the seconds since Monday 00:00 ([{0}|UTC])"},
     {"day_of_week", "the day of the week (0 is Monday; [{0}|UTC])"},
@@ -94,31 +101,15 @@ static void put_arg(struct ac_buf *b, const struct ac_rule *r, const struct expr
         put(b, r, e->args[i]);
 }
 
-/* [what is said with the argument|what without it]: {i} inside names the argument. */
-static const char *put_choice(struct ac_buf *b, const struct ac_rule *r, const struct expr *e,
-                              const char *s)
+static void put_words(struct ac_buf *b, const struct ac_rule *r, const struct expr *e,
+                      const char *s, const char *end)
 {
-    const char *bar = strchr(s, '|'), *end = strchr(s, ']');
-    uint32_t i = (uint32_t)(s[2] - '0');
-    if (i < e->n)
-        put_arg(b, r, e, i, false);
-    else
-        ac_buf_append(b, bar + 1, (size_t)(end - bar - 1));
-    return end;
-}
-
-static void put_call(struct ac_buf *b, const struct ac_rule *r, const struct expr *e)
-{
-    const char *s = NULL;
-    for (size_t i = 0; i < AC_ARRAY_LEN(words) && !s; i++)
-        s = strcmp(words[i].op, e->op->name) == 0 ? words[i].words : NULL;
-    if (!s) {
-        rule_put_expr(b, r, e);
-        return;
-    }
-    for (; *s; s++) {
+    for (; s < end; s++) {
         if (*s == '[') {
-            s = put_choice(b, r, e, s);
+            const char *bar = strchr(s, '|'), *close = strchr(s, ']');
+            bool with = (uint32_t)(strchr(s, '{')[1] - '0') < e->n;
+            put_words(b, r, e, with ? s + 1 : bar + 1, with ? bar : close);
+            s = close;
         } else if (*s == '{') {
             put_arg(b, r, e, (uint32_t)(s[1] - '0'), s[2] == 'c');
             s = strchr(s, '}');
@@ -126,6 +117,17 @@ static void put_call(struct ac_buf *b, const struct ac_rule *r, const struct exp
             ac_buf_putc(b, *s);
         }
     }
+}
+
+static void put_call(struct ac_buf *b, const struct ac_rule *r, const struct expr *e)
+{
+    const char *s = NULL;
+    for (size_t i = 0; i < AC_ARRAY_LEN(words) && !s; i++)
+        s = strcmp(words[i].op, e->op->name) == 0 ? words[i].words : NULL;
+    if (s)
+        put_words(b, r, e, s, s + strlen(s));
+    else
+        rule_put_expr(b, r, e);
 }
 
 /* An operand, in parentheses where words would run into each other. */
