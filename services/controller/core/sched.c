@@ -48,7 +48,7 @@ struct sched *sched_create(const struct sched_config *cfg, const struct policy_p
     s->tick_at = POLICY_NEVER;
     s->learnt = (struct sched_learnt){
         .net_ns = cfg->net_ns,
-        .horizon_ns = cfg->horizon_ns ? cfg->horizon_ns : 2 * cfg->net_ns + 100000,
+        .horizon_ns = cfg->horizon_ns ? cfg->horizon_ns : 2 * cfg->net_ns + SCHED_AHEAD_NS,
         .answer_margin_ns = cfg->answer_margin_ns,
         .exec_margin = cfg->exec_margin,
     };
@@ -388,7 +388,7 @@ static void learn(struct sched *s, int64_t now, struct action *a, const struct p
     s->learnt.net_ns = AC_MAX(net, 1000);
     s->learnt.answer_margin_ns = p99 - net;
     s->learnt.horizon_ns =
-        s->cfg.horizon_ns ? s->cfg.horizon_ns : 2 * net + AC_MAX(p99 - net, 100000);
+        s->cfg.horizon_ns ? s->cfg.horizon_ns : 2 * net + AC_MAX(p99 - net, SCHED_AHEAD_NS);
     s->learnt.exec_margin = AC_MIN(AC_MAX(margin, 0.002), 1.0);
 }
 

@@ -19,6 +19,7 @@
 #define SCHED_LOOK_NS       (50 * 1000000LL) /* ... at the latest after this */
 #define SCHED_PIPE_AHEAD    400000LL         /* a pipe free within this may get a load */
 #define SCHED_SHED_SCAN     32
+#define SCHED_AHEAD_NS      100000 /* before its end of work a device is given more, at least */
 #define SCHED_BACKGROUND_NS (10 * AC_NS_PER_S) /* who has longer than this has all day */
 #define SCHED_LOAD_TRIES    3
 #define TIMER_DEVICE        (1u << 31)
