@@ -257,9 +257,13 @@ def apart(folder):
     c.node("Neg", ["d"], "y")
     c.node("Slice", ["x", "low", "high", "last"], "s")
     c.node("Slice", ["s", "high", "low", "last", "back"], "z")
+    c.node("Add", ["z", "x"], "m")
+    c.node("Relu", ["m"], "p")
+    c.node("Neg", ["p"], "n")
     k = conv(c.x, w, [0.0] * 2, 1, [1, 1], [1, 1], [(0, 0), (0, 0)])
     d = k.map(lambda v: v - math.tanh(max(0.0, v)))
-    c.write(folder, d.map(lambda v: -v), d=d, z=Array(c.x.dims, lambda i: c.x.v[i[:3] + (3 - i[3],)]))
+    z = Array(c.x.dims, lambda i: c.x.v[i[:3] + (3 - i[3],)])
+    c.write(folder, d.map(lambda v: -v), d=d, z=z, n=Array(z.dims, lambda i: -max(0.0, z.v[i] + c.x.v[i])))
 
 
 def refused(folder):
