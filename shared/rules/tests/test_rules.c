@@ -310,6 +310,88 @@ static void reasons_are_filled_from_the_values(void **st)
     ac_ruleset_destroy(s);
 }
 
+static void without_a_reason_the_value_comes_first(void **st)
+{
+    (void)st;
+    struct ac_ruleset *s = parse("language 1 rule \"a\" { let b = 2 * value let m = abs(value) "
+                                 "when b > 1 and missing(lag(value, 9)) and m > 0 }");
+    const struct ac_rule *r = ac_ruleset_get(s, 0);
+    static const struct {
+        double v;
+        const char *text;
+    } shown[] = {{12345678, "value 12345678, b 24691356, m 12345678"},
+                 {1.5e14, "value 150000000000000, b 300000000000000, m 150000000000000"},
+                 {2e15, "value 2e+15, b 4e+15, m 2e+15"},
+                 {1234.56, "value 1235, b 2469, m 1235"}};
+    for (size_t i = 0; i < AC_ARRAY_LEN(shown); i++) {
+        struct ac_plan *p = NULL;
+        struct ac_buf b;
+        ac_buf_init(&b, 4096);
+        assert_int_equal(ac_plan_create(&r, 1, 0, &p, NULL), 0);
+        struct ac_eval *e = ac_eval_create(p, 1);
+        assert_int_equal(ac_eval_push(e, 0, shown[i].v), 1);
+        assert_true(ac_eval_reason(e, 0, &b));
+        assert_string_equal(b.data, shown[i].text);
+        ac_eval_destroy(e);
+        ac_plan_destroy(p);
+        ac_buf_fini(&b);
+    }
+    ac_ruleset_destroy(s);
+}
+
+/* Rules that differ in one thing are not equal, and inputs that do are two. */
+static void one_difference_is_enough(void **st)
+{
+    (void)st;
+    static const char *const rules[] = {
+        "on \"m\" {k = \"v\"} when value > 1",
+        "on \"n\" {k = \"v\"} when value > 1",
+        "on \"m\" {k = \"w\"} when value > 1",
+        "on \"m\" {l = \"v\"} when value > 1",
+        "on \"m\" {k = \"v\"} when value > 2",
+        "on \"m\" {k = \"v\"} when value >= 1",
+        "on \"m\" {k = \"v\"} step 1s when value > 1",
+        "on \"m\" {k = \"v\"} let a = 1 when value > 1",
+        "on \"m\" {k = \"v\"} let a = 2 when value > 1",
+        "on \"m\" {k = \"v\"} when value > 1 for 1 of 2",
+        "on \"m\" {k = \"v\"} when value > 1 for 2 of 2",
+        "on \"m\" {k = \"v\"} when value > 1 until value < 1",
+        "on \"m\" {k = \"v\"} when value > 1 until value < 1 for 1 of 2",
+        "on \"m\" {k = \"v\"} when value > 1 until value < 1 for 1 of 3",
+        "on \"m\" {k = \"v\"} when value > 1 severity info",
+        "on \"m\" {k = \"v\"} when value > 1 reason \"x\"",
+        "input x = series(\"m\") when x > 1",
+        "input x = model(\"m\") when x > 1",
+        "input x = series(\"n\") when x > 1",
+        "input x = series(\"m\") {k = \"v\"} when x > 1",
+        "input x = series(\"m\") {k = \"w\"} when x > 1",
+        "input x = series(\"m\") {l = \"w\"} when x > 1",
+    };
+    const size_t n = AC_ARRAY_LEN(rules), first_input = 16;
+    struct ac_ruleset *s[AC_ARRAY_LEN(rules)];
+    const struct ac_rule *r[AC_ARRAY_LEN(rules)];
+    for (size_t i = 0; i < n; i++) {
+        char text[160];
+        (void)snprintf(text, sizeof text, "language 1 rule \"a\" { %s }", rules[i]);
+        s[i] = parse(text);
+        r[i] = ac_ruleset_get(s[i], 0);
+    }
+    struct ac_plan *p = NULL;
+    assert_int_equal(ac_plan_create(r, n, 0, &p, NULL), 0);
+    assert_int_equal(ac_plan_n_inputs(p), n - first_input);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < n; k++) {
+            if (ac_rule_equal(r[i], r[k]) != (i == k))
+                fail_msg("%s, %s", rules[i], rules[k]);
+        }
+        if (i >= first_input)
+            assert_int_equal(ac_plan_find_input(p, ac_rule_input(r[i], 0)), i - first_input);
+    }
+    ac_plan_destroy(p);
+    for (size_t i = 0; i < n; i++)
+        ac_ruleset_destroy(s[i]);
+}
+
 static void selectors_match_metric_and_labels(void **st)
 {
     (void)st;
@@ -384,6 +466,7 @@ static void limits_hold(void **st)
 {
     (void)st;
     struct ac_buf b;
+    struct ac_diags d;
     ac_buf_init(&b, 8u << 20);
     static const struct {
         const char *begin, *before, *after, *end, *message;
@@ -402,7 +485,6 @@ static void limits_hold(void **st)
     for (size_t i = 0; i < AC_ARRAY_LEN(limits); i++) {
         for (int over = 0; over < 2; over++) {
             struct ac_ruleset *s = NULL;
-            struct ac_diags d;
             repeated(&b, limits[i].begin, limits[i].before, limits[i].after, limits[i].most + over,
                      limits[i].end);
             int rc = ac_ruleset_parse(b.data, b.len, &s, &d);
@@ -422,6 +504,27 @@ static void limits_hold(void **st)
            NULL);
     refuse("language 1 rule \"a\" { when time_of_day(\"no zone\") > 1 }", 1, 40,
            "the name of a time zone", "Europe/Berlin");
+    static const struct {
+        const char *term, *message;
+    } constants[] = {
+        {"ewma(value, 0)", "the weight of ewma"},
+        {"ewma(value, 1.01)", "the weight of ewma"},
+        {"ratio(value, 2, 0)", "least divisor"},
+        {"run(flat(value, 1))", "2 points or more"},
+        {"run(flat(value, 2, -1))", "0 or more"},
+        {"run(held(value > 1, 4, 3))", "needs k <= n"},
+        {"envelope(value, 2, 100001, 0.5)", "100000 blocks"},
+        {"envelope(value, 2, 2, 1.5)", "between 0 and 1"},
+        {"season_mean(value, 1000, 1000, 1)", "too far"},
+    };
+    for (size_t i = 0; i < AC_ARRAY_LEN(constants); i++) {
+        struct ac_ruleset *none = NULL;
+        ac_buf_reset(&b);
+        ac_buf_printf(&b, "language 1 rule \"a\" { when %s > 1 }", constants[i].term);
+        assert_int_equal(ac_ruleset_parse(b.data, b.len, &none, &d), AC_EINVAL);
+        if (!strstr(d.v[0].message, constants[i].message))
+            fail_msg("%s: %s", constants[i].term, d.v[0].message);
+    }
     refuse("language 1 rule \"a\" { input value = model(\"m\") when true }", 1, 29,
            "expected a name", NULL);
     refuse("language 1 rule \"a\" { input x = modle(\"m\") when true }", 1, 33,
@@ -432,7 +535,6 @@ static void limits_hold(void **st)
     refuse("language 1 # \xc3\nrule \"a\" { when true }", 2, 1, "not UTF-8", NULL);
     static const char nul[] = "language 1 # a\0b\nrule \"a\" { when true }";
     struct ac_ruleset *s = NULL;
-    struct ac_diags d;
     assert_int_equal(ac_ruleset_parse(nul, sizeof nul - 1, &s, &d), AC_EINVAL);
     assert_string_equal(d.v[0].message, "the comment before this is not UTF-8");
     ac_buf_fini(&b);
@@ -450,6 +552,8 @@ int main(void)
         cmocka_unit_test(operators_do_what_their_examples_say),
         cmocka_unit_test(unknown_is_neither_true_nor_false),
         cmocka_unit_test(reasons_are_filled_from_the_values),
+        cmocka_unit_test(without_a_reason_the_value_comes_first),
+        cmocka_unit_test(one_difference_is_enough),
         cmocka_unit_test(selectors_match_metric_and_labels),
         cmocka_unit_test(cost_is_bounded_and_equal_terms_are_shared),
         cmocka_unit_test(text_that_explodes_when_expanded_is_cheap),

@@ -307,9 +307,31 @@ static void spectra_agree_with_the_transform(void **st)
     assert_true(out[1000] > 5);
 }
 
+/* An hour that a clock leaps over is this point itself: no season may see it. */
+static void a_leaping_clock_shows_no_season_its_own_point(void **st)
+{
+    (void)st;
+    static const char text[] =
+        "language 1 rule \"a\" { step 1h when season_mean(value, 1, 1, 0, \"A/B\") > 0 }";
+    struct ac_ruleset *s = NULL;
+    struct ac_plan *p = NULL;
+    assert_int_equal(ac_ruleset_parse(text, strlen(text), &s, NULL), 0);
+    const struct ac_rule *r = ac_ruleset_get(s, 0);
+    assert_int_equal(ac_plan_create(&r, 1, 0, &p, NULL), 0);
+    struct ac_eval *e = ac_eval_create(p, 1);
+    static const double shifts[] = {0, 0, 3600, 3600};
+    static const bool flagged[] = {false, true, false, true};
+    for (size_t i = 0; i < AC_ARRAY_LEN(shifts); i++)
+        assert_int_equal(ac_eval_push_with(e, 0, 5, &shifts[i]), flagged[i]);
+    ac_eval_destroy(e);
+    ac_plan_destroy(p);
+    ac_ruleset_destroy(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_leaping_clock_shows_no_season_its_own_point),
         cmocka_unit_test(counters_and_windows),
         cmocka_unit_test(seasons_follow_the_clock),
         cmocka_unit_test(times_at_the_ends_have_a_clock),

@@ -277,14 +277,15 @@ static void cold_windows_add_up(void **st)
         {"mean(value, 100) / max(value, 9)", "mean(value, 90) / max(value, 9)",
          "a keeps 1 of 2, 90\n"},
         {"lag(ewma(value, 0.5), 30)", "lag(ewma(value, 0.5), 40)", "a keeps 0 of 1, 40\n"},
+        {"mean(value, 1m)", "mean(value, 2m)", "a keeps 0 of 2, 120\n"},
         {"envelope(value, 60, 7, 0.5)", "envelope(value, 60, 8, 0.5)", "a keeps 0 of 1, 480\n"},
     };
     for (size_t i = 0; i < AC_ARRAY_LEN(pairs); i++) {
         char a[128], z[128];
         struct ac_buf b;
         ac_buf_init(&b, 4096);
-        (void)snprintf(a, sizeof a, "language 1 rule \"a\" { when %s > 1 }", pairs[i].old);
-        (void)snprintf(z, sizeof z, "language 1 rule \"a\" { when %s > 1 }", pairs[i].new);
+        (void)snprintf(a, sizeof a, "language 1 rule \"a\" { step 1s when %s > 1 }", pairs[i].old);
+        (void)snprintf(z, sizeof z, "language 1 rule \"a\" { step 1s when %s > 1 }", pairs[i].new);
         struct ac_ruleset *old = parse(a), *new = parse(z);
         const struct ac_rule_diff_cb cb = {no_change, on_state, &b};
         assert_int_equal(ac_ruleset_diff(old, new, &cb), 1);
