@@ -341,6 +341,10 @@ static void answer_says_what_would_change_it(void **state)
     assert_true(ac_rca_score_without(&r.causes[0], r.causes[0].nparts) == r.causes[0].score);
     assert_true(ac_rca_score_without(&r.causes[0], 0) < r.causes[0].score);
     assert_true(ac_rca_confidence(&r, 0) > ac_rca_confidence(&r, 1));
+    struct ac_rca_cause two[] = {{.score = 2.0}, {.score = 1.0}};
+    struct ac_rca_result plain = {.causes = two, .ncauses = 2};
+    assert_float_equal(ac_rca_confidence(&plain, 0), 8.0 / 9.0, 1e-12); /* cubes, shared out */
+    assert_float_equal(ac_rca_confidence(&plain, 1), 1.0 / 9.0, 1e-12);
     struct ac_buf b;
     ac_buf_init(&b, 1 << 20);
     ac_rca_json(c, &r, 10, 0, &b);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -140,6 +141,145 @@ static void shapley_shares_are_complete(void **state)
     assert_float_equal(sum, -log(erfc(fabs(seen) / sqrt(variance) / sqrt(2.0))), 1e-9);
     ac_rca_sem_fini(&s);
     ac_rca_frame_fini(&f);
+}
+
+/* Beyond the exact limit orders are drawn; each shares out the whole. */
+static void drawn_shapley_shares_are_complete(void **state)
+{
+    (void)state;
+    enum {
+        P = 16
+    };
+    struct ac_rca_frame f;
+    struct ac_rca_sem s;
+    struct ac_rng r;
+    size_t rows = NORMAL + FAULTY;
+    double score[P], effect[P], sum = 0, seen = 0, variance = 0;
+    ac_rng_seed(&r, 6);
+    assert_int_equal(ac_rca_frame_init(&f, P, NORMAL, FAULTY, NULL), 0);
+    f.symptom = P - 1;
+    for (size_t j = 0; j < P; j++)
+        for (size_t t = 0; t < rows; t++) {
+            f.drives[j * P + P - 1] = j < P - 1;
+            f.x[j * rows + t] = ac_rng_normal(&r);
+            for (size_t i = 0; j == P - 1 && i < j; i++)
+                f.x[j * rows + t] += f.x[i * rows + t];
+        }
+    assert_int_equal(ac_rca_sem_fit(&f, &s, NULL), 0);
+    size_t row = ac_rca_worst_row(&f, P - 1);
+    ac_rca_sem_effects(&s, P - 1, effect);
+    for (size_t j = 0; j < P; j++) {
+        s.noise[j * rows + row] = effect[j] * s.sd[j]; /* pushes one way */
+        seen += effect[j] * s.noise[j * rows + row];
+        variance += effect[j] * s.sd[j] * effect[j] * s.sd[j];
+    }
+    ac_rca_score_shapley(&f, &s, 1, score);
+    for (size_t j = 0; j < P; j++)
+        sum += score[j];
+    assert_float_equal(sum, -log(erfc(seen / sqrt(variance) / sqrt(2.0))), 1e-9);
+    ac_rca_sem_fini(&s);
+    ac_rca_frame_fini(&f);
+}
+
+/* What is anomalous is credited with the largest score behind its effects. */
+static void circa_adds_what_lies_behind(void **state)
+{
+    (void)state;
+    struct ac_rca_frame f;
+    struct ac_rca_sem s;
+    double score[6];
+    chain(&f, 1, 0.0, 4);
+    assert_int_equal(ac_rca_sem_fit(&f, &s, NULL), 0);
+    for (size_t j = 0; j < 6; j++)
+        for (size_t t = NORMAL; t < NORMAL + FAULTY; t++)
+            s.noise[j * (NORMAL + FAULTY) + t] = 0.0;
+    s.noise[0 * (NORMAL + FAULTY) + NORMAL] = 4.0 * s.sd[0]; /* 0 -> 1, normal -> 2 */
+    s.noise[2 * (NORMAL + FAULTY) + NORMAL] = 5.0 * s.sd[2];
+    ac_rca_score_circa(&f, &s, score);
+    assert_float_equal(score[0], 9.0, 1e-9);
+    assert_float_equal(score[1], 0.0, 1e-9);
+    assert_float_equal(score[2], 5.0, 1e-9);
+    ac_rca_sem_fini(&s);
+    ac_rca_frame_fini(&f);
+}
+
+/* A second a row; `from` on the first component is 10 higher. */
+static struct ac_rca_case *stepped(int rows, int from)
+{
+    struct ac_rca_case *c = ac_rca_case_create();
+    struct ac_rng r;
+    ac_rng_seed(&r, 8);
+    for (int i = 0; i < 2; i++) {
+        int comp = ac_rca_component(c, i ? "calm" : "busy");
+        int m = ac_rca_metric_add(c, comp, -1, AC_RCA_LAT, AC_RCA_MEAN, "lat");
+        for (int t = 0; t < rows; t++)
+            ac_rca_metric_push(&c->metrics[m], t * AC_NS_PER_S,
+                               ac_rng_normal(&r) + (i == 0 && t >= from ? 10.0 : 0.0));
+    }
+    assert_int_equal(ac_rca_edge_add(c, 1, 0, "test"), 0);
+    return c;
+}
+
+static void frame_has_its_rows(void **state)
+{
+    (void)state;
+    struct ac_rca_frame f;
+    struct ac_rca_case *c = stepped(200, 20);
+    struct ac_rca_params p = ac_rca_params_default(20 * AC_NS_PER_S, 30 * AC_NS_PER_S);
+    p.margin_ns = 50 * AC_NS_PER_S;
+    p.target = 1;
+    assert_int_equal(ac_rca_frame_make(c, &p, NULL, &f, NULL), 0);
+    assert_int_equal(f.before, 20); /* few: what lies behind the margin is normal, too */
+    assert_int_equal(f.normal, 20 + 100);
+    assert_int_equal(f.faulty, 30);
+    assert_int_equal(c->metrics[f.metric[f.symptom]].component,
+                     1); /* the target, not the loudest */
+    ac_rca_frame_fini(&f);
+    ac_rca_case_destroy(c);
+
+    c = ac_rca_case_create(); /* every second; and every tenth of one, but for a gap at 38 to 41 */
+    for (int i = 0; i < 2; i++) {
+        int comp = ac_rca_component(c, i ? "fine" : "row");
+        for (int k = 0; k < 2 - i; k++) {
+            int m = ac_rca_metric_add(c, comp, -1, AC_RCA_LAT, AC_RCA_MEAN, k ? "b" : "a");
+            for (int t = 0; t < 600; t++)
+                if (i ? t < 380 || t >= 420 : t % 10 == 0)
+                    ac_rca_metric_push(&c->metrics[m], t * (AC_NS_PER_S / 10),
+                                       i ? (double)((t + t / 10) % 10) + (double)(t / 10)
+                                         : (double)(t % 7));
+        }
+    }
+    p = ac_rca_params_default(40 * AC_NS_PER_S, 20 * AC_NS_PER_S);
+    assert_int_equal(ac_rca_frame_make(c, &p, NULL, &f, NULL), 0);
+    assert_int_equal(f.p, 3);
+    const double *x = f.x + 2 * (f.normal + f.faulty); /* standardised: differences tell */
+    double unit = x[1] - x[0];
+    assert_int_equal(f.normal, 40);
+    assert_float_equal(x[37] - x[0], 37 * unit, 1e-9); /* means of ten */
+    assert_true(x[38] == x[37] && x[39] == x[37]);     /* the last before the gap stays */
+    assert_true(x[40] == x[37] && x[41] == x[37]);     /* also into the incident */
+    assert_float_equal(x[42] - x[0], 42 * unit, 1e-9);
+    ac_rca_frame_fini(&f);
+    ac_rca_case_destroy(c);
+}
+
+static void change_time_is_where_it_stepped(void **state)
+{
+    (void)state;
+    struct ac_rca_case *c = stepped(300, 200);
+    struct ac_rca_params p = ac_rca_params_default(220 * AC_NS_PER_S, 60 * AC_NS_PER_S);
+    struct ac_rca_frame f;
+    assert_int_equal(ac_rca_frame_make(c, &p, NULL, &f, NULL), 0);
+    int64_t t = ac_rca_change_time(c, &f, p.t0_ns, f.faulty);
+    assert_true(llabs(t - 200 * AC_NS_PER_S) <= AC_NS_PER_S);
+    assert_true(ac_rca_change_time(c, &f, p.t0_ns, 5) != t); /* out of reach */
+    struct ac_rca_scoring how = {.scorer = AC_RCA_SCORER_BARO_CHANGE};
+    struct ac_rca_result r;
+    assert_int_equal(ac_rca_score(c, &p, &how, &r, NULL), 0);
+    assert_true(r.t0_ns == t && r.end_ns == 280 * AC_NS_PER_S); /* the end stays */
+    ac_rca_result_fini(&r);
+    ac_rca_frame_fini(&f);
+    ac_rca_case_destroy(c);
 }
 
 static void change_point_is_found(void **state)
@@ -308,6 +448,10 @@ int main(void)
         cmocka_unit_test(cause_in_the_middle_is_first),
         cmocka_unit_test(model_knows_effects),
         cmocka_unit_test(shapley_shares_are_complete),
+        cmocka_unit_test(drawn_shapley_shares_are_complete),
+        cmocka_unit_test(circa_adds_what_lies_behind),
+        cmocka_unit_test(frame_has_its_rows),
+        cmocka_unit_test(change_time_is_where_it_stepped),
         cmocka_unit_test(change_point_is_found),
         cmocka_unit_test(no_symptom_is_no_blame),
         cmocka_unit_test(wild_samples_give_numbers),
