@@ -117,7 +117,8 @@ static void strange_values_leave_no_trace(void **st)
 {
     (void)st;
     for (size_t many = 1; many <= 9; many += 4) {
-        for (double size = 1e3; size < 1e19; size *= 1e3) {
+        for (int power = 3; power <= 18; power += 3) {
+            const double size = pow(10, power);
             const double square = size > 1e16 ? 1e-10 : 1e-13;
             const double most[TERMS] = {1e-13, 1e-13, square, 1e-13, 1e-13};
             for (size_t w = 12; w <= 400; w = w * 3 + 1) {
