@@ -233,6 +233,35 @@ static void text_path(const struct ac_rca_case *c, const struct ac_rca_result *r
     ac_buf_puts(out, ".");
 }
 
+/* The unit of what is shared out, for people and programs. */
+static const char *shared_text(const struct ac_rca_result *r, bool key)
+{
+    if (r->shared_by == AC_RCA_LAT)
+        return key ? "seconds" : "added time";
+    if (r->shared_by == AC_RCA_ERR)
+        return key ? "errors" : "added errors";
+    return key ? "score" : "scores";
+}
+
+static void text_several(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                         struct ac_buf *out)
+{
+    for (size_t i = 1; i < r->nnamed; i++) {
+        const struct ac_rca_cause *x = &r->causes[r->named[i].cause];
+        ac_buf_printf(out, "%s%s (%s)", i > 1 ? ", " : " Beside it ", c->components[x->component],
+                      ac_rca_fault_name(ac_rca_fault_of(c, r, x)));
+    }
+    if (r->nnamed < 2)
+        return;
+    ac_buf_printf(out,
+                  " %s at fault, which no other cause explains:", r->nnamed > 2 ? "are" : "is");
+    for (size_t i = 0; i < r->nnamed; i++)
+        ac_buf_printf(out, "%s%.0f %% of the %s comes from %s", i ? ", " : " ",
+                      100.0 * r->named[i].share, shared_text(r, false),
+                      c->components[r->causes[r->named[i].cause].component]);
+    ac_buf_puts(out, ".");
+}
+
 static void put_text(const struct ac_rca_case *c, const struct ac_rca_result *r,
                      const struct ac_rca_counter *k, struct ac_buf *out)
 {
@@ -266,6 +295,7 @@ static void put_text(const struct ac_rca_case *c, const struct ac_rca_result *r,
         ac_buf_printf(out, "%s%s", i ? ", " : " Impact: ", c->components[r->impact[i]]);
     if (r->nimpact > 0)
         ac_buf_puts(out, ".");
+    text_several(c, r, out);
     text_path(c, r, out);
     if (!k->known)
         return;
@@ -302,6 +332,19 @@ static void json_counter(const struct ac_rca_case *c, const struct ac_rca_result
     ac_buf_put_json_str(out, ac_buf_str(&text));
     ac_buf_puts(out, "}");
     ac_buf_fini(&text);
+}
+
+static void json_several(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                         struct ac_buf *out)
+{
+    ac_buf_puts(out, "[");
+    for (size_t i = 0; !r->abstained && i < r->nnamed; i++) {
+        ac_buf_puts(out, i ? ",{\"component\":" : "{\"component\":");
+        ac_buf_put_json_str(out, c->components[r->causes[r->named[i].cause].component]);
+        ac_buf_printf(out, ",\"share\":%.4g,\"of\":\"%s\"}", r->named[i].share,
+                      shared_text(r, true));
+    }
+    ac_buf_puts(out, "]");
 }
 
 static void json_change(const struct ac_rca_case *c, const struct ac_rca_result *r,
@@ -388,7 +431,9 @@ void ac_rca_json(const struct ac_rca_case *c, const struct ac_rca_result *r, siz
         json_parts(c, r, cause, out);
         ac_buf_puts(out, "}");
     }
-    ac_buf_puts(out, "],\"first_failure\":");
+    ac_buf_puts(out, "],\"several\":");
+    json_several(c, r, out);
+    ac_buf_puts(out, ",\"first_failure\":");
     if (r->first_failure >= 0 && !r->abstained)
         ac_buf_put_json_str(out, c->components[r->first_failure]);
     else

@@ -53,6 +53,7 @@ int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
     rca_work_measure(&k);
     rca_rank(&k, &r);
     rca_explain(&k, &r);
+    rca_several(&k, &r);
     rca_work_fini(&k);
     if (!(r.causes[0].score > p->threshold) || !(r.causes[0].score > 0.0)) {
         r.abstained = !p->alerted || !(r.causes[0].score > 0.0);

@@ -55,6 +55,14 @@ struct ac_rca_step { /* the cause shows in the effect: effect calls cause */
     const char *evidence; /* of the call; owned by the case */
 };
 
+/* A component that is a cause of its own, beside the others that are named. */
+struct ac_rca_named {
+    size_t cause; /* index into causes */
+    double share; /* of what all named ones bring in, 0..1 */
+};
+
+#define AC_RCA_MAX_NAMED 4
+
 struct ac_rca_result {
     int64_t t0_ns, end_ns, step_ns;
     struct ac_rca_window window; /* that the measurements were compared in */
@@ -63,6 +71,9 @@ struct ac_rca_result {
     double threshold;            /* what the best score had to pass; 0 none */
     struct ac_rca_cause *causes; /* best first; every component */
     size_t ncauses;
+    struct ac_rca_named named[AC_RCA_MAX_NAMED]; /* the first cause and what it does not explain */
+    size_t nnamed;
+    enum ac_rca_kind shared_by; /* shares of seconds (AC_RCA_LAT), errors (AC_RCA_ERR) or scores */
     struct ac_rca_shown *shown; /* by component */
     int first_failure;          /* component, -1 none */
     int64_t first_failure_ns;

@@ -8,13 +8,12 @@
 #include <aceso/stats.h>
 
 #define OVER_WEIGHT 0.3
-#define OTHERS      0.25 /* weight of what stands beside the largest part */
 
 /* Excess that the callees of a component account for. An edge measured by the caller says it
  * exactly; else the callee's own excess stands in. A callee that is new in the incident explains
  * nothing: whoever starts to call something new is itself the cause. */
-static double callees_excess(const struct rca_work *k, int component, enum ac_rca_kind kind,
-                             bool *ret_any)
+double rca_callees_excess(const struct rca_work *k, int component, enum ac_rca_kind kind,
+                          bool *ret_any)
 {
     const struct ac_rca_case *c = k->c;
     double sum = 0;
@@ -80,7 +79,7 @@ static double explained(const struct rca_work *k, int component, enum ac_rca_kin
         return 0.0;
     if (kind == AC_RCA_LAT || kind == AC_RCA_ERR) {
         bool any = false;
-        double sum = callees_excess(k, component, kind, &any);
+        double sum = rca_callees_excess(k, component, kind, &any);
         if (!b->has_excess || b->excess <= 0.0)
             return any ? 1.0 : 0.0;
         return clamp01(sum / b->excess);
@@ -295,7 +294,7 @@ double ac_rca_score_without(const struct ac_rca_cause *cause, size_t part)
         else
             rest += cause->parts[i].part;
     }
-    return largest + OTHERS * rest;
+    return largest + RCA_OTHERS * rest;
 }
 
 static double score_of(const struct ac_rca_cause *cause)
@@ -323,7 +322,7 @@ static void share_sli(const struct rca_work *k, struct ac_rca_cause *causes)
             if (seen[n] && n != i)
                 other = fmax(other, causes[n].score);
         struct ac_rca_part p = *sli;
-        p.part *= p.part / (p.part + OTHERS * other);
+        p.part *= p.part / (p.part + RCA_OTHERS * other);
         size_t at = (size_t)(sli - causes[i].parts);
         for (; at + 1 < causes[i].nparts && causes[i].parts[at + 1].part > p.part; at++)
             causes[i].parts[at] = causes[i].parts[at + 1];

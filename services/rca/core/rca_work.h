@@ -53,7 +53,13 @@ double rca_excess(const struct rca_work *k, const struct ac_rca_metric *m,
                   const struct ac_rca_deviation *d, const struct ac_rca_metric *load);
 /** The metric of a component (and peer) with this kind, -1 when none. */
 int rca_find_metric(const struct ac_rca_case *c, int component, int peer, enum ac_rca_kind kind);
+/** Excess (lat, err) of a component that its callees account for; *ret_any: some do. */
+double rca_callees_excess(const struct rca_work *k, int component, enum ac_rca_kind kind,
+                          bool *ret_any);
+#define RCA_OTHERS 0.25 /* weight of the parts beside the largest */
 /** Fills r->causes. */
 void rca_rank(struct rca_work *k, struct ac_rca_result *r);
+/** Fills named, and takes the named ones from the impact: after the two others. */
+void rca_several(struct rca_work *k, struct ac_rca_result *r);
 /** Fills shown, first failure, impact and path. */
 void rca_explain(struct rca_work *k, struct ac_rca_result *r);

@@ -53,6 +53,7 @@ static void check_fault(enum hotel_fault f, const char *truth, enum ac_rca_fault
             assert_string_equal(first(c, &r), truth);
             assert_int_equal(ac_rca_fault_of(c, &r, &r.causes[0]), kind);
             assert_false(r.abstained);
+            assert_int_equal(r.nnamed, 1);
             assert_true(r.npath >= 1);
             assert_string_equal(c->components[r.path[r.npath - 1].effect], "frontend");
             for (size_t i = 0; i < r.npath; i++)
