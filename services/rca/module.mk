@@ -2,7 +2,11 @@ rca_LIBS :=
 $(call service,rca)
 
 # Same results, wider loops: neither flag changes a value.
-$(call objs,services/rca/core/discover/rca_scout.c services/rca/core/discover/rca_entropy.c): XFLAGS := -Wconversion $(PUREFLAGS) -iquoteservices/rca/core -O3 -fno-trapping-math -fno-math-errno
+rca_wide := -Wconversion $(PUREFLAGS) -iquoteservices/rca/core -O3 -fno-trapping-math -fno-math-errno
+$(call objs,services/rca/core/discover/rca_scout.c services/rca/core/discover/rca_entropy.c): XFLAGS := $(rca_wide)
+# And for each instruction set of x86-64; rca_entropy_loops.h says why values do not depend on it.
+$(call objs,services/rca/core/discover/rca_entropy_avx2.c): XFLAGS := $(rca_wide) $(if $(x86),-mavx2)
+$(call objs,services/rca/core/discover/rca_entropy_avx512.c): XFLAGS := $(rca_wide) $(if $(x86),-mavx512f -mavx512dq -mavx512vl -mprefer-vector-width=512)
 
 # The tables of docs/benchmarks.md on root causes, beside peers from PyPI in a venv of their own (their versions are
 # pinned; RCAEval's own list of requirements is not wanted, its methods here need no more than these).

@@ -10,6 +10,7 @@
 #include <aceso/clock.h>
 #include <aceso/series.h>
 #include <aceso/str.h>
+#include <aceso/team.h>
 #include <aceso/yaml.h>
 
 #include "discover/rca_discover.h"
@@ -208,10 +209,13 @@ int rca_discover_verb(const struct rca_discover_args *a, const struct cli_ctx *c
     } else if (a->test && !ac_streq(a->test, "fisherz")) {
         return cli_usage("rca", "--test must be fisherz, chisq or gsq, not %s", a->test);
     }
+    if (a->threads && (!ac_str_to_f64(a->threads, &v) || !(v >= 1.0 && v <= AC_TEAM_MAX)))
+        return cli_usage("rca", "--threads must be 1 to %d, not %s", AC_TEAM_MAX, a->threads);
     int64_t t0 = ac_now_ns();
     int rc = rca_load_matrix(a->data, &m, &err);
     if (rc)
         return cli_fail("rca", &err);
+    p.team = ac_team_create(a->threads ? (size_t)v : ac_team_processors());
     int64_t t1 = ac_now_ns();
     struct ac_rca_knowledge know = {0};
     if (a->knowledge) {
@@ -235,5 +239,6 @@ int rca_discover_verb(const struct rca_discover_args *a, const struct cli_ctx *c
     if (!rc)
         ac_rca_discovery_fini(&d);
     ac_rca_matrix_fini(&m);
+    ac_team_destroy(p.team);
     return rc ? cli_fail("rca", &err) : CLI_OK;
 }

@@ -8,7 +8,7 @@
 struct ac_rca_knowledge;
 
 struct rca_discover_args { /* as given; NULL: not */
-    const char *method, *data, *alpha, *max_given, *lag, *test, *knowledge;
+    const char *method, *data, *alpha, *max_given, *lag, *test, *knowledge, *threads;
 };
 int rca_discover_verb(const struct rca_discover_args *a, const struct cli_ctx *ctx);
 /** Reads a matrix; a file that cannot be read is AC_EINVAL. */

@@ -42,6 +42,7 @@ const struct cli_verb cli_verb_rca = {
     "  --alpha A       level of the tests (default 0.05; over time 0.01)\n"
     "  --test NAME     fisherz for numbers, chisq or gsq for classes (ges: BIC or BDeu)\n"
     "  --max-given K   largest set to condition on, or number of parents\n"
+    "  --threads N     default: all processors; the result does not depend on it\n"
     "  --lag L         samples that pcmci and granger look back (default 3)\n"
     "  --docs DIR      Kubernetes manifests, compose files, descriptions in Markdown\n"
     "  --traces FILE   CSV: caller,callee[,evidence]\n"
@@ -300,6 +301,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--data", .has_value = true, .value = &discover.data},
         {.name = "--alpha", .has_value = true, .value = &discover.alpha},
         {.name = "--max-given", .has_value = true, .value = &discover.max_given},
+        {.name = "--threads", .has_value = true, .value = &discover.threads},
         {.name = "--lag", .has_value = true, .value = &discover.lag},
         {.name = "--docs", .has_value = true, .value = &synthesise.docs},
         {.name = "--traces", .has_value = true, .value = &synthesise.traces},

@@ -1,6 +1,8 @@
 /* Discovery of a causal graph from samples: one door to all methods. Pure and deterministic. */
 #pragma once
 
+#include <aceso/team.h>
+
 #include "discover/rca_fci.h"
 #include "discover/rca_ges.h"
 #include "discover/rca_pc.h"
@@ -36,6 +38,7 @@ struct ac_rca_discover_params {
     int max_lag;                         /* PCMCI, Granger; 0: 3 */
     bool all_sets, wide_r9;              /* see rca_skeleton.h, rca_fci.h */
     const struct ac_rca_knowledge *know; /* over the source's columns; NULL: none */
+    struct ac_team *team;                /* who shares the work; the result is the same; NULL */
 };
 
 struct ac_rca_discover_params ac_rca_discover_default(enum ac_rca_method method);

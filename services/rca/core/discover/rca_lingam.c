@@ -3,73 +3,62 @@
 #include <math.h>
 #include <string.h>
 
-#include <cblas.h>
-
 #include <aceso/base.h>
 #include <aceso/stats.h>
+#include <aceso/team.h>
 
 #include "discover/rca_discover.h"
 #include "discover/rca_entropy.h"
 #include "discover/rca_regress.h"
 
+#define BATCH 256 /* pairs that are compared between two looks at who is given up */
+
+struct pair {
+    int i, j;
+    double d; /* what speaks for i as a cause of j; below 0: for j as a cause of i */
+};
+
 struct lingam {
     size_t n, p;
     double *x;       /* residuals of what is left, standardised, column by column */
     double *entropy; /* of each column */
-    double *score;   /* of each column when it was last looked at */
+    double *score;   /* of each column: what spoke against it when it was last looked at */
+    bool *alive;     /* may still be the least contradicted of this step */
     int *candidates; /* columns that are left, the least contradicted first */
     size_t left;
+    /* What a pair said in this step, [i * p + j] with i < j: of pairs whose mark is `step`. */
+    double *said;
+    uint16_t *asked, step;
+    struct pair *batch;
+    size_t batched, batch_cap;
+    int taken; /* whose part is taken out of the others */
     int *order;
+    const struct ac_rca_loops *loops;
     const struct ac_rca_clean *c;
     const struct ac_rca_discover_params *params;
 };
 
 /* Negentropy approximation of (y - r x) / s, which is standardised. */
-static double entropy(const double *y, const double *x, double r, double s, size_t n)
+static double entropy(const struct lingam *k, size_t y, size_t x, double r, double s)
 {
     double a, b;
-    ac_rca_shape(y, x, r, s, n, &a, &b);
+    k->loops->shape(k->x + y * k->n, k->x + x * k->n, r, s, k->n, &a, &b);
     a -= M_LN2;
     return (1.0 + log(2.0 * M_PI)) / 2.0 - 79.047 * (a - 0.37457) * (a - 0.37457) - 7.4129 * b * b;
 }
 
-static bool standardise(double *u, size_t n)
+static double correlation(const struct lingam *k, size_t i, size_t j)
 {
-    double mean = ac_stats_mean(u, n), sd;
-    for (size_t i = 0; i < n; i++)
-        u[i] -= mean;
-    sd = sqrt(cblas_ddot((int)n, u, 1, u, 1) / (double)n);
-    if (!(sd > 1e-12))
-        return false;
-    cblas_dscal((int)n, 1.0 / sd, u, 1);
-    return true;
+    return k->loops->dot(k->x + i * k->n, k->x + j * k->n, k->n) / (double)k->n;
 }
 
-/* How much speaks against i being a cause of j, but for what speaks for it: below 0 it is against.
- * NaN where one of the two determines the other. */
+/* How much speaks for i as a cause of j. NaN where one of the two determines the other. */
 static double direction(const struct lingam *k, size_t i, size_t j)
 {
-    const double *xi = k->x + i * k->n, *xj = k->x + j * k->n;
-    double r = cblas_ddot((int)k->n, xi, 1, xj, 1) / (double)k->n;
-    double s = sqrt(fmax(0.0, 1.0 - r * r));
+    double r = correlation(k, i, j), s = sqrt(fmax(0.0, 1.0 - r * r));
     if (!(s > 1e-9))
         return NAN;
-    double h_ji = entropy(xj, xi, r, s, k->n), h_ij = entropy(xi, xj, r, s, k->n);
-    return (k->entropy[j] + h_ij) - (k->entropy[i] + h_ji);
-}
-
-/* Sum over all that are left of what speaks against i as a cause; more than `enough` is enough.
- * Those that seemed to be causes last time are asked first: they speak loudest. */
-static double against(const struct lingam *k, size_t i, double enough)
-{
-    double sum = 0;
-    for (size_t a = 0; a < k->left && sum <= enough; a++) {
-        size_t j = (size_t)k->candidates[a];
-        double d = j == i ? 0.0 : direction(k, i, j);
-        if (d < 0.0) /* not for NaN */
-            sum += d * d;
-    }
-    return sum;
+    return (k->entropy[j] + entropy(k, i, j, r, s)) - (k->entropy[i] + entropy(k, j, i, r, s));
 }
 
 /* What knowledge says of taking i before all others that are left: 0 nothing drives it, 1 it may, 2
@@ -91,30 +80,106 @@ static int turn(const struct lingam *k, size_t i)
     return root ? 0 : leaf ? 2 : 1;
 }
 
-/* The least contradicted candidate; of equal ones the first column. Most are given up after a few
- * pairs, so that the search is nearly quadratic in the variables. */
+static void own_entropy(void *ctx, size_t at, size_t member)
+{
+    struct lingam *k = ctx;
+    (void)member;
+    size_t i = (size_t)k->candidates[at];
+    k->entropy[i] = entropy(k, i, i, 0.0, 1.0);
+}
+
+static void compare_pair(void *ctx, size_t at, size_t member)
+{
+    struct lingam *k = ctx;
+    (void)member;
+    struct pair *q = &k->batch[at];
+    q->d = direction(k, (size_t)q->i, (size_t)q->j);
+}
+
+static size_t cell(const struct lingam *k, int a, int b)
+{
+    return (size_t)AC_MIN(a, b) * k->p + (size_t)AC_MAX(a, b);
+}
+
+/* The pairs of candidate j with all others, one of the two alive, not yet asked in this step. */
+static void ask_about(struct lingam *k, int j)
+{
+    for (size_t a = 0; a < k->left; a++) {
+        int i = k->candidates[a];
+        if (i == j || !(k->alive[i] || k->alive[j]) || k->asked[cell(k, i, j)] == k->step)
+            continue;
+        k->asked[cell(k, i, j)] = k->step;
+        ac_grow(&k->batch, &k->batch_cap, k->batched + 1, sizeof(k->batch[0]));
+        k->batch[k->batched++] = (struct pair){.i = AC_MIN(i, j), .j = AC_MAX(i, j)};
+    }
+}
+
+/* Each pair speaks against one of the two. */
+static void answer(struct lingam *k)
+{
+    ac_team_run(k->params->team, k->batched, compare_pair, k);
+    for (size_t a = 0; a < k->batched; a++) {
+        const struct pair *q = &k->batch[a];
+        k->said[cell(k, q->i, q->j)] = q->d;
+        if (!isnan(q->d))
+            k->score[q->d < 0.0 ? q->i : q->j] += q->d * q->d;
+    }
+    k->batched = 0;
+}
+
+/* The sum of all that speaks against i, in the order of columns whatever was asked first. */
+static double against(const struct lingam *k, int i)
+{
+    double sum = 0;
+    for (int j = 0; j < (int)k->p; j++) {
+        if (j == i || k->asked[cell(k, i, j)] != k->step)
+            continue;
+        double d = i < j ? k->said[cell(k, i, j)] : -k->said[cell(k, i, j)];
+        if (d < 0.0) /* not for NaN */
+            sum += d * d;
+    }
+    return sum;
+}
+
+/* The least contradicted candidate; of equal ones the first column. What one pair says counts for
+ * or against both; those that seemed to be causes last time are asked first, for they speak
+ * loudest; and who has more against him than the best has in all is given up. Which pairs were
+ * asked decides nothing: none is given up that could have been the least. */
 static size_t most_exogenous(struct lingam *k)
 {
-    size_t best = SIZE_MAX;
+    int best = -1, first = 3;
     double least = INFINITY;
-    int first = 3;
+    k->step++;
     for (size_t a = 0; a < k->left; a++)
         first = AC_MIN(first, turn(k, (size_t)k->candidates[a]));
     for (size_t a = 0; a < k->left; a++) {
-        size_t i = (size_t)k->candidates[a];
-        k->entropy[i] = entropy(k->x + i * k->n, k->x + i * k->n, 0.0, 1.0, k->n);
+        k->alive[k->candidates[a]] = turn(k, (size_t)k->candidates[a]) == first;
+        k->score[k->candidates[a]] = 0.0;
     }
-    for (size_t a = 0; a < k->left; a++) {
-        size_t i = (size_t)k->candidates[a];
-        if (turn(k, i) != first)
-            continue; /* keeps its score of last time */
-        k->score[i] = against(k, i, least);
-        if (k->score[i] < least || (i < best && k->score[i] == least)) {
-            least = k->score[i];
-            best = i;
+    ac_team_run(k->params->team, k->left, own_entropy, k);
+    for (size_t at = 0; at < k->left;) {
+        size_t from = at;
+        do
+            ask_about(k, k->candidates[at++]);
+        while (at < k->left && k->batched < BATCH);
+        answer(k);
+        for (; from < at; from++) {
+            int i = k->candidates[from];
+            if (!k->alive[i])
+                continue;
+            double sum = against(k, i);
+            if (best < 0 || sum < least || (sum == least && i < best)) {
+                least = sum;
+                best = i;
+            }
+        }
+        for (size_t a = 0; a < k->left; a++) {
+            int i = k->candidates[a];
+            k->alive[i] = k->alive[i] && k->score[i] <= least * (1.0 + 1e-9);
         }
     }
-    return best;
+    AC_ASSERT(best >= 0);
+    return (size_t)best;
 }
 
 /* Without the one that was taken, the least contradicted first. */
@@ -133,20 +198,23 @@ static void sort_candidates(struct lingam *k, size_t taken)
     k->left = n;
 }
 
+static void take_out(void *ctx, size_t at, size_t member)
+{
+    struct lingam *k = ctx;
+    (void)member;
+    size_t j = (size_t)k->candidates[at], c = (size_t)k->taken;
+    double *xj = k->x + j * k->n;
+    if (!k->loops->residual(xj, k->x + c * k->n, correlation(k, c, j), k->n))
+        memset(xj, 0, k->n * sizeof(double)); /* determined by what came before it */
+}
+
 static void find_order(struct lingam *k)
 {
     for (size_t step = 0; step < k->p; step++) {
         size_t c = most_exogenous(k);
-        k->order[step] = (int)c;
+        k->order[step] = k->taken = (int)c;
         sort_candidates(k, c);
-        const double *xc = k->x + c * k->n;
-        for (size_t a = 0; a < k->left; a++) {
-            double *xj = k->x + (size_t)k->candidates[a] * k->n;
-            double r = cblas_ddot((int)k->n, xc, 1, xj, 1) / (double)k->n;
-            cblas_daxpy((int)k->n, -r, xc, 1, xj, 1);
-            if (!standardise(xj, k->n)) /* determined by what came before it */
-                memset(xj, 0, k->n * sizeof(double));
-        }
+        ac_team_run(k->params->team, k->left, take_out, k);
     }
 }
 
@@ -187,6 +255,32 @@ static void effects(const struct ac_rca_clean *c, const struct lingam *k, const 
     free(from);
 }
 
+static void find_all(struct lingam *k, const double *cov, struct ac_rca_discovery *d)
+{
+    size_t p = k->p;
+    k->loops = ac_rca_loops();
+    k->entropy = ac_xcalloc(p, sizeof(double));
+    k->score = ac_xcalloc(p, sizeof(double));
+    k->alive = ac_xcalloc(p, sizeof(bool));
+    k->candidates = ac_xcalloc(p, sizeof(int));
+    k->order = ac_xcalloc(p, sizeof(int));
+    k->left = p;
+    for (size_t j = 0; j < p; j++)
+        k->candidates[j] = (int)j;
+    memcpy(k->x, k->c->m.x, k->n * p * sizeof(double));
+    for (size_t j = 0; j < p; j++)
+        (void)k->loops->standardise(k->x + j * k->n, k->n);
+    find_order(k);
+    for (size_t at = 1; at < p; at++)
+        effects(k->c, k, cov, at, k->params->alpha / (double)p, d);
+    free(k->entropy);
+    free(k->score);
+    free(k->alive);
+    free(k->candidates);
+    free(k->order);
+    free(k->batch);
+}
+
 int ac_rca_lingam(const struct ac_rca_clean *c, const struct ac_rca_discover_params *params,
                   struct ac_rca_discovery *d, struct ac_err *err)
 {
@@ -195,29 +289,21 @@ int ac_rca_lingam(const struct ac_rca_clean *c, const struct ac_rca_discover_par
     if (k.n < 10)
         return ac_err_set(err, AC_EINVAL, "%zu rows are too few for the shape of noise", k.n);
     int rc = ac_rca_covariances(&c->m, &cov, err);
-    k.x = rc ? NULL : ac_try_malloc(ac_mul_size(k.n * k.p, sizeof(double)));
-    if (!rc && !k.x)
-        rc = ac_err_set(err, AC_ENOMEM, "no memory for %zu x %zu values", k.n, k.p);
+    size_t cells = ac_mul_size(k.p, k.p);
     if (!rc) {
-        k.entropy = ac_xcalloc(k.p, sizeof(double));
-        k.score = ac_xcalloc(k.p, sizeof(double));
-        k.candidates = ac_xcalloc(k.p, sizeof(int));
-        k.left = k.p;
-        for (size_t j = 0; j < k.p; j++)
-            k.candidates[j] = (int)j;
-        k.order = ac_xcalloc(k.p, sizeof(int));
-        memcpy(k.x, c->m.x, k.n * k.p * sizeof(double));
-        for (size_t j = 0; j < k.p; j++)
-            (void)standardise(k.x + j * k.n, k.n);
-        find_order(&k);
-        for (size_t at = 1; at < k.p; at++)
-            effects(c, &k, cov, at, params->alpha / (double)k.p, d);
+        k.x = ac_try_malloc(ac_mul_size(k.n * k.p, sizeof(double)));
+        k.said = ac_try_malloc(ac_mul_size(cells, sizeof(double)));
+        k.asked = ac_try_malloc(ac_mul_size(cells, sizeof(k.asked[0])));
+        if (!k.x || !k.said || !k.asked)
+            rc = ac_err_set(err, AC_ENOMEM, "no memory for %zu x %zu values", k.n, k.p);
+    }
+    if (!rc) {
+        memset(k.asked, 0, cells * sizeof(k.asked[0]));
+        find_all(&k, cov, d);
     }
     free(cov);
     free(k.x);
-    free(k.entropy);
-    free(k.score);
-    free(k.candidates);
-    free(k.order);
+    free(k.said);
+    free(k.asked);
     return rc;
 }

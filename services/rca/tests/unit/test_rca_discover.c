@@ -12,7 +12,6 @@
 #include <aceso/testkit.h>
 
 #include "discover/rca_discover.h"
-#include "discover/rca_entropy.h"
 #include "discover/rca_regress.h"
 #include "discover/rca_scout.h"
 
@@ -503,28 +502,6 @@ static void knowledge_orders_lingam(void **state)
     ac_rca_matrix_fini(&m);
 }
 
-/* The wide loops say what the library's functions say, also over several blocks and far out. */
-static void shape_is_that_of_the_library(void **state)
-{
-    (void)state;
-    enum {
-        N = 700
-    };
-    double x[N], y[N], log_cosh, gauss, a = 0, b = 0;
-    struct ac_rng r;
-    ac_rng_seed(&r, 23);
-    for (size_t t = 0; t < N; t++) {
-        x[t] = ac_rng_normal(&r);
-        y[t] = ac_rng_normal(&r) * (t % 50 ? 1.0 : 40.0) + 0.3;
-        double u = (y[t] - 0.4 * x[t]) / 0.9;
-        a += fabs(u) + log1p(exp(-2.0 * fabs(u)));
-        b += u * exp(-u * u / 2.0);
-    }
-    ac_rca_shape(y, x, 0.4, 0.9, N, &log_cosh, &gauss);
-    assert_true(fabs(log_cosh - a / N) <= 1e-9 * fabs(a / N));
-    assert_true(fabs(gauss - b / N) <= 1e-9 * fabs(b / N));
-}
-
 /* Wild columns: every method ends with finite numbers or an error that says why. */
 static void wild_columns_end_well(void **state)
 {
@@ -575,7 +552,6 @@ int main(void)
         cmocka_unit_test(collider_is_directed),
         cmocka_unit_test(knowledge_is_honoured_over_time),
         cmocka_unit_test(knowledge_orders_lingam),
-        cmocka_unit_test(shape_is_that_of_the_library),
         cmocka_unit_test(wild_columns_end_well),
         cmocka_unit_test(knowledge_is_honoured),
         cmocka_unit_test(lingam_finds_the_order),

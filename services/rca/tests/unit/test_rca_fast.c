@@ -1,0 +1,111 @@
+/* What makes discovery fast may not change what it says. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <aceso/base.h>
+#include <aceso/rng.h>
+#include <aceso/team.h>
+
+#include "discover/rca_discover.h"
+#include "discover/rca_entropy.h"
+
+/* The wide loops say what the library's functions say, also over several blocks and far out. */
+static void shape_is_that_of_the_library(void **state)
+{
+    (void)state;
+    enum {
+        N = 700
+    };
+    double x[N], y[N], log_cosh, gauss = 0, a = 0, b = 0;
+    struct ac_rng r;
+    ac_rng_seed(&r, 23);
+    for (size_t t = 0; t < N; t++) {
+        x[t] = ac_rng_normal(&r);
+        y[t] = ac_rng_normal(&r) * (t % 50 ? 1.0 : 40.0) + 0.3;
+        double u = (y[t] - 0.4 * x[t]) / 0.9;
+        a += fabs(u) + log1p(exp(-2.0 * fabs(u)));
+        b += u * exp(-u * u / 2.0);
+    }
+    for (int w = 0; w < AC_RCA_NWIDE; w++) {
+        const struct ac_rca_loops *l = ac_rca_loops_of((enum ac_rca_wide)w);
+        double was = gauss, z[N], v[N];
+        if (!l)
+            continue;
+        l->shape(y, x, 0.4, 0.9, N, &log_cosh, &gauss);
+        assert_true(fabs(log_cosh - a / N) <= 1e-9);
+        assert_true(fabs(gauss - b / N) <= 1e-9);
+        if (w > 0) /* to the bit, whatever the instructions */
+            assert_true(gauss == was);
+        memcpy(z, y, sizeof(z));
+        assert_true(l->residual(z, x, 0.4, N));
+        assert_float_equal(l->dot(z, z, N), N, 1e-9);
+        memcpy(v, y, sizeof(v));
+        assert_true(ac_rca_loops_plain.residual(v, x, 0.4, N));
+        assert_memory_equal(z, v, sizeof(v));
+        memset(z, 0, sizeof(z));
+        assert_false(l->standardise(z, N));
+    }
+}
+
+/* Each method says the same to the bit whoever shares its work. */
+static void results_do_not_depend_on_threads(void **state)
+{
+    (void)state;
+    enum {
+        P = 40,
+        N = 400
+    };
+    struct ac_rng r;
+    ac_rng_seed(&r, 24);
+    double *w = ac_xcalloc((size_t)P * P, sizeof(double));
+    for (size_t j = 1; j < P; j++)
+        for (size_t k = 0; k < 2; k++)
+            w[ac_rng_below(&r, j) * P + j] = 0.3 + 0.5 * ac_rng_uniform(&r);
+    struct ac_rca_matrix m;
+    assert_int_equal(ac_rca_matrix_make(N, P, &m, NULL), 0);
+    for (size_t t = 0; t < N; t++)
+        for (size_t j = 0; j < P; j++) { /* two causes each, and its own past */
+            double x = ac_rng_uniform(&r) * 3.4641 - 1.7321;
+            for (size_t i = 0; i < j; i++)
+                x += w[i * P + j] * m.x[i * N + t];
+            m.x[j * N + t] = x + (t > 0 ? 0.5 * m.x[j * N + t - 1] : 0.0);
+        }
+    for (int i = 0; i < AC_RCA_NMETHODS; i++) {
+        struct ac_rca_discover_params p = ac_rca_discover_default((enum ac_rca_method)i);
+        struct ac_rca_discovery alone, shared;
+        assert_int_equal(ac_rca_discover(&m, &p, &alone, NULL), 0);
+        for (size_t threads = 2; threads < 6; threads++) {
+            p.team = ac_team_create(threads);
+            assert_int_equal(ac_rca_discover(&m, &p, &shared, NULL), 0);
+            ac_team_destroy(p.team);
+            assert_int_equal(shared.tests, alone.tests);
+            assert_true(ac_rca_pdag_equal(&shared.g, &alone.g));
+            assert_int_equal(shared.nlinks, alone.nlinks);
+            assert_true(alone.nlinks > 5);
+            for (size_t k = 0; k < alone.nlinks; k++) {
+                const struct ac_rca_link *a = &alone.links[k], *b = &shared.links[k];
+                assert_true(a->from == b->from && a->to == b->to && a->lag == b->lag);
+                assert_memory_equal(&a->strength, &b->strength, sizeof(a->strength));
+                assert_memory_equal(&a->p, &b->p, sizeof(a->p));
+            }
+            ac_rca_discovery_fini(&shared);
+        }
+        ac_rca_discovery_fini(&alone);
+    }
+    ac_rca_matrix_fini(&m);
+    free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shape_is_that_of_the_library),
+        cmocka_unit_test(results_do_not_depend_on_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
