@@ -46,6 +46,7 @@ struct sim_device {
     bool up;
     uint32_t epoch; /* counts its lives: what belongs to an earlier one is lost */
     int64_t exec_free, pipe_free;
+    int64_t told, heard[2]; /* arrival of the last message there, and back from each engine */
     uint32_t pages_free;
     int64_t *ready; /* per model: when its weights are there; -1 not loaded */
 };
@@ -121,12 +122,13 @@ static bool next_event(struct sim *s, struct event *ret_e)
     return true;
 }
 
-static int64_t one_way(struct sim *s)
+/* When what is sent at that time arrives: on a stream nothing overtakes what was sent before. */
+static int64_t arrival(struct sim *s, int64_t sent, int64_t *last)
 {
-    int64_t d = s->cfg->net_ns;
+    int64_t at = sent + s->cfg->net_ns;
     if (s->cfg->jitter_mean_ns)
-        d += (int64_t)(ac_rng_exponential(&s->rng_noise) * (double)s->cfg->jitter_mean_ns);
-    return d;
+        at += (int64_t)(ac_rng_exponential(&s->rng_noise) * (double)s->cfg->jitter_mean_ns);
+    return *last = AC_MAX(at, *last);
 }
 
 static void note(struct sim *s, uint64_t v)
@@ -298,7 +300,7 @@ static void on_act(void *self, const struct policy_action *a)
     }
     s->st.loads += a->kind == POLICY_LOAD;
     s->st.unloads += a->kind == POLICY_UNLOAD;
-    schedule(s, s->now + one_way(s), EV_AT_DEVICE, at);
+    schedule(s, arrival(s, s->now, &s->devices[a->device].told), EV_AT_DEVICE, at);
 }
 
 static void action_done(struct sim *s, uint32_t at)
@@ -314,7 +316,8 @@ static void answer(struct sim *s, uint32_t at, enum policy_status status, int64_
     x->r =
         (struct policy_result){.id = x->a.id, .status = status, .begin_ns = begin, .end_ns = end};
     s->st.too_late += status == POLICY_TOO_LATE;
-    schedule(s, end + one_way(s), EV_RESULT, at);
+    struct sim_device *d = &s->devices[x->a.device];
+    schedule(s, arrival(s, end, &d->heard[x->a.kind == POLICY_INFER]), EV_RESULT, at);
 }
 
 static int64_t noisy(struct sim *s, int64_t ns, double sigma)
@@ -396,6 +399,7 @@ static void device_start(struct sim *s, uint32_t d)
     uint32_t n = s->cfg->workload->n_models;
     s->devices[d].up = true;
     s->devices[d].exec_free = s->devices[d].pipe_free = s->now;
+    s->devices[d].told = s->devices[d].heard[0] = s->devices[d].heard[1] = s->now;
     s->devices[d].pages_free = pages;
     for (uint32_t m = 0; m < n; m++)
         s->devices[d].ready[m] = -1;

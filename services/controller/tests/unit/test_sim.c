@@ -330,6 +330,20 @@ static void test_a_skewed_trace(void **state)
     assert_true(st.goodput_rps >= 790); /* of 1,200; a device answers 925 at most */
 }
 
+/* What makes room for a load never comes after it, so none is refused for want of it. */
+static void test_messages_keep_their_order(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    c.gpus = 6;
+    c.sched.learn = true;
+    c.pages = 300;
+    c.jitter_mean_ns = AC_NS_PER_MS;
+    struct sim_stats st = run("azure", 100, c);
+    assert_true(st.unloads > 100);
+    assert_int_equal(st.outcomes[POLICY_NO_DEVICE], 0);
+}
+
 struct fake_time {
     int64_t now, reads;
 };
@@ -373,6 +387,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_policy_plays_by_the_rules),
         cmocka_unit_test(test_a_skewed_trace),
+        cmocka_unit_test(test_messages_keep_their_order),
         cmocka_unit_test(test_clockwork_is_beaten),
         cmocka_unit_test(test_closed_loops_reach_the_ceiling),
         cmocka_unit_test(test_learning_keeps_the_figures_under_jitter),
