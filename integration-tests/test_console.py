@@ -42,8 +42,10 @@ def incident(id, reason, revision=7):
         alerts {{ {alert("x1", "frontend", reason=reason, t_ns=t)} }}
         diagnosis {{ namespace: "{NS}" first_failure: "mongodb-geo" impact: "geo" impact: "search" impact: "frontend"
             root_causes {{ component: "mongodb-geo" metric: "errors" score: 9.5 confidence: 0.93 kind: "store_auth"
-                text: "the store refuses its clients"
+                text: "the store refuses its clients" share: 0.75 share_of: "errors"
                 evidence {{ component: "geo" metric: "rpc.client.errors.ratio" before: 0 after: 1 score: 9.5 }} }}
+            root_causes {{ component: "profile" score: 6 confidence: 0.06 kind: "errors" share: 0.25 share_of: "errors" }}
+            root_causes {{ component: "rate" score: 1 confidence: 0.01 kind: "latency" }}
             path {{ from: "mongodb-geo" to: "geo" topology: "geo calls mongodb-geo: 1,204 spans"
                 deviation: "error ratio 0 -> 1" order: "mongodb-geo 12:00:03, geo 12:00:03" }} }}
         actions {{ id: "a1" time_ns: {t + 7 * 10**9} kind: "restore" target: "configmap/restore-geo"
@@ -186,7 +188,8 @@ def test_cause_and_proof_are_shown_and_text_stays_text(servers, console, browser
     browser.wait("the incident", "document.querySelector('#detail h2').innerText === 'mongodb-geo refuses geo'")
     shown = browser.text("#detail")
     for text in (evil, "confidence 93 %", "store refuses access", "geo calls mongodb-geo: 1,204 spans", "error ratio 0 -> 1",
-                 "restore configmap/restore-geo: done"):
+                 "restore configmap/restore-geo: done", "mongodb-geo: 75 % of the added errors", "profile: 25 % of the added errors",
+                 "rate (1 %)"):
         assert text in shown, text
     assert browser.js("document.querySelectorAll('#detail img, #detail script').length") == 0
     # By the keyboard alone: the skip link comes first, and leads past the rest to the incidents.

@@ -37,13 +37,15 @@ function evidence(list) {
   );
 }
 
+const SHARED = {seconds: "added time", errors: "added errors"};
+
 function cause(i) {
   const d = i.diagnosis;
   if (!d)
     return el("section", {}, el("h3", {}, "Root cause"),
               el("p", {class: "empty"}, i.state === "resolved" ? "It was over before a cause was sought."
                                       : i.state === "needs_human" ? "None was found." : "Not known yet."));
-  const [best, ...others] = d.root_causes;
+  const [best, ...others] = d.root_causes, beside = others.filter(c => c.share > 0), weighed = others.filter(c => !(c.share > 0));
   if (d.abstained || !best)
     return el("section", {}, el("h3", {}, "Root cause"), el("p", {class: "empty"}, d.text || "The diagnosis abstained."));
   return el("section", {}, el("h3", {}, "Root cause"), el("div", {class: "cause"},
@@ -55,7 +57,9 @@ function cause(i) {
     el("dl", {class: "facts"},
        d.first_failure && [el("dt", {}, "Failed first"), el("dd", {}, d.first_failure)],
        d.impact.length > 0 && [el("dt", {}, "Impact"), el("dd", {}, el("ul", {class: "chips"}, d.impact.map(c => el("li", {}, c))))],
-       others.length > 0 && [el("dt", {}, "Also weighed"), el("dd", {}, others.map(c => `${c.component} (${Math.round(c.confidence * 100)} %)`).join(", "))],
+       beside.length > 0 && [el("dt", {}, "At fault too"), el("dd", {}, el("ul", {class: "chips"}, [best, ...beside].map(c =>
+         el("li", {}, `${c.component}: ${Math.round(c.share * 100)} % of the ${SHARED[c.share_of] || "score"}`))))],
+       weighed.length > 0 && [el("dt", {}, "Also weighed"), el("dd", {}, weighed.map(c => `${c.component} (${Math.round(c.confidence * 100)} %)`).join(", "))],
        d.seconds > 0 && [el("dt", {}, "Found in"), el("dd", {}, `${number(d.seconds)} s`)]),
     evidence(best.evidence)));
 }

@@ -9,7 +9,7 @@
 #include <aceso/clock.h>
 #include <aceso/str.h>
 
-#define MAX_CAUSES   10
+#define MAX_CAUSES   10 /* beside those at fault, which are never left out */
 #define MAX_EVIDENCE 6
 #define MAX_LABELS   32
 
@@ -159,6 +159,11 @@ static Aceso__V1__RootCause *convert_cause(const struct ac_rca_case *c,
     m->score = cause->score;
     m->confidence = ac_rca_confidence(r, at);
     m->kind = dup(a, ac_rca_fault_name(ac_rca_fault_of(c, r, cause)));
+    const struct ac_rca_named *named = ac_rca_named_of(r, at);
+    if (named) {
+        m->share = named->share;
+        m->share_of = dup(a, ac_rca_shared_name(r));
+    }
     m->evidence = ac_arena_calloc(a, MAX_EVIDENCE, sizeof(*m->evidence));
     const struct ac_rca_event *words = ac_rca_words(c, r, cause->component);
     size_t room = words ? MAX_EVIDENCE - 1 : MAX_EVIDENCE;
@@ -225,13 +230,15 @@ Aceso__V1__Diagnosis *rca_convert_result(const struct ac_rca_case *c, const stru
     aceso__v1__diagnosis__init(d);
     d->abstained = r->abstained;
     d->low_confidence = r->low_confidence;
-    d->root_causes = ac_arena_calloc(a, MAX_CAUSES, sizeof(*d->root_causes));
+    d->root_causes = ac_arena_calloc(a, MAX_CAUSES + AC_RCA_MAX_NAMED, sizeof(*d->root_causes));
     d->impact = ac_arena_calloc(a, r->nimpact + 1, sizeof(*d->impact));
     d->path = ac_arena_calloc(a, r->npath + 1, sizeof(*d->path));
     if (!ac_arena_failed(a) && !r->abstained) {
-        for (size_t i = 0; i < r->ncauses && d->n_root_causes < MAX_CAUSES; i++) {
+        for (size_t i = 0; i < r->ncauses; i++) {
             if (!(r->causes[i].score > 0.0))
                 break;
+            if (i >= MAX_CAUSES && !ac_rca_named_of(r, i))
+                continue;
             d->root_causes[d->n_root_causes] = convert_cause(c, r, i, a, &b[0]);
             d->n_root_causes += d->root_causes[d->n_root_causes] != NULL;
         }

@@ -233,14 +233,24 @@ static void text_path(const struct ac_rca_case *c, const struct ac_rca_result *r
     ac_buf_puts(out, ".");
 }
 
-/* The unit of what is shared out, for people and programs. */
-static const char *shared_text(const struct ac_rca_result *r, bool key)
+const struct ac_rca_named *ac_rca_named_of(const struct ac_rca_result *r, size_t cause)
 {
-    if (r->shared_by == AC_RCA_LAT)
-        return key ? "seconds" : "added time";
-    if (r->shared_by == AC_RCA_ERR)
-        return key ? "errors" : "added errors";
-    return key ? "score" : "scores";
+    for (size_t i = 0; i < r->nnamed; i++)
+        if (r->named[i].cause == cause)
+            return &r->named[i];
+    return NULL;
+}
+
+const char *ac_rca_shared_name(const struct ac_rca_result *r)
+{
+    return r->shared_by == AC_RCA_LAT ? "seconds" : r->shared_by == AC_RCA_ERR ? "errors" : "score";
+}
+
+static const char *shared_text(const struct ac_rca_result *r)
+{
+    return r->shared_by == AC_RCA_LAT   ? "added time"
+           : r->shared_by == AC_RCA_ERR ? "added errors"
+                                        : "scores";
 }
 
 static void text_several(const struct ac_rca_case *c, const struct ac_rca_result *r,
@@ -257,7 +267,7 @@ static void text_several(const struct ac_rca_case *c, const struct ac_rca_result
                   " %s at fault, which no other cause explains:", r->nnamed > 2 ? "are" : "is");
     for (size_t i = 0; i < r->nnamed; i++)
         ac_buf_printf(out, "%s%.0f %% of the %s comes from %s", i ? ", " : " ",
-                      100.0 * r->named[i].share, shared_text(r, false),
+                      100.0 * r->named[i].share, shared_text(r),
                       c->components[r->causes[r->named[i].cause].component]);
     ac_buf_puts(out, ".");
 }
@@ -342,7 +352,7 @@ static void json_several(const struct ac_rca_case *c, const struct ac_rca_result
         ac_buf_puts(out, i ? ",{\"component\":" : "{\"component\":");
         ac_buf_put_json_str(out, c->components[r->causes[r->named[i].cause].component]);
         ac_buf_printf(out, ",\"share\":%.4g,\"of\":\"%s\"}", r->named[i].share,
-                      shared_text(r, true));
+                      ac_rca_shared_name(r));
     }
     ac_buf_puts(out, "]");
 }

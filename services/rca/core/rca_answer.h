@@ -26,6 +26,10 @@ enum ac_rca_fault ac_rca_fault_of(const struct ac_rca_case *c, const struct ac_r
  * stands out. */
 double ac_rca_confidence(const struct ac_rca_result *r, size_t cause);
 
+/** The share of a cause that is at fault; NULL: it was only weighed. */
+const struct ac_rca_named *ac_rca_named_of(const struct ac_rca_result *r, size_t cause);
+const char *ac_rca_shared_name(const struct ac_rca_result *r); /* "seconds", "errors", "score" */
+
 /** What is said most about a component in the incident and names a state of it: a refusal, a pod
  * that is not ready, a change. NULL: nothing. */
 const struct ac_rca_event *ac_rca_words(const struct ac_rca_case *c, const struct ac_rca_result *r,
