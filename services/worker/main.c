@@ -11,6 +11,8 @@
 #include <aceso/id.h>
 #include <aceso/str.h>
 
+#include "adapters/onednn.h"
+
 /* Static: callbacks of what was under way may come until the loop ends, after fini. */
 static struct wk_service service;
 static struct wk_conf conf;
@@ -33,7 +35,10 @@ static void sleep_until(void *self, int64_t ns)
 static int make_executor(struct wk_service *s, struct ac_err *err)
 {
     if (ac_streq(conf.executor, "cpu")) {
-        s->executor = wk_cpu_create(&wk_memory_map, &ac_clock_real);
+        int rc = wk_onednn_create(&s->kernels, err);
+        if (rc)
+            return rc;
+        s->executor = wk_cpu_create(&wk_memory_map, s->kernels, &ac_clock_real);
         return 0;
     }
     if (ac_streq(conf.executor, "sim")) {
@@ -119,6 +124,7 @@ static void fini(struct ac_svc *svc)
     wk_models_free(s);
     if (s->executor)
         s->executor->ops->destroy(s->executor);
+    wk_onednn_destroy(s->kernels);
 }
 
 int main(int argc, char **argv)

@@ -1,1 +1,2 @@
+worker_LIBS := -ldnnl
 $(call service,worker)

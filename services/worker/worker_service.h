@@ -88,6 +88,7 @@ struct wk_service {
     struct ac_svc *svc;
     const struct wk_conf *conf;
     struct wk_executor *executor;
+    struct wk_kernels *kernels; /* of the cpu executor */
     struct wk_lanes *lanes;
     struct ac_worker *preparing; /* one thread */
     char name[WK_NAME_MAX], instance[40];

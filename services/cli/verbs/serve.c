@@ -11,6 +11,7 @@
 #include <aceso/file.h>
 #include <aceso/str.h>
 
+#include "../../worker/adapters/onednn.h"
 #include "../../worker/core/executor.h"
 #include "serving/serving_run.h"
 #include "serving/serving_sim.h"
@@ -169,7 +170,10 @@ static int serve_model(const char *file, const char *batch, const char *check,
     struct ac_err err = AC_ERR_INIT;
     if (ac_file_read(file, (size_t)1 << 30, &bytes, &len, &err) != 0)
         return cli_fail_input("serve", &err);
-    struct run r = {.x = wk_cpu_create(&wk_memory_heap, &ac_clock_real),
+    struct wk_kernels *kernels = NULL;
+    if (wk_onednn_create(&kernels, &err) != 0)
+        return cli_fail("serve", &err);
+    struct run r = {.x = wk_cpu_create(&wk_memory_heap, kernels, &ac_clock_real),
                     .arena = ac_arena_create(512u << 20)};
     struct wk_source src = {.name = file, .bytes = bytes, .len = len};
     int rc = r.x->ops->prepare(r.x, &src, &r.m, &err);
@@ -185,6 +189,7 @@ static int serve_model(const char *file, const char *batch, const char *check,
     for (uint32_t i = 0; i < r.n_files; i++)
         free(r.files[i]);
     r.x->ops->destroy(r.x);
+    wk_onednn_destroy(kernels);
     ac_arena_destroy(r.arena);
     return rc ? cli_fail("serve", &err) : CLI_OK;
 }

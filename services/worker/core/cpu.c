@@ -1,5 +1,5 @@
-/* The cpu executor: dense networks with BLAS. Load copies the weights into device memory; infer
- * walks a list of steps over fixed offsets in one workspace. */
+/* The cpu executor: a library's kernels, or loops and BLAS of our own. Load copies the weights into
+ * device memory; infer walks a list of steps over fixed offsets in one workspace. */
 #include "blas.h"
 #include "cpu_int.h"
 
@@ -15,7 +15,7 @@ static int cpu_prepare(struct wk_executor *x, const struct wk_source *src, struc
     struct cpu *c = AC_CONTAINER_OF(x, struct cpu, base);
     struct cpu_model *m = ac_xcalloc(1, sizeof(*m));
     size_t workspace = 0;
-    int rc = cpu_compile(src, m, &workspace, err);
+    int rc = cpu_compile(src, c->lib, m, &workspace, err);
     if (rc == 0 && workspace > CPU_WORKSPACE_MAX)
         rc = ac_err_set(err, AC_ERANGE, "the model needs a workspace of %zu bytes, %zu are allowed",
                         workspace, CPU_WORKSPACE_MAX);
@@ -28,6 +28,8 @@ static int cpu_prepare(struct wk_executor *x, const struct wk_source *src, struc
     }
     if (rc == 0 && !(m->device = c->mem.reserve(c->mem.self, m->blob_bytes)))
         rc = ac_err_set(err, AC_ENOMEM, "no address space for %zu bytes of weights", m->blob_bytes);
+    if (rc == 0 && (rc = cpu_bind(m, c->workspace, err)) != 0)
+        c->mem.drop(c->mem.self, m->device, m->blob_bytes);
     if (rc) {
         cpu_model_free(m);
         return rc;
@@ -182,6 +184,30 @@ static int32_t i32_op(enum wk_binary op, int32_t a, int32_t b)
     return b == 0 || (a == INT32_MIN && b == -1) ? 0 : a / b;
 }
 
+/* Equal shapes, the sum of two branches above all: no places to work out. */
+static void run_flat(const struct step *s, const float *a, const float *b, float *out)
+{
+    switch (s->binary) {
+    case WK_ADD:
+        for (size_t i = 0; i < s->n; i++)
+            out[i] = a[i] + b[i];
+        break;
+    case WK_SUB:
+        for (size_t i = 0; i < s->n; i++)
+            out[i] = a[i] - b[i];
+        break;
+    case WK_MUL:
+        for (size_t i = 0; i < s->n; i++)
+            out[i] = a[i] * b[i];
+        break;
+    case WK_DIV:
+        for (size_t i = 0; i < s->n; i++)
+            out[i] = a[i] / b[i];
+        break;
+    }
+    cpu_activate(&s->act, out, s->n);
+}
+
 static void run_binary(const struct step *s, const void *a, const void *b, void *out)
 {
     size_t at[WK_ONNX_MAX_RANK] = {0}, ia = 0, ib = 0;
@@ -205,12 +231,14 @@ static void run_binary(const struct step *s, const void *a, const void *b, void 
         cpu_activate(&s->act, out, s->n);
 }
 
-static void run_step(const struct cpu *c, const struct cpu_model *m, const struct step *s)
+static bool run_step(const struct cpu *c, const struct cpu_model *m, const struct step *s)
 {
     const void *a = (s->a.weight ? m->device : c->workspace) + s->a.offset;
     const void *b = (s->b.weight ? m->device : c->workspace) + s->b.offset;
     const void *w = m->device + s->weights, *bias = m->device + s->bias;
     void *out = c->workspace + s->out.offset;
+    if (s->kernel)
+        return cpu_kernel_run(m, s, out);
     switch (s->op) {
     case WK_DENSE:
         run_dense(s, a, w, bias, out);
@@ -223,7 +251,10 @@ static void run_step(const struct cpu *c, const struct cpu_model *m, const struc
         cpu_activate(&s->act, out, s->n);
         break;
     case WK_BINARY:
-        run_binary(s, a, b, out);
+        if (s->flat)
+            run_flat(s, a, b, out);
+        else
+            run_binary(s, a, b, out);
         break;
     case WK_SOFTMAX:
         run_softmax(s, a, out);
@@ -251,6 +282,7 @@ static void run_step(const struct cpu *c, const struct cpu_model *m, const struc
     case WK_DROPPED:
         break;
     }
+    return true;
 }
 
 static int cpu_infer(struct wk_executor *x, struct wk_model *base, uint32_t batch,
@@ -275,7 +307,8 @@ static int cpu_infer(struct wk_executor *x, struct wk_model *base, uint32_t batc
     }
     int64_t t1 = c->clock.now_ns(c->clock.self);
     for (uint32_t i = 0; i < p->n_steps; i++)
-        run_step(c, m, &p->steps[i]);
+        if (!run_step(c, m, &p->steps[i]))
+            return ac_err_set(err, AC_EINTERNAL, "step %u: the library failed to run it", i);
     int64_t t2 = c->clock.now_ns(c->clock.self);
     for (uint32_t i = 0; i < info->n_outputs; i++) {
         const char *from = c->workspace + p->outputs[i];
@@ -307,12 +340,14 @@ static const struct wk_executor_ops cpu_ops = {
     .infer = cpu_infer,
 };
 
-struct wk_executor *wk_cpu_create(const struct wk_memory *mem, const struct ac_clock *clock)
+struct wk_executor *wk_cpu_create(const struct wk_memory *mem, const struct wk_kernels *lib,
+                                  const struct ac_clock *clock)
 {
     struct cpu *c = ac_xcalloc(1, sizeof(*c));
     c->base.ops = &cpu_ops;
     openblas_set_num_threads(1);
     c->mem = *mem;
+    c->lib = lib;
     c->clock = *clock;
     c->workspace = mem->reserve(mem->self, CPU_WORKSPACE_MAX);
     AC_ASSERT(c->workspace != NULL);

@@ -55,16 +55,16 @@ static void conv_group(const struct step *s, const float *in, const float *w, fl
     size_t taps = (size_t)(g->kernel[0] * g->kernel[1]), rows = s->n / s->groups;
     if (plain(s)) {
         cblas_sgemm(BLAS_ROW_MAJOR, BLAS_NO_TRANS, BLAS_NO_TRANS, (int)rows, (int)area,
-                    (int)s->kernel, 1, w, (int)s->kernel, in, (int)area, 1, out, (int)area);
+                    (int)s->taps, 1, w, (int)s->taps, in, (int)area, 1, out, (int)area);
         return;
     }
     for (size_t at = 0; at < area; at += s->tile) {
         size_t n = AC_MIN(s->tile, area - at);
-        for (size_t r = 0; r < s->kernel; r++)
+        for (size_t r = 0; r < s->taps; r++)
             unroll_tap(s, in + r / taps * size, (int64_t)(r % taps) / g->kernel[1],
                        (int64_t)(r % taps) % g->kernel[1], at, at + n, scratch + r * n);
-        cblas_sgemm(BLAS_ROW_MAJOR, BLAS_NO_TRANS, BLAS_NO_TRANS, (int)rows, (int)n, (int)s->kernel,
-                    1, w, (int)s->kernel, scratch, (int)n, 1, out + at, (int)area);
+        cblas_sgemm(BLAS_ROW_MAJOR, BLAS_NO_TRANS, BLAS_NO_TRANS, (int)rows, (int)n, (int)s->taps,
+                    1, w, (int)s->taps, scratch, (int)n, 1, out + at, (int)area);
     }
 }
 
@@ -104,9 +104,9 @@ void cpu_conv(const struct step *s, const float *in, const float *w, const float
             const float *src = in + (image * s->k + k * from) * size;
             float *dst = out + (image * s->n + k * to) * area;
             if (from == 1 && to == 1)
-                conv_depthwise(s, src, w + k * s->kernel, dst);
+                conv_depthwise(s, src, w + k * s->taps, dst);
             else
-                conv_group(s, src, w + k * to * s->kernel, scratch, dst);
+                conv_group(s, src, w + k * to * s->taps, scratch, dst);
         }
     cpu_activate(&s->act, out, s->m * s->n * area);
 }

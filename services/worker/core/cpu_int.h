@@ -3,6 +3,7 @@
 
 #include "executor.h"
 #include "graph.h"
+#include "kernels.h"
 
 #include <aceso/base.h>
 
@@ -33,11 +34,13 @@ struct step {
     /* CONV, POOL: m images of k channels in, n channels out; scratch: offset in the workspace. */
     struct wk_geometry geometry;
     struct wk_window window;
-    size_t groups, kernel, scratch, tile;
+    size_t groups, taps, scratch, tile; /* taps: size of one output channel's kernel */
     /* PAD, SLICE, CONCAT, TRANSPOSE: moves of dims elements, from strides sa (negative ones wrap)
      * to strides sb; all n elements of the result become fill before the first move of a PAD. */
     float fill;
-    size_t from, to; /* bytes at which it starts */
+    size_t from, to;          /* bytes at which it starts */
+    struct wk_kernel *kernel; /* NULL: by our own loops */
+    bool flat;                /* BINARY of equal shapes */
 };
 
 struct plan {
@@ -49,6 +52,7 @@ struct plan {
 
 struct cpu_model {
     struct wk_model base;
+    const struct wk_kernels *lib;
     char *blob, *device; /* host copy and resident copy of the weights */
     size_t blob_bytes;
     struct plan plans[WK_BATCHES];
@@ -57,6 +61,7 @@ struct cpu_model {
 struct cpu {
     struct wk_executor base;
     struct wk_memory mem;
+    const struct wk_kernels *lib; /* or NULL */
     struct ac_clock clock;
     char *workspace;
     size_t workspace_bytes;
@@ -64,11 +69,20 @@ struct cpu {
 
 /** Parses, simplifies, packs the weights and lays out a plan for each batch. ret_workspace: bytes
  * that the largest plan needs. m is zeroed; on error cpu_model_free it. */
-int cpu_compile(const struct wk_source *src, struct cpu_model *m, size_t *ret_workspace,
-                struct ac_err *err) AC_MUST_USE;
+int cpu_compile(const struct wk_source *src, const struct wk_kernels *lib, struct cpu_model *m,
+                size_t *ret_workspace, struct ac_err *err) AC_MUST_USE;
+/** Whether a library can take the node over. */
+bool cpu_kernel_fits(const struct wk_node *x, const struct wk_shape *in);
+/** Which values are images with their channels last: those between kernels, and between steps
+ * that do not see the layout. last: all false. */
+void cpu_channels_last(const struct wk_graph *g, const struct wk_shape *shapes, bool *last);
+/** Gives the kernels of all plans their places. */
+int cpu_bind(struct cpu_model *m, char *workspace, struct ac_err *err) AC_MUST_USE;
+bool cpu_kernel_run(const struct cpu_model *m, const struct step *s, float *out);
 void cpu_activate(const struct wk_activation *act, float *v, size_t n);
 void cpu_conv(const struct step *s, const float *in, const float *w, const float *bias,
               float *scratch, float *out);
 void cpu_pool(const struct step *s, const float *in, float *out);
 void cpu_move(const struct step *s, const void *in, void *out);
+void cpu_model_clear(struct cpu_model *m); /* leaves what is zeroed */
 void cpu_model_free(struct cpu_model *m);

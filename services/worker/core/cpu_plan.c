@@ -20,6 +20,9 @@ static size_t blob_add(struct blob *b, size_t bytes)
 
 struct layout { /* offsets of weights, per node and per constant value; shared by all batches */
     size_t *weights, *bias, *constant;
+    struct blob blob;
+    const struct wk_kernels *lib;
+    struct wk_kernel **kernels; /* per node, of the first batch */
 };
 
 static void pack_dense(struct blob *b, const struct wk_node *x, size_t *ret_weights,
@@ -51,11 +54,14 @@ static void pack_conv(struct blob *b, const struct wk_node *x, size_t *ret_weigh
     memcpy(b->data + *ret_bias, x->bias, x->n * sizeof(float));
 }
 
-static void pack(const struct wk_graph *g, struct blob *b, struct layout *l)
+static void pack(const struct wk_graph *g, struct layout *l)
 {
+    struct blob *b = &l->blob;
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const struct wk_node *x = &g->nodes[i];
-        if (x->op == WK_DENSE) {
+        if (l->lib && (x->op == WK_DENSE || x->op == WK_CONV)) {
+            continue; /* packed when its kernel is made */
+        } else if (x->op == WK_DENSE) {
             pack_dense(b, x, &l->weights[i], &l->bias[i]);
         } else if (x->op == WK_CONV) {
             pack_conv(b, x, &l->weights[i], &l->bias[i]);
@@ -89,6 +95,7 @@ struct planner {
     uint32_t n_blocks;
     uint32_t *last_use;
     struct place *place; /* per value */
+    bool *last;          /* per value: an image with its channels last */
     size_t high;
 };
 
@@ -160,7 +167,8 @@ static void dense_strides(const struct wk_shape *s, size_t *ret)
     }
 }
 
-static int fill_window(struct planner *p, uint32_t node, struct step *s, struct ac_err *err)
+static int fill_window(struct planner *p, uint32_t node, bool own, struct step *s,
+                       struct ac_err *err)
 {
     const struct wk_node *x = &p->g->nodes[node];
     const struct wk_shape *in = &p->shapes[x->in[0]], *out = &p->shapes[x->out];
@@ -175,10 +183,64 @@ static int fill_window(struct planner *p, uint32_t node, struct step *s, struct 
         return 0;
     size_t area = (size_t)(s->geometry.out[0] * s->geometry.out[1]);
     s->groups = x->groups;
-    s->kernel = x->k;
-    s->tile = AC_MIN(AC_MAX((size_t)CPU_TILE / s->kernel, (size_t)8), area);
-    s->scratch = take_bytes(p, s->kernel * s->tile * sizeof(float), node, node);
+    s->taps = x->k;
+    s->tile = AC_MIN(AC_MAX((size_t)CPU_TILE / s->taps, (size_t)8), area);
+    if (own)
+        s->scratch = take_bytes(p, s->taps * s->tile * sizeof(float), node, node);
     return 0;
+}
+
+static int pack_kernel(struct layout *l, const struct wk_node *x, uint32_t node, size_t bytes,
+                       struct ac_err *err)
+{
+    struct blob plain = {0};
+    size_t weights, bias;
+    if (x->op == WK_DENSE)
+        pack_dense(&plain, x, &weights, &bias);
+    else
+        pack_conv(&plain, x, &weights, &bias);
+    l->weights[node] = blob_add(&l->blob, bytes);
+    int rc = l->lib->pack(l->kernels[node], (const float *)(const void *)(plain.data + weights),
+                          l->blob.data + l->weights[node], err);
+    l->bias[node] = blob_add(&l->blob, x->n * sizeof(float));
+    memcpy(l->blob.data + l->bias[node], plain.data + bias, x->n * sizeof(float));
+    free(plain.data);
+    return rc;
+}
+
+static int add_kernel(struct planner *p, struct layout *l, uint32_t node, struct step *s,
+                      struct ac_err *err)
+{
+    const struct wk_node *x = &p->g->nodes[node];
+    struct wk_kernel_spec spec = {.op = x->op,
+                                  .m = s->m,
+                                  .k = s->k,
+                                  .n = s->n,
+                                  .groups = s->groups,
+                                  .geometry = s->geometry,
+                                  .window = s->window,
+                                  .in_last = p->last[x->in[0]],
+                                  .out_last = p->last[x->out]};
+    bool weighted = x->op == WK_DENSE || x->op == WK_CONV;
+    size_t weights, scratch;
+    if (weighted && (s->act.kind == WK_RELU || s->act.kind == WK_LEAKY_RELU ||
+                     (s->act.kind == WK_CLIP && s->act.a <= s->act.b))) {
+        spec.act = s->act;
+        s->act.kind = WK_KEEP;
+    }
+    int rc = l->lib->make(l->lib->self, &spec, l->kernels[node], &s->kernel, err);
+    if (rc)
+        return rc;
+    l->lib->sizes(s->kernel, &weights, &scratch);
+    if (scratch)
+        s->scratch = take_bytes(p, scratch, node, node);
+    if (!l->kernels[node]) {
+        l->kernels[node] = s->kernel;
+        rc = weighted ? pack_kernel(l, x, node, weights, err) : 0;
+    }
+    s->weights = l->weights[node];
+    s->bias = l->bias[node];
+    return rc;
 }
 
 static int fill_move(const struct planner *p, const struct wk_node *x, uint32_t input,
@@ -246,6 +308,8 @@ static void fill_step(const struct planner *p, const struct layout *l, uint32_t 
             s->dims[i] = (size_t)out->dims[i];
         strides(in, s, s->sa);
         strides(&p->shapes[x->in[1]], s, s->sb);
+        s->flat = s->dtype == WK_F32 && memcmp(s->sa, s->sb, sizeof(s->sa)) == 0 &&
+                  wk_shape_elems(in) == s->n && wk_shape_elems(&p->shapes[x->in[1]]) == s->n;
     } else if (x->op == WK_SOFTMAX) {
         int64_t axis = x->axis < 0 ? x->axis + in->rank : x->axis;
         bool rows = x->reshape == WK_FLATTEN;
@@ -258,26 +322,28 @@ static void fill_step(const struct planner *p, const struct layout *l, uint32_t 
 }
 
 /* A concatenation is one step for each of its inputs, anything else one. */
-static int add_steps(struct planner *p, const struct layout *l, uint32_t node, struct plan *plan,
+static int add_steps(struct planner *p, struct layout *l, uint32_t node, struct plan *plan,
                      struct ac_err *err)
 {
     const struct wk_node *x = &p->g->nodes[node];
     int rc = 0;
+    bool kernel = l->lib && cpu_kernel_fits(x, &p->shapes[x->in[0]]);
     take_space(p, x->out, node);
     for (uint32_t i = 0; rc == 0 && i < (x->op == WK_CONCAT ? x->n_in : 1); i++) {
         struct step *s = &plan->steps[plan->n_steps++];
         fill_step(p, l, node, s);
         if (x->op == WK_CONV || x->op == WK_POOL_MAX || x->op == WK_POOL_MEAN)
-            rc = fill_window(p, node, s, err);
+            rc = fill_window(p, node, !kernel, s, err);
         else if (x->op == WK_TRANSPOSE || x->op == WK_SLICE || x->op == WK_CONCAT ||
                  x->op == WK_PAD)
             rc = fill_move(p, x, i, s, err);
+        if (rc == 0 && kernel)
+            rc = add_kernel(p, l, node, s, err);
     }
     return rc;
 }
 
-static int make_steps(struct planner *p, const struct layout *l, struct plan *plan,
-                      struct ac_err *err)
+static int make_steps(struct planner *p, struct layout *l, struct plan *plan, struct ac_err *err)
 {
     const struct wk_graph *g = p->g;
     size_t steps = 1;
@@ -306,7 +372,7 @@ static int make_steps(struct planner *p, const struct layout *l, struct plan *pl
     return 0;
 }
 
-static int make_plan(const struct wk_graph *g, const struct layout *l, int64_t batch,
+static int make_plan(const struct wk_graph *g, struct layout *l, int64_t batch,
                      struct ac_arena *arena, struct plan *plan, size_t *workspace,
                      struct ac_err *err)
 {
@@ -315,8 +381,9 @@ static int make_plan(const struct wk_graph *g, const struct layout *l, int64_t b
                         .shapes = shapes,
                         .blocks = ac_arena_calloc(arena, g->n_values + 2u, sizeof(*p.blocks)),
                         .last_use = ac_arena_calloc(arena, g->n_values, sizeof(*p.last_use)),
-                        .place = ac_arena_calloc(arena, g->n_values, sizeof(*p.place))};
-    if (!shapes || !p.blocks || !p.last_use || !p.place)
+                        .place = ac_arena_calloc(arena, g->n_values, sizeof(*p.place)),
+                        .last = ac_arena_calloc(arena, g->n_values, sizeof(*p.last))};
+    if (!shapes || !p.blocks || !p.last_use || !p.place || !p.last)
         return ac_err_set(err, AC_ENOMEM,
                           "the model needs more memory than is allowed for its description");
     int rc = wk_graph_shapes(g, batch, shapes, err);
@@ -329,6 +396,8 @@ static int make_plan(const struct wk_graph *g, const struct layout *l, int64_t b
                               "output %.80s does not have the batch as its first dimension",
                               g->values[g->outputs[i]].name);
     }
+    if (l->lib)
+        cpu_channels_last(g, shapes, p.last);
     last_uses(&p);
     rc = make_steps(&p, l, plan, err);
     if (rc)
@@ -338,11 +407,22 @@ static int make_plan(const struct wk_graph *g, const struct layout *l, int64_t b
     return 0;
 }
 
+void cpu_model_clear(struct cpu_model *m)
+{
+    for (uint32_t b = 0; b < WK_BATCHES; b++) {
+        struct plan *p = &m->plans[b];
+        for (uint32_t i = 0; i < p->n_steps; i++)
+            if (p->steps[i].kernel)
+                m->lib->free(p->steps[i].kernel);
+        free(p->steps);
+    }
+    free(m->blob);
+    memset(m, 0, sizeof(*m));
+}
+
 void cpu_model_free(struct cpu_model *m)
 {
-    for (uint32_t b = 0; b < WK_BATCHES; b++)
-        free(m->plans[b].steps);
-    free(m->blob);
+    cpu_model_clear(m);
     free(m);
 }
 
@@ -360,16 +440,13 @@ static int compile(const struct wk_source *src, struct ac_arena *arena, struct c
         return rc;
     struct layout l = {.weights = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(size_t)),
                        .bias = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(size_t)),
-                       .constant = ac_arena_calloc(arena, g.n_values, sizeof(size_t))};
-    if (!l.weights || !l.bias || !l.constant)
+                       .constant = ac_arena_calloc(arena, g.n_values, sizeof(size_t)),
+                       .lib = m->lib,
+                       .kernels = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(void *))};
+    if (!l.weights || !l.bias || !l.constant || !l.kernels)
         return ac_err_set(err, AC_ENOMEM,
                           "the model needs more memory than is allowed for its description");
-    struct blob blob = {0};
-    pack(&g, &blob, &l);
-    m->blob = blob.data;
-    m->blob_bytes = AC_MAX(blob.len, (size_t)CPU_ALIGN);
-    if (!m->blob)
-        m->blob = ac_xcalloc(1, m->blob_bytes);
+    pack(&g, &l);
     size_t workspace = 0;
     for (uint32_t b = 0; b < WK_BATCHES; b++) {
         /* A model with a fixed batch takes it as it is: one item is the whole of it. */
@@ -377,6 +454,7 @@ static int compile(const struct wk_source *src, struct ac_arena *arena, struct c
             break;
         int64_t batch = g.batched ? wk_batch_size[b] : g.fixed_batch;
         rc = make_plan(&g, &l, batch, arena, &m->plans[b], &workspace, err);
+        m->blob = l.blob.data;
         /* Some models hold shapes for one batch only: they run, but one at a time. */
         if (rc && b > 0)
             break;
@@ -384,16 +462,31 @@ static int compile(const struct wk_source *src, struct ac_arena *arena, struct c
             return rc;
         m->base.info.compiled[b] = true;
     }
+    m->blob_bytes = AC_MAX(l.blob.len, (size_t)CPU_ALIGN);
+    if (!m->blob)
+        m->blob = ac_xcalloc(1, m->blob_bytes);
     m->base.info.weights_bytes = m->blob_bytes;
     *ret_workspace = workspace;
     return 0;
 }
 
-int cpu_compile(const struct wk_source *src, struct cpu_model *m, size_t *ret_workspace,
-                struct ac_err *err)
+static int compile_with(const struct wk_source *src, const struct wk_kernels *lib,
+                        struct cpu_model *m, size_t *ret_workspace, struct ac_err *err)
 {
     struct ac_arena *arena = ac_arena_create(CPU_DESCRIPTION);
+    m->lib = lib;
     int rc = compile(src, arena, m, ret_workspace, err);
     ac_arena_destroy(arena);
     return rc;
+}
+
+int cpu_compile(const struct wk_source *src, const struct wk_kernels *lib, struct cpu_model *m,
+                size_t *ret_workspace, struct ac_err *err)
+{
+    int rc = compile_with(src, lib, m, ret_workspace, err);
+    if (rc != AC_ENOTSUP || !lib)
+        return rc;
+    /* What the library cannot do our own loops may. */
+    cpu_model_clear(m);
+    return compile_with(src, NULL, m, ret_workspace, err);
 }

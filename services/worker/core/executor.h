@@ -88,7 +88,10 @@ struct wk_graph;
 int wk_model_describe(const struct wk_graph *g, struct ac_arena *arena, struct wk_model_info *ret_i,
                       struct ac_err *err) AC_MUST_USE;
 
-struct wk_executor *wk_cpu_create(const struct wk_memory *mem, const struct ac_clock *clock);
+struct wk_kernels;
+/** lib: kernels of a library (kernels.h), which outlive the executor; NULL: our own. */
+struct wk_executor *wk_cpu_create(const struct wk_memory *mem, const struct wk_kernels *lib,
+                                  const struct ac_clock *clock);
 
 /** Costs of a simulated device. sleep_until waits on the caller's clock. */
 struct wk_sim_config {

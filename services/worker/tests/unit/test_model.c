@@ -45,7 +45,7 @@ static struct file tensor_file(const char *dir, const char *kind, uint32_t i)
 static double check(const char *model, const char *dir)
 {
     struct ac_err err = AC_ERR_INIT;
-    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, NULL, &ac_clock_real);
     struct ac_arena *arena = ac_arena_create(16u << 20);
     struct file f = read_file(model);
     struct wk_source src = {.name = "m", .bytes = f.data, .len = f.len};
@@ -153,7 +153,7 @@ static void test_a_batch_is_its_rows(void **state)
 {
     (void)state;
     struct ac_err err = AC_ERR_INIT;
-    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, NULL, &ac_clock_real);
     struct file f = read_file(OURS);
     struct wk_source src = {.name = "m", .bytes = f.data, .len = f.len, .max_batch = 8};
     struct wk_model *m = NULL;
@@ -213,7 +213,7 @@ static void test_broken_files_are_refused(void **state)
     (void)state;
     struct ac_err err = AC_ERR_INIT;
     struct file f = read_file(OURS);
-    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, NULL, &ac_clock_real);
     assert_int_equal(prepare(x, "", 0, &err), AC_EINVAL);
     assert_int_equal(prepare(x, "not an onnx file", 16, &err), AC_EINVAL);
     assert_non_null(strstr(err.msg, "ONNX"));
@@ -273,7 +273,7 @@ static bool run_zeros(struct wk_executor *x, const struct file *f)
 static void test_broken_operators(void **state)
 {
     (void)state;
-    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, NULL, &ac_clock_real);
     for (size_t c = 0; c < AC_ARRAY_LEN(cases); c++) {
         char model[256];
         snprintf(model, sizeof(model), "services/worker/tests/data/operators/%s/model.onnx",
@@ -310,7 +310,7 @@ static void test_refusals_name_the_node(void **state)
         {"conv_tiles", "MaxPool", "LpPools",
          "node y (operator LpPools): this operator is not supported"},
     };
-    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, NULL, &ac_clock_real);
     for (size_t i = 0; i < AC_ARRAY_LEN(refusals); i++) {
         struct ac_err err = AC_ERR_INIT;
         char model[256];
@@ -372,7 +372,7 @@ static void test_triton_example(void **state)
     if (!ac_path_exists(path))
         skip();
     struct ac_err err = AC_ERR_INIT;
-    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, NULL, &ac_clock_real);
     struct file f = read_file(path);
     struct wk_source src = {.name = "simple", .bytes = f.data, .len = f.len};
     struct wk_model *m = NULL;
