@@ -247,7 +247,7 @@ static int fill_move(const struct planner *p, const struct wk_node *x, uint32_t 
                      struct step *s, struct ac_err *err)
 {
     const struct wk_shape *in = &p->shapes[x->in[input]], *out = &p->shapes[x->out];
-    size_t size = wk_dtype_size(s->dtype), sa[WK_ONNX_MAX_RANK], sb[WK_ONNX_MAX_RANK];
+    size_t size = wk_dtype_size(s->dtype), sa[WK_ONNX_MAX_RANK] = {0}, sb[WK_ONNX_MAX_RANK] = {0};
     int64_t first[WK_ONNX_MAX_RANK], step[WK_ONNX_MAX_RANK];
     struct wk_shape cut;
     dense_strides(in, sa);

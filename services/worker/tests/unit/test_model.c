@@ -351,7 +351,7 @@ static void test_impossible_operators_are_refused(void **state)
         {"other_shape", "(operator Concat): the shapes of its inputs do not match"},
         {"much_memory", "the model needs a workspace of 1152524288 bytes"},
     };
-    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, &ac_clock_real);
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, NULL, &ac_clock_real);
     for (size_t i = 0; i < AC_ARRAY_LEN(refusals); i++) {
         struct ac_err err = AC_ERR_INIT;
         char model[256];
