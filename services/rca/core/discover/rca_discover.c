@@ -143,7 +143,8 @@ static int by_score(const struct ac_rca_clean *c, const struct ac_rca_discover_p
                         &(struct ac_rca_ges_params){.score = params->score,
                                                     .penalty = params->penalty,
                                                     .max_parents = params->max_given,
-                                                    .know = know},
+                                                    .know = know,
+                                                    .team = params->team},
                         &g, &d->tests, err);
     if (!rc)
         add_graph(d, c, &g);

@@ -6,7 +6,9 @@
 #include <float.h>
 
 #include <aceso/base.h>
+#include <aceso/team.h>
 
+#include "discover/rca_class.h"
 #include "discover/rca_score.h"
 
 /* An operator: insert i -> j directing set towards j, or delete i - j directing set away. */
@@ -17,295 +19,278 @@ struct move {
     double gain;
 };
 
-struct ges {
-    struct ac_rca_scorer *s;
-    const struct ac_rca_ges_params *params;
-    struct ac_rca_pdag *g;
-    int p;
-    size_t max_parents;
-    bool *blocked, *seen;
+#define PAST_BITS 9
+#define PAST      (1 << PAST_BITS)
+
+/* What surrounds a node j, and what one thread needs to look at it. */
+struct view {
+    struct ac_rca_basis *basis;
+    int j;
+    int *parents;
+    size_t np;
+    int line[AC_RCA_MAX_GIVEN]; /* neighbours of j by a line; sets of them are bits */
+    size_t nl;
+    uint64_t next_to[AC_RCA_MAX_GIVEN]; /* which of them are adjacent to each other */
+    uint64_t *cliques;
     int *queue;
-    bool *member; /* scratch: parents under consideration */
+    uint64_t *blocked, *always, *ever; /* rows of bits: what is reached from j */
+    uint16_t past_slot[PAST];          /* see reached_past */
+    uint64_t past_set[PAST / 2], *past;
+    size_t npast, past_cap;
+};
+
+struct ges {
+    const struct ac_rca_ges_params *params;
+    struct ac_rca_class *g, *before;
+    int p;
+    bool forward;
+    struct ac_team *team;
+    struct view *view; /* by member of the team */
     /* What each pair could gain at most, [j * p + i]: without the search for paths, which looks at
      * the whole graph. Else it depends on the surroundings of j alone, and is kept until they
      * change. */
     double *bound;
-    bool *stale; /* by j */
-    int *top;    /* by j: the i that could gain most */
-    bool *tried; /* by j, in this step */
-    uint64_t *cliques;
-    size_t *succ_at; /* successors of a: succ[succ_at[a]] to succ[succ_at[a + 1]] */
-    int *succ;
-    bool *reached;      /* two rows a node, see reach_of */
-    size_t round;       /* number of the step, from 1 */
-    size_t *reached_in; /* the step for which a node's rows hold */
+    bool *stale;  /* by j */
+    int *todo;    /* those that are stale */
+    int *top;     /* by j: the i that could gain most */
+    double *most; /* by j: how much */
+    bool *tried;  /* by j, in this step */
+    int *batch;   /* nodes that are tried next, and the best move of each */
+    struct move *found, best;
 };
 
+#define BATCH       16    /* nodes that are tried side by side */
 #define MAX_CLIQUES 65536 /* of one set of neighbours; a complete graph of more than 16 */
 
-static bool clique(const struct ges *k, const int *v, size_t n)
+static void look(const struct ges *k, struct view *v, int j)
 {
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < i; j++)
-            if (!ac_rca_adjacent(k->g, v[i], v[j]))
-                return false;
+    const struct ac_rca_class *g = k->g;
+    v->j = j;
+    v->np = ac_rca_row_members(ac_rca_row(g, g->from, j), g->w, v->parents);
+    const uint64_t *line = ac_rca_row(g, g->line, j);
+    v->nl = 0;
+    for (size_t w = 0; w < g->w; w++)
+        for (uint64_t bits = line[w]; bits; bits &= bits - 1) {
+            if (v->nl == AC_RCA_MAX_GIVEN) {
+                v->nl = SIZE_MAX; /* too many to try sets of */
+                return;
+            }
+            v->line[v->nl++] = (int)(w * 64) + __builtin_ctzll(bits);
+        }
+    for (size_t a = 0; a < v->nl; a++) {
+        v->next_to[a] = 0;
+        for (size_t b = 0; b < v->nl; b++)
+            if (ac_rca_bit(ac_rca_row(g, g->near, v->line[a]), v->line[b]))
+                v->next_to[a] |= UINT64_C(1) << b;
+    }
+}
+
+/* Those of the neighbours by a line that are adjacent to i. */
+static uint64_t adjacent_to(const struct ges *k, const struct view *v, int i)
+{
+    const uint64_t *near = ac_rca_row(k->g, k->g->near, i);
+    uint64_t set = 0;
+    for (size_t a = 0; a < v->nl; a++)
+        if (ac_rca_bit(near, v->line[a]))
+            set |= UINT64_C(1) << a;
+    return set;
+}
+
+static bool clique(const struct view *v, uint64_t set)
+{
+    for (uint64_t left = set; left; left &= left - 1) {
+        int a = __builtin_ctzll(left);
+        if (set & ~v->next_to[a] & ~(UINT64_C(1) << a))
+            return false;
+    }
     return true;
 }
 
-/* All cliques among v[0..n), the empty one first, by size, then in the order of v. */
-static size_t all_cliques(struct ges *k, const int *v, size_t n)
+/* All cliques within a set, the empty one first, by size, then in the order of nodes. */
+static size_t all_cliques(struct view *v, uint64_t within)
 {
-    uint64_t near[AC_RCA_MAX_GIVEN] = {0};
     size_t found = 1;
-    for (size_t a = 0; a < n; a++)
-        for (size_t b = 0; b < n; b++)
-            if (a != b && ac_rca_adjacent(k->g, v[a], v[b]))
-                near[a] |= UINT64_C(1) << b;
-    k->cliques[0] = 0;
+    v->cliques[0] = 0;
     for (size_t at = 0; at < found; at++) {
-        uint64_t set = k->cliques[at];
-        size_t from = set ? 64 - (size_t)__builtin_clzll(set) : 0;
-        for (size_t b = from; b < n && found < MAX_CLIQUES; b++)
-            if ((set & ~near[b]) == 0)
-                k->cliques[found++] = set | UINT64_C(1) << b;
+        uint64_t set = v->cliques[at];
+        uint64_t more = set ? within & (UINT64_MAX << (63 - __builtin_clzll(set)) << 1) : within;
+        for (; more && found < MAX_CLIQUES; more &= more - 1) {
+            int b = __builtin_ctzll(more);
+            if ((set & ~v->next_to[b]) == 0)
+                v->cliques[found++] = set | UINT64_C(1) << b;
+        }
     }
     return found;
 }
 
-/* Members of a set in the order of v. */
-static size_t members(uint64_t set, const int *v, int *ret)
-{
-    size_t n = 0;
-    for (; set; set &= set - 1)
-        ret[n++] = v[__builtin_ctzll(set)];
-    return n;
-}
-
-/* Where each node's paths may go on to: along arrows and lines. */
-static void list_successors(struct ges *k)
-{
-    size_t n = 0, p = (size_t)k->p;
-    for (size_t a = 0; a < p; a++) {
-        const int8_t *row = k->g->m + a * p; /* marks at a */
-        k->succ_at[a] = n;
-        for (size_t b = 0; b < p; b++)
-            if (row[b] == AC_RCA_TAIL)
-                k->succ[n++] = (int)b;
-    }
-    k->succ_at[p] = n;
-    k->round++;
-}
+/* ---- paths that may be directed: along arrows and lines ---- */
 
 /* Marks what paths from j reach that avoid the blocked nodes. */
-static void reach(struct ges *k, int j, const bool *blocked, bool *seen)
+static void reach(const struct ges *k, struct view *v, const uint64_t *blocked, uint64_t *seen)
 {
+    const struct ac_rca_class *g = k->g;
     size_t head = 0, tail = 0;
-    memset(seen, 0, (size_t)k->p * sizeof(bool));
-    seen[j] = true;
-    k->queue[tail++] = j;
+    memset(seen, 0, g->w * sizeof(seen[0]));
+    seen[v->j / 64] |= UINT64_C(1) << (v->j % 64);
+    v->queue[tail++] = v->j;
     while (head < tail) {
-        int a = k->queue[head++];
-        for (size_t e = k->succ_at[a]; e < k->succ_at[a + 1]; e++) {
-            int b = k->succ[e];
-            if (seen[b] || (blocked && blocked[b]))
-                continue;
-            seen[b] = true;
-            k->queue[tail++] = b;
+        size_t row = (size_t)v->queue[head++] * g->w;
+        for (size_t w = 0; w < g->w; w++) {
+            uint64_t bits = (g->to[row + w] | g->line[row + w]) & ~seen[w];
+            bits &= blocked ? ~blocked[w] : UINT64_MAX;
+            seen[w] |= bits;
+            for (; bits; bits &= bits - 1)
+                v->queue[tail++] = (int)(w * 64) + __builtin_ctzll(bits);
         }
     }
 }
 
-/* What is reached from j whatever of its neighbours by a line is blocked, and if none is. */
-static void reach_of(struct ges *k, int j, const bool **ret_always, const bool **ret_ever)
+static void forget_past(struct view *v)
 {
-    size_t at = 2 * (size_t)j * (size_t)k->p;
-    bool *always = k->reached + at, *ever = always + k->p;
-    if (k->reached_in[j] != k->round) {
-        k->reached_in[j] = k->round;
-        for (int b = 0; b < k->p; b++)
-            k->blocked[b] = ac_rca_undirected(k->g, j, b);
-        reach(k, j, k->blocked, always);
-        reach(k, j, NULL, ever);
+    memset(v->past_slot, 0, sizeof(v->past_slot));
+    v->npast = 0;
+}
+
+/* What is reached from the node that is looked at when a set of its neighbours is blocked: the same
+ * for all its pairs, hence kept until the next node is looked at. */
+static const uint64_t *reached_past(const struct ges *k, struct view *v, uint64_t set)
+{
+    size_t at = (set * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - PAST_BITS), w = k->g->w;
+    while (v->past_slot[at] && v->past_set[v->past_slot[at] - 1] != set)
+        at = (at + 1) % PAST;
+    if (v->past_slot[at])
+        return v->past + (v->past_slot[at] - 1) * w;
+    if (v->npast == PAST / 2) {
+        forget_past(v);
+        return reached_past(k, v, set);
     }
-    *ret_always = always;
-    *ret_ever = ever;
-}
-
-/* Does every path from j to i that may be directed pass through a node of the set? */
-static bool all_blocked(struct ges *k, int j, int i, const int *set, size_t n)
-{
-    memset(k->blocked, 0, (size_t)k->p * sizeof(bool));
-    for (size_t a = 0; a < n; a++)
-        k->blocked[set[a]] = true;
-    reach(k, j, k->blocked, k->seen);
-    return !k->seen[i];
-}
-
-/* Gain of i as a parent of j beside `with` and the parents that j has. */
-static double gain_of(struct ges *k, int i, int j, const int *with, size_t n)
-{
-    int base[AC_RCA_MAX_GIVEN], more[AC_RCA_MAX_GIVEN];
-    size_t nb = 0, nm = 0;
-    for (int v = 0; v < k->p; v++)
-        k->member[v] = v != i && ac_rca_directed(k->g, v, j);
-    for (size_t a = 0; a < n; a++)
-        k->member[with[a]] = true;
-    for (int v = 0; v < k->p; v++) {
-        if (v != i && !k->member[v])
-            continue;
-        if (nm == AC_RCA_MAX_GIVEN || (nb == k->max_parents && v != i))
-            return -INFINITY;
-        if (v != i)
-            base[nb++] = v;
-        more[nm++] = v;
+    memset(v->blocked, 0, w * sizeof(v->blocked[0]));
+    for (uint64_t left = set; left; left &= left - 1) {
+        int a = v->line[__builtin_ctzll(left)];
+        v->blocked[a / 64] |= UINT64_C(1) << (a % 64);
     }
-    if (nm > k->max_parents)
-        return -INFINITY;
-    double gain = ac_rca_local_score(k->s, j, more, nm) - ac_rca_local_score(k->s, j, base, nb);
-    const double *prior = k->params->prior;
-    return prior ? gain + prior[(size_t)i * (size_t)k->p + (size_t)j] : gain;
+    ac_grow(&v->past, &v->past_cap, (v->npast + 1) * w, sizeof(v->past[0]));
+    v->past_set[v->npast] = set;
+    reach(k, v, v->blocked, v->past + v->npast * w);
+    v->past_slot[at] = (uint16_t)++v->npast;
+    return v->past + (v->npast - 1) * w;
 }
 
-static void keep_better(struct move *best, int i, int j, const int *set, size_t n, double gain)
+/* ---- operators ---- */
+
+static void keep_better(struct move *best, const struct view *v, int i, uint64_t set, double gain)
 {
     if (!(gain > best->gain))
         return;
-    *best = (struct move){.i = i, .j = j, .n = n, .gain = gain};
-    memcpy(best->set, set, n * sizeof(set[0]));
+    *best = (struct move){.i = i, .j = v->j, .gain = gain};
+    for (; set; set &= set - 1)
+        best->set[best->n++] = v->line[__builtin_ctzll(set)];
 }
 
-/* Neighbours of j by a line: those adjacent to i, and the others. */
-static bool neighbours(const struct ges *k, int i, int j, int *na, size_t *nna, int *t, size_t *nt)
+/* With paths: the best insert that is valid. Without: what the best would gain if it were. */
+static void best_insert(const struct ges *k, struct view *v, int i, bool paths, struct move *best)
 {
-    *nna = *nt = 0;
-    for (int v = 0; v < k->p; v++) {
-        if (v == i || !ac_rca_undirected(k->g, v, j))
-            continue;
-        if (*nna + *nt == AC_RCA_MAX_GIVEN - 1)
-            return false;
-        if (ac_rca_adjacent(k->g, v, i))
-            na[(*nna)++] = v;
-        else
-            t[(*nt)++] = v;
-    }
-    return true;
-}
-
-static void best_insert(struct ges *k, int i, int j, bool paths, struct move *best)
-{
-    int na[AC_RCA_MAX_GIVEN], t0[AC_RCA_MAX_GIVEN], nat[2 * AC_RCA_MAX_GIVEN];
-    size_t nna, nt, fit = 0;
-    const bool *always, *ever = NULL;
-    if (paths) {
-        reach_of(k, j, &always, &ever);
-        if (always[i])
-            return;
-    }
-    if (!neighbours(k, i, j, na, &nna, t0, &nt) || !clique(k, na, nna))
+    if (paths && ac_rca_bit(v->always, i))
         return;
-    for (size_t a = 0; a < nt; a++) { /* the others only where they are next to all of these */
-        bool all = true;
-        for (size_t b = 0; b < nna && all; b++)
-            all = ac_rca_adjacent(k->g, t0[a], na[b]);
-        if (all)
-            t0[fit++] = t0[a];
-    }
-    memcpy(nat, na, nna * sizeof(na[0]));
-    size_t n = all_cliques(k, t0, fit);
+    uint64_t near = adjacent_to(k, v, i), fit = 0;
+    if (!clique(v, near))
+        return;
+    for (size_t a = 0; a < v->nl; a++) /* the others only where they are next to all of these */
+        if (!(near >> a & 1) && (near & ~v->next_to[a]) == 0)
+            fit |= UINT64_C(1) << a;
+    size_t n = all_cliques(v, fit);
     for (size_t c = 0; c < n; c++) {
-        size_t size = members(k->cliques[c], t0, nat + nna);
-        double gain = gain_of(k, i, j, nat, nna + size);
+        uint64_t set = near | v->cliques[c];
+        double gain = ac_rca_basis_gain(v->basis, i, set, true);
         if (!(gain > best->gain))
             continue; /* the path search is dear */
-        if (!paths) {
+        if (!paths)
             best->gain = gain;
-            continue;
-        }
-        if (!ever[i] || all_blocked(k, j, i, nat, nna + size))
-            keep_better(best, i, j, nat + nna, size, gain);
+        else if (!ac_rca_bit(v->ever, i) || !ac_rca_bit(reached_past(k, v, set), i))
+            keep_better(best, v, i, v->cliques[c], gain);
     }
 }
 
 static bool may_insert(const struct ges *k, int i, int j)
 {
     const struct ac_rca_knowledge *w = k->params->know;
-    if (i == j || ac_rca_adjacent(k->g, i, j))
+    if (i == j || ac_rca_bit(ac_rca_row(k->g, k->g->near, j), i))
         return false;
     return !w || !w->forbidden[(size_t)i * w->p + (size_t)j];
 }
 
-static void best_delete(struct ges *k, int i, int j, struct move *best)
+static void best_delete(const struct ges *k, struct view *v, int i, struct move *best)
 {
-    int na[AC_RCA_MAX_GIVEN], t0[AC_RCA_MAX_GIVEN], rest[AC_RCA_MAX_GIVEN], h[AC_RCA_MAX_GIVEN];
-    size_t nna, nt;
-    if (!neighbours(k, i, j, na, &nna, t0, &nt))
-        return;
-    uint64_t all = nna > 0 ? UINT64_MAX >> (64 - nna) : 0;
-    for (size_t c = all_cliques(k, na, nna); c-- > 0;) { /* the largest rest first */
-        size_t nr = members(k->cliques[c], na, rest), size = members(all & ~k->cliques[c], na, h);
-        keep_better(best, i, j, h, size, -gain_of(k, i, j, rest, nr));
+    int parents[AC_RCA_MAX_GIVEN];
+    size_t np = 0;
+    for (size_t a = 0; a < v->np; a++) {
+        if (v->parents[a] == i)
+            continue;
+        if (np == AC_RCA_MAX_GIVEN)
+            return;
+        parents[np++] = v->parents[a];
+    }
+    uint64_t near = adjacent_to(k, v, i); /* i is not adjacent to itself */
+    ac_rca_basis_begin(v->basis, v->j, parents, np, v->line, v->nl);
+    for (size_t c = all_cliques(v, near); c-- > 0;) { /* the largest rest first */
+        uint64_t rest = v->cliques[c];
+        keep_better(best, v, i, near & ~rest, -ac_rca_basis_gain(v->basis, i, rest, false));
     }
 }
 
 static bool may_delete(const struct ges *k, int i, int j)
 {
     const struct ac_rca_knowledge *w = k->params->know;
-    if (i == j || !(ac_rca_undirected(k->g, i, j) || ac_rca_directed(k->g, i, j)))
+    if (i == j || !(ac_rca_bit(ac_rca_row(k->g, k->g->line, j), i) ||
+                    ac_rca_bit(ac_rca_row(k->g, k->g->from, j), i)))
         return false;
     return !w || !(w->required[(size_t)i * w->p + (size_t)j] ||
                    w->required[(size_t)j * w->p + (size_t)i]);
 }
 
-static void apply_insert(struct ges *k, const struct move *m)
+static void apply(struct ges *k, const struct move *m)
 {
-    ac_rca_put(k->g, m->i, m->j, AC_RCA_TAIL, AC_RCA_ARROW);
-    for (size_t a = 0; a < m->n; a++)
-        ac_rca_put(k->g, m->set[a], m->j, AC_RCA_TAIL, AC_RCA_ARROW);
-}
-
-static void apply_delete(struct ges *k, const struct move *m)
-{
-    ac_rca_put(k->g, m->i, m->j, AC_RCA_NONE, AC_RCA_NONE);
+    if (k->forward)
+        ac_rca_class_arrow(k->g, m->i, m->j);
+    else
+        ac_rca_class_part(k->g, m->i, m->j);
     for (size_t a = 0; a < m->n; a++) {
-        ac_rca_put(k->g, m->j, m->set[a], AC_RCA_TAIL, AC_RCA_ARROW);
-        if (ac_rca_undirected(k->g, m->i, m->set[a]))
-            ac_rca_put(k->g, m->i, m->set[a], AC_RCA_TAIL, AC_RCA_ARROW);
-    }
-}
-
-static bool may(const struct ges *k, bool forward, int i, int j)
-{
-    return forward ? may_insert(k, i, j) : may_delete(k, i, j);
-}
-
-static void row_top(struct ges *k, int j)
-{
-    const double *row = k->bound + (size_t)j * (size_t)k->p;
-    int top = 0;
-    for (int i = 1; i < k->p; i++)
-        if (row[i] > row[top])
-            top = i;
-    k->top[j] = top;
-}
-
-static void refresh_bounds(struct ges *k, bool forward)
-{
-    for (int j = 0; j < k->p; j++) {
-        if (!k->stale[j])
+        if (k->forward) {
+            ac_rca_class_arrow(k->g, m->set[a], m->j);
             continue;
-        k->stale[j] = false;
-        for (int i = 0; i < k->p; i++) {
-            struct move m = {.gain = 0.0};
-            if (may(k, forward, i, j)) {
-                if (forward)
-                    best_insert(k, i, j, false, &m);
-                else
-                    best_delete(k, i, j, &m);
-            }
-            k->bound[(size_t)j * (size_t)k->p + (size_t)i] = m.gain;
         }
-        row_top(k, j);
+        ac_rca_class_arrow(k->g, m->j, m->set[a]);
+        if (ac_rca_bit(ac_rca_row(k->g, k->g->line, m->i), m->set[a]))
+            ac_rca_class_arrow(k->g, m->i, m->set[a]);
     }
+}
+
+/* ---- the search ---- */
+
+/* What the pairs of j could gain now; of equal ones the first is the top. */
+static void refresh(void *ctx, size_t at, size_t member)
+{
+    struct ges *k = ctx;
+    struct view *v = &k->view[member];
+    int j = k->todo[at], top = 0;
+    double *row = k->bound + (size_t)j * (size_t)k->p;
+    look(k, v, j);
+    if (k->forward && v->nl != SIZE_MAX)
+        ac_rca_basis_begin(v->basis, j, v->parents, v->np, v->line, v->nl);
+    for (int i = 0; i < k->p; i++) {
+        struct move m = {.gain = 0.0};
+        if (v->nl == SIZE_MAX)
+            ;
+        else if (k->forward && may_insert(k, i, j))
+            best_insert(k, v, i, false, &m);
+        else if (!k->forward && may_delete(k, i, j))
+            best_delete(k, v, i, &m);
+        row[i] = m.gain;
+        if (m.gain > row[top])
+            top = i;
+    }
+    k->top[j] = top;
+    k->most[j] = row[top];
 }
 
 static bool earlier(const struct move *a, const struct move *b)
@@ -313,137 +298,187 @@ static bool earlier(const struct move *a, const struct move *b)
     return a->i != b->i ? a->i < b->i : a->j < b->j;
 }
 
-static void try_pair(struct ges *k, bool forward, int i, int j, struct move *best)
+static void try_pair(const struct ges *k, struct view *v, int i, struct move *best)
 {
     struct move m = {.gain = 0.0, .i = -1};
-    if (forward)
-        best_insert(k, i, j, true, &m);
+    if (k->forward)
+        best_insert(k, v, i, true, &m);
     else
-        best_delete(k, i, j, &m);
+        best_delete(k, v, i, &m);
     if (m.i >= 0 && (m.gain > best->gain || (m.gain == best->gain && earlier(&m, best))))
         *best = m;
 }
 
-/* The best move; of equal ones the first by i, then j. Nodes are looked at in the order of what
- * their best pair could gain, until none left could gain as much as the best did. */
-static void find_best(struct ges *k, bool forward, struct move *best)
+/* The pairs of j that could gain as much as the best so far does. */
+static void try_node(void *ctx, size_t at, size_t member)
 {
-    size_t p = (size_t)k->p;
-    list_successors(k);
-    refresh_bounds(k, forward);
-    memset(k->tried, 0, p * sizeof(bool));
-    for (;;) {
-        int next = -1;
-        double most = fmax(best->gain, DBL_MIN);
-        for (int j = 0; j < k->p; j++) {
-            double bound = k->bound[(size_t)j * p + (size_t)k->top[j]];
-            if (!k->tried[j] && bound >= most && (next < 0 || bound > most)) {
-                next = j;
-                most = bound;
-            }
-        }
-        if (next < 0)
-            return;
-        const double *row = k->bound + (size_t)next * p;
-        k->tried[next] = true;
-        try_pair(k, forward, k->top[next], next, best);
-        for (int i = 0; i < k->p; i++)
-            if (i != k->top[next] && row[i] > 0.0 && row[i] >= best->gain)
-                try_pair(k, forward, i, next, best);
+    struct ges *k = ctx;
+    struct view *v = &k->view[member];
+    struct move *best = &k->found[at];
+    int j = k->batch[at];
+    const double *row = k->bound + (size_t)j * (size_t)k->p;
+    *best = k->best;
+    look(k, v, j);
+    forget_past(v);
+    if (k->forward) {
+        ac_rca_basis_begin(v->basis, j, v->parents, v->np, v->line, v->nl);
+        reach(k, v, ac_rca_row(k->g, k->g->line, j), v->always);
+        reach(k, v, NULL, v->ever);
     }
+    try_pair(k, v, k->top[j], best);
+    for (int i = 0; i < k->p; i++)
+        if (i != k->top[j] && row[i] > 0.0 && row[i] >= best->gain)
+            try_pair(k, v, i, best);
+}
+
+/* Next of those not yet tried whose best pair could gain most, and as much as the best does. */
+static int next_node(const struct ges *k)
+{
+    int next = -1;
+    double most = fmax(k->best.gain, DBL_MIN);
+    for (int j = 0; j < k->p; j++)
+        if (!k->tried[j] && k->most[j] >= most && (next < 0 || k->most[j] > most)) {
+            next = j;
+            most = k->most[j];
+        }
+    return next;
+}
+
+/* The best move; of equal ones the first by i, then j. Nodes are looked at in the order of what
+ * their best pair could gain, a few at a time, until none left could gain as much as the best. */
+static void find_best(struct ges *k)
+{
+    size_t n = 0;
+    for (int j = 0; j < k->p; j++)
+        if (k->stale[j])
+            k->todo[n++] = j;
+    ac_team_run(k->team, n, refresh, k);
+    memset(k->stale, false, (size_t)k->p);
+    memset(k->tried, false, (size_t)k->p);
+    k->best = (struct move){.gain = 0.0, .i = -1};
+    do {
+        int j;
+        for (n = 0; n < BATCH && (j = next_node(k)) >= 0; n++) {
+            k->batch[n] = j;
+            k->tried[j] = true;
+        }
+        ac_team_run(k->team, n, try_node, k);
+        for (size_t a = 0; a < n; a++) {
+            const struct move *m = &k->found[a];
+            if (m->i >= 0 &&
+                (m->gain > k->best.gain || (m->gain == k->best.gain && earlier(m, &k->best))))
+                k->best = *m;
+        }
+    } while (n > 0);
 }
 
 /* Marks the nodes whose pairs may gain something else now: those with a changed edge, and
  * neighbours by a line of those with another adjacency. */
-static void mark_stale(struct ges *k, const struct ac_rca_pdag *before)
+static void mark_stale(struct ges *k)
 {
-    size_t p = (size_t)k->p;
-    memset(k->seen, 0, p * sizeof(bool));
-    for (size_t a = 0; a < p; a++) {
-        if (memcmp(before->m + a * p, k->g->m + a * p, p) == 0)
-            continue;
-        for (size_t b = 0; b < p; b++) {
-            int8_t was = before->m[a * p + b], is = k->g->m[a * p + b];
-            if (was == is)
-                continue;
-            k->stale[a] = k->stale[b] = true;
-            if ((was == AC_RCA_NONE) != (is == AC_RCA_NONE))
-                k->seen[a] = k->seen[b] = true;
+    const struct ac_rca_class *g = k->g, *b = k->before;
+    for (int a = 0; a < k->p; a++) {
+        size_t row = (size_t)a * g->w;
+        uint64_t changed = 0, apart = 0;
+        for (size_t w = row; w < row + g->w; w++) {
+            changed |= (g->from[w] ^ b->from[w]) | (g->line[w] ^ b->line[w]);
+            changed |= g->to[w] ^ b->to[w];
+            apart |= g->near[w] ^ b->near[w];
         }
+        k->stale[a] = k->stale[a] || changed;
+        for (size_t w = 0; apart && w < g->w; w++)
+            for (uint64_t m = g->line[row + w] | b->line[row + w]; m; m &= m - 1)
+                k->stale[w * 64 + (size_t)__builtin_ctzll(m)] = true;
     }
-    for (int a = 0; a < k->p; a++)
-        for (int b = 0; k->seen[a] && b < k->p; b++)
-            if (ac_rca_undirected(k->g, a, b) || ac_rca_undirected(before, a, b))
-                k->stale[b] = true;
 }
 
 /* One move of the phase; false when none gains. */
-static bool step(struct ges *k, bool forward)
+static bool step(struct ges *k)
 {
-    struct move best = {.gain = 0.0, .i = -1};
-    find_best(k, forward, &best);
-    if (best.i < 0)
+    find_best(k);
+    if (k->best.i < 0)
         return false;
-    struct ac_rca_pdag before;
-    ac_rca_pdag_init(&before, k->g->p);
-    ac_rca_pdag_copy(&before, k->g);
-    if (forward)
-        apply_insert(k, &best);
-    else
-        apply_delete(k, &best);
-    bool ok = ac_rca_pdag_extend(k->g);
+    ac_rca_class_copy(k->before, k->g);
+    apply(k, &k->best);
+    bool ok = ac_rca_class_extend(k->g);
     if (ok)
-        ac_rca_dag_to_cpdag(k->g);
+        ac_rca_class_close(k->g);
     else
-        ac_rca_pdag_copy(k->g, &before); /* a limited choice of sets may end here; stop */
-    mark_stale(k, &before);
-    ac_rca_pdag_fini(&before);
+        ac_rca_class_copy(k->g, k->before); /* a limited choice of sets may end here; stop */
+    mark_stale(k);
     return ok;
+}
+
+static void prepare(struct ges *k, struct ac_rca_scorer *s)
+{
+    size_t p = (size_t)k->p, w = k->g->w;
+    k->view = ac_xcalloc(ac_team_size(k->team), sizeof(k->view[0]));
+    for (size_t i = 0; i < ac_team_size(k->team); i++) {
+        k->view[i].basis = ac_rca_basis_create(s);
+        k->view[i].parents = ac_xcalloc(p + 1, sizeof(int));
+        k->view[i].cliques = ac_xcalloc(MAX_CLIQUES, sizeof(uint64_t));
+        k->view[i].queue = ac_xcalloc(p + 1, sizeof(int));
+        k->view[i].blocked = ac_xcalloc(3 * w + 1, sizeof(uint64_t));
+        k->view[i].always = k->view[i].blocked + w;
+        k->view[i].ever = k->view[i].always + w;
+    }
+    k->bound = ac_xcalloc(p + 1, ac_mul_size(p + 1, sizeof(double)));
+    k->stale = ac_xcalloc(p + 1, sizeof(bool));
+    k->todo = ac_xcalloc(p + 1, sizeof(int));
+    k->top = ac_xcalloc(p + 1, sizeof(int));
+    k->most = ac_xcalloc(p + 1, sizeof(double));
+    k->tried = ac_xcalloc(p + 1, sizeof(bool));
+    k->batch = ac_xcalloc(BATCH, sizeof(int));
+    k->found = ac_xcalloc(BATCH, sizeof(struct move));
+}
+
+static uint64_t finish(struct ges *k)
+{
+    uint64_t computed = 0;
+    for (size_t i = 0; i < ac_team_size(k->team); i++) {
+        computed += ac_rca_basis_count(k->view[i].basis);
+        ac_rca_basis_destroy(k->view[i].basis);
+        free(k->view[i].parents);
+        free(k->view[i].cliques);
+        free(k->view[i].queue);
+        free(k->view[i].blocked);
+        free(k->view[i].past);
+    }
+    free(k->view);
+    free(k->bound);
+    free(k->stale);
+    free(k->todo);
+    free(k->top);
+    free(k->most);
+    free(k->tried);
+    free(k->batch);
+    free(k->found);
+    return computed;
 }
 
 int ac_rca_ges(const struct ac_rca_matrix *m, const struct ac_rca_ges_params *params,
                struct ac_rca_pdag *g, uint64_t *ret_scores, struct ac_err *err)
 {
-    struct ges k = {.params = params, .g = g, .p = (int)m->p};
-    size_t p = m->p;
-    int rc = ac_rca_scorer_create(m, params, &k.s, err);
+    struct ac_rca_scorer *s;
+    struct ac_rca_class now, before;
+    int rc = ac_rca_scorer_create(m, params, &s, err);
     if (rc)
         return rc;
-    memset(g->m, 0, p * p);
-    k.max_parents = params->max_parents >= 0 ? AC_MIN((size_t)params->max_parents, AC_RCA_MAX_GIVEN)
-                                             : AC_RCA_MAX_GIVEN;
-    k.blocked = ac_xcalloc(p + 1, sizeof(bool));
-    k.seen = ac_xcalloc(p + 1, sizeof(bool));
-    k.member = ac_xcalloc(p + 1, sizeof(bool));
-    k.queue = ac_xcalloc(p + 1, sizeof(int));
-    k.cliques = ac_xcalloc(MAX_CLIQUES, sizeof(k.cliques[0]));
-    k.succ_at = ac_xcalloc(p + 1, sizeof(size_t));
-    k.succ = ac_xcalloc(p + 1, ac_mul_size(p + 1, sizeof(int)));
-    k.reached = ac_xcalloc(p + 1, 2 * (p + 1) * sizeof(bool));
-    k.reached_in = ac_xcalloc(p + 1, sizeof(size_t));
-    k.tried = ac_xcalloc(p + 1, sizeof(bool));
-    k.top = ac_xcalloc(p + 1, sizeof(int));
-    k.stale = ac_xcalloc(p + 1, sizeof(bool));
-    k.bound = ac_xcalloc(p + 1, ac_mul_size(p + 1, sizeof(double)));
-    for (int forward = 1; forward >= 0; forward--) {
-        memset(k.stale, true, p);
-        while (step(&k, forward))
+    struct ges k = {.params = params, .g = &now, .before = &before, .p = (int)m->p};
+    k.team = params->score == AC_RCA_BIC ? params->team : NULL; /* the other remembers scores */
+    ac_rca_class_init(&now, m->p);
+    ac_rca_class_init(&before, m->p);
+    prepare(&k, s);
+    for (int phase = 0; phase < 2; phase++) {
+        k.forward = phase == 0;
+        memset(k.stale, true, m->p);
+        while (step(&k))
             ;
     }
-    *ret_scores = ac_rca_scorer_count(k.s);
-    ac_rca_scorer_destroy(k.s);
-    free(k.blocked);
-    free(k.seen);
-    free(k.member);
-    free(k.stale);
-    free(k.top);
-    free(k.succ_at);
-    free(k.succ);
-    free(k.reached);
-    free(k.reached_in);
-    free(k.tried);
-    free(k.cliques);
-    free(k.bound);
-    free(k.queue);
+    ac_rca_class_write(&now, g);
+    *ret_scores = finish(&k);
+    ac_rca_class_fini(&now);
+    ac_rca_class_fini(&before);
+    ac_rca_scorer_destroy(s);
     return 0;
 }

@@ -17,19 +17,18 @@ struct remembered {
 };
 
 struct ac_rca_scorer {
-    size_t p, n;
-    double penalty;
+    size_t p, n, max_parents;
+    double penalty;      /* of one parameter */
+    double worth;        /* of BIC: a residual variance above this share of before gains nothing */
+    const double *prior; /* or NULL */
     enum ac_rca_score_kind kind;
     double *cov;
-    double *l, *w; /* Cholesky factor of the parents' covariance; scratch */
-    size_t l_cap;
     uint16_t **code; /* BDEU */
     uint32_t *classes, *stratum;
     uint32_t *table, *count;
     size_t table_cap, count_cap;
     struct remembered *r;
     size_t used, cap;
-    uint64_t computed;
 };
 
 static int encode_all(struct ac_rca_scorer *s, const struct ac_rca_matrix *m, struct ac_err *err)
@@ -53,7 +52,12 @@ int ac_rca_scorer_create(const struct ac_rca_matrix *m, const struct ac_rca_ges_
     s->p = m->p;
     s->n = m->n;
     s->kind = params->score;
-    s->penalty = params->penalty > 0.0 ? params->penalty : 0.5;
+    s->penalty = (params->penalty > 0.0 ? params->penalty : 0.5) * log((double)m->n);
+    s->worth = exp(-2.0 * s->penalty / (double)m->n) * (1.0 + 1e-9);
+    s->prior = params->prior;
+    s->max_parents = params->max_parents >= 0
+                         ? AC_MIN((size_t)params->max_parents, AC_RCA_MAX_GIVEN)
+                         : AC_RCA_MAX_GIVEN;
     s->cap = 1024;
     s->r = ac_xcalloc(s->cap, sizeof(s->r[0]));
     int rc = s->kind == AC_RCA_BDEU ? encode_all(s, m, err) : ac_rca_covariances(m, &s->cov, err);
@@ -75,42 +79,12 @@ void ac_rca_scorer_destroy(struct ac_rca_scorer *s)
         free(s->code[j]);
     free(s->r);
     free(s->cov);
-    free(s->l);
-    free(s->w);
     free(s->code);
     free(s->classes);
     free(s->stratum);
     free(s->table);
     free(s->count);
     free(s);
-}
-
-/* -n/2 (1 + ln of the residual variance) - penalty (parents + 1) ln n */
-static double bic(struct ac_rca_scorer *s, int node, const int *parents, size_t k)
-{
-    double rest = s->cov[(size_t)node * s->p + (size_t)node], n = (double)s->n;
-    size_t cap = s->l_cap;
-    ac_grow(&s->l, &s->l_cap, (k + 1) * (k + 1), sizeof(double));
-    if (s->l_cap != cap)
-        s->w = ac_xrealloc(s->w, ac_mul_size(s->l_cap, sizeof(double)));
-    for (size_t i = 0; i <= k; i++) { /* row k is the node itself */
-        int v = i < k ? parents[i] : node;
-        double *row = s->l + i * (k + 1), own = s->cov[(size_t)v * s->p + (size_t)v], left = own;
-        for (size_t j = 0; j < i; j++) {
-            double x = s->cov[(size_t)v * s->p + (size_t)parents[j]];
-            for (size_t q = 0; q < j; q++)
-                x -= row[q] * s->l[j * (k + 1) + q];
-            double pivot = s->l[j * (k + 1) + j];
-            row[j] =
-                pivot > 0.0 ? x / pivot : 0.0; /* a parent that others determine adds nothing */
-            left -= row[j] * row[j];
-        }
-        row[i] = left > 1e-12 * own ? sqrt(left) : 0.0;
-        rest = left;
-    }
-    if (!(rest > DBL_EPSILON))
-        rest = DBL_EPSILON;
-    return -0.5 * n * (1.0 + log(rest)) - s->penalty * (double)(k + 1) * log(n);
 }
 
 static void stratify(struct ac_rca_scorer *s, const int *parents, size_t k, size_t *ret_strata)
@@ -184,7 +158,7 @@ static void rehash(struct ac_rca_scorer *s)
     s->cap = cap;
 }
 
-double ac_rca_local_score(struct ac_rca_scorer *s, int node, const int *parents, size_t n)
+static double remembered_bdeu(struct ac_rca_scorer *s, int node, const int *parents, size_t n)
 {
     int32_t key[AC_RCA_MAX_GIVEN + 2];
     AC_ASSERT(n <= AC_RCA_MAX_GIVEN);
@@ -195,8 +169,7 @@ double ac_rca_local_score(struct ac_rca_scorer *s, int node, const int *parents,
     struct remembered *r = slot_of(s->r, s->cap, hash, key, n + 1);
     if (r->hash)
         return r->score;
-    double score = s->kind == AC_RCA_BDEU ? bdeu(s, node, parents, n) : bic(s, node, parents, n);
-    s->computed++;
+    double score = bdeu(s, node, parents, n);
     if (2 * (s->used + 1) > s->cap) {
         rehash(s);
         r = slot_of(s->r, s->cap, hash, key, n + 1);
@@ -210,7 +183,190 @@ double ac_rca_local_score(struct ac_rca_scorer *s, int node, const int *parents,
     return score;
 }
 
-uint64_t ac_rca_scorer_count(const struct ac_rca_scorer *s)
+/* ---- what one more parent adds ---- */
+
+/* One set of parents. BIC is -n/2 (1 + ln of the residual variance) - penalty (parents + 1), hence
+ * what another parent adds follows from the variances and the covariance of it and the node once
+ * the parents' part is taken out of both: from a Cholesky factor of the parents' covariance. */
+struct set {
+    uint64_t with;
+    size_t k; /* parents */
+    int node[AC_RCA_MAX_GIVEN];
+    size_t l;    /* where its factor begins: row by row, then the node's row */
+    double left; /* variance of the node that its parents leave */
+};
+
+#define SETS 4096 /* remembered of one node; a power of two. More are worked out again. */
+
+struct ac_rca_basis {
+    struct ac_rca_scorer *s;
+    int node;
+    size_t np, nc;
+    int *parents, *candidates;
+    struct set *set;
+    size_t nsets, sets_cap;
+    uint16_t slot[SETS]; /* number of a set + 1 */
+    double *l;
+    size_t nl, l_cap;
+    uint64_t computed;
+};
+
+struct ac_rca_basis *ac_rca_basis_create(struct ac_rca_scorer *s)
 {
-    return s->computed;
+    struct ac_rca_basis *b = ac_xcalloc(1, sizeof(*b));
+    b->s = s;
+    b->parents = ac_xcalloc(s->p + 1, sizeof(int));
+    b->candidates = ac_xcalloc(64, sizeof(int));
+    return b;
+}
+
+void ac_rca_basis_destroy(struct ac_rca_basis *b)
+{
+    if (!b)
+        return;
+    free(b->parents);
+    free(b->candidates);
+    free(b->set);
+    free(b->l);
+    free(b);
+}
+
+static void forget(struct ac_rca_basis *b)
+{
+    memset(b->slot, 0, sizeof(b->slot));
+    b->nsets = b->nl = 0;
+}
+
+void ac_rca_basis_begin(struct ac_rca_basis *b, int node, const int *parents, size_t np,
+                        const int *candidates, size_t nc)
+{
+    AC_ASSERT(np <= b->s->p && nc <= 64);
+    b->node = node;
+    b->np = np;
+    b->nc = nc;
+    if (np > 0)
+        memcpy(b->parents, parents, np * sizeof(parents[0]));
+    if (nc > 0)
+        memcpy(b->candidates, candidates, nc * sizeof(candidates[0]));
+    forget(b);
+}
+
+/* Row of v beside the k that the factor at l has: its part in their directions. Returns what they
+ * leave of v's variance. */
+static double row_of(const struct ac_rca_scorer *s, const struct set *set, const double *l,
+                     size_t k, int v, double *row)
+{
+    const double *cov = s->cov + (size_t)v * s->p;
+    double own = cov[v], left = own;
+    for (size_t j = 0; j < k; j++) {
+        double x = cov[set->node[j]];
+        for (size_t q = 0; q < j; q++)
+            x -= row[q] * l[q];
+        row[j] = x * l[j]; /* 1 / pivot; 0: a parent that others determine adds nothing */
+        left -= row[j] * row[j];
+        l += j + 1;
+    }
+    return left > 1e-12 * own ? left : 0.0;
+}
+
+static void factorise(struct ac_rca_basis *b, struct set *set)
+{
+    const struct ac_rca_scorer *s = b->s;
+    size_t k = set->k;
+    set->l = b->nl;
+    ac_grow(&b->l, &b->l_cap, b->nl + k * (k + 1) / 2 + k + 1, sizeof(double));
+    double *l = b->l + set->l, *row = l;
+    for (size_t j = 0; j < k; j++) {
+        double left = row_of(s, set, l, j, set->node[j], row);
+        row[j] = left > 0.0 ? 1.0 / sqrt(left) : 0.0;
+        row += j + 1;
+    }
+    set->left = row_of(s, set, l, k, b->node, row);
+    b->nl += k * (k + 1) / 2 + k;
+}
+
+/* Parents and candidates in one ascending list; false when there are more than AC_RCA_MAX_GIVEN. */
+static bool list(const struct ac_rca_basis *b, uint64_t with, struct set *set)
+{
+    size_t a = 0;
+    set->with = with;
+    set->k = 0;
+    for (; with || a < b->np; set->k++) {
+        int c = with ? b->candidates[__builtin_ctzll(with)] : INT32_MAX;
+        if (set->k == AC_RCA_MAX_GIVEN)
+            return false;
+        if (a < b->np && b->parents[a] < c) {
+            set->node[set->k] = b->parents[a++];
+        } else {
+            set->node[set->k] = c;
+            with &= with - 1;
+        }
+    }
+    return true;
+}
+
+static const struct set *set_of(struct ac_rca_basis *b, uint64_t with)
+{
+    if (b->nsets >= SETS / 2)
+        forget(b);
+    size_t at = (with * UINT64_C(0x9e3779b97f4a7c15)) >> 52;
+    while (b->slot[at] && b->set[b->slot[at] - 1].with != with)
+        at = (at + 1) % SETS;
+    if (b->slot[at])
+        return &b->set[b->slot[at] - 1];
+    ac_grow(&b->set, &b->sets_cap, b->nsets + 1, sizeof(b->set[0]));
+    struct set *set = &b->set[b->nsets++];
+    if (!list(b, with, set))
+        set->k = SIZE_MAX;
+    else if (b->s->kind == AC_RCA_BIC)
+        factorise(b, set);
+    b->slot[at] = (uint16_t)b->nsets;
+    return set;
+}
+
+static double bic_gain(const struct ac_rca_basis *b, const struct set *set, int i, bool if_any)
+{
+    const struct ac_rca_scorer *s = b->s;
+    const double *l = b->l + set->l, *node = l + set->k * (set->k + 1) / 2;
+    double row[AC_RCA_MAX_GIVEN], left = row_of(s, set, l, set->k, i, row);
+    double both = s->cov[(size_t)i * s->p + (size_t)b->node];
+    for (size_t j = 0; j < set->k; j++)
+        both -= row[j] * node[j];
+    double was = fmax(set->left, DBL_EPSILON), is = set->left;
+    if (left > 0.0)
+        is -= both * both / left;
+    if (if_any && is > was * s->worth)
+        return 0.0;
+    return 0.5 * (double)s->n * (log(was) - log(fmax(is, DBL_EPSILON))) - s->penalty;
+}
+
+double ac_rca_basis_gain(struct ac_rca_basis *b, int i, uint64_t with, bool if_any)
+{
+    struct ac_rca_scorer *s = b->s;
+    const struct set *set = set_of(b, with);
+    if (set->k >= AC_RCA_MAX_GIVEN || set->k + 1 > s->max_parents)
+        return -INFINITY;
+    double gain;
+    b->computed++;
+    if (s->kind == AC_RCA_BIC) {
+        gain = bic_gain(b, set, i, if_any && !s->prior);
+    } else {
+        int more[AC_RCA_MAX_GIVEN];
+        size_t n = 0;
+        for (size_t a = 0; a < set->k; a++) {
+            if (n == a && set->node[a] > i)
+                more[n++] = i;
+            more[n++] = set->node[a];
+        }
+        if (n == set->k)
+            more[n++] = i;
+        gain =
+            remembered_bdeu(s, b->node, more, n) - remembered_bdeu(s, b->node, set->node, set->k);
+    }
+    return s->prior ? gain + s->prior[(size_t)i * s->p + (size_t)b->node] : gain;
+}
+
+uint64_t ac_rca_basis_count(const struct ac_rca_basis *b)
+{
+    return b->computed;
 }

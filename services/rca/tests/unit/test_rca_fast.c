@@ -10,7 +10,9 @@
 #include <aceso/base.h>
 #include <aceso/rng.h>
 #include <aceso/team.h>
+#include <aceso/testkit.h>
 
+#include "discover/rca_class.h"
 #include "discover/rca_discover.h"
 #include "discover/rca_entropy.h"
 
@@ -101,9 +103,47 @@ static void results_do_not_depend_on_threads(void **state)
     free(w);
 }
 
+/* The class as bits is the class as marks, for any DAG; more nodes than a word has bits. */
+static void classes_as_bits_are_the_same(void **state)
+{
+    (void)state;
+    struct ac_rng r = ac_kit_rng(25);
+    for (int round = 0; round < 100; round++) {
+        size_t p = 2 + ac_rng_below(&r, round % 4 ? 12 : 90);
+        struct ac_rca_pdag want, got;
+        struct ac_rca_class c;
+        ac_rca_pdag_init(&want, p);
+        ac_rca_pdag_init(&got, p);
+        ac_rca_class_init(&c, p);
+        for (int i = 0; i < (int)p; i++)
+            for (int j = i + 1; j < (int)p; j++)
+                if (ac_rng_uniform(&r) < 3.0 / (double)p) {
+                    ac_rca_put(&want, j, i, AC_RCA_TAIL, AC_RCA_ARROW);
+                    ac_rca_class_arrow(&c, j, i);
+                }
+        ac_rca_dag_to_cpdag(&want);
+        for (int again = 0; again < 2; again++) { /* from a DAG, then from its class */
+            assert_true(ac_rca_class_extend(&c));
+            ac_rca_class_close(&c);
+            ac_rca_class_write(&c, &got);
+            assert_true(ac_rca_pdag_equal(&want, &got));
+        }
+        ac_rca_class_fini(&c);
+        ac_rca_pdag_fini(&want);
+        ac_rca_pdag_fini(&got);
+    }
+    struct ac_rca_class ring; /* without a chord: no DAG has these and no new collider */
+    ac_rca_class_init(&ring, 4);
+    for (int i = 0; i < 4; i++)
+        ac_rca_class_line(&ring, i, (i + 1) % 4);
+    assert_false(ac_rca_class_extend(&ring));
+    ac_rca_class_fini(&ring);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(classes_as_bits_are_the_same),
         cmocka_unit_test(shape_is_that_of_the_library),
         cmocka_unit_test(results_do_not_depend_on_threads),
     };
