@@ -11,6 +11,7 @@
 #include <aceso/clock.h>
 #include <aceso/file.h>
 #include <aceso/str.h>
+#include <aceso/team.h>
 
 #include "rca/bench.h"
 #include "rca/bench_bnlearn.h"
@@ -144,8 +145,10 @@ static int localise(const struct localise_args *a, const struct cli_ctx *ctx)
         if (t0 == INT64_MIN)
             t0 = known != INT64_MIN ? known : ac_rca_find_time(c);
         struct ac_rca_params p = ac_rca_params_default(t0, (int64_t)(a->window_s * 1e9));
+        p.team = ac_team_create(ac_team_processors());
         p.threshold = ac_rca_calibrate(c, &p, t0 - 120 * AC_NS_PER_S);
         rc = ac_rca_localise(c, &p, &r, &err);
+        ac_team_destroy(p.team);
         double seconds = (double)(ac_now_ns() - begin) / 1e9;
         bool made = !rc;
         if (made && a->plot)

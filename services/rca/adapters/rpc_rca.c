@@ -11,6 +11,7 @@
 #include <aceso/log.h>
 #include <aceso/pbx.h>
 #include <aceso/str.h>
+#include <aceso/team.h>
 
 #include "adapters/convert_pb.h"
 
@@ -95,9 +96,11 @@ static int diagnose(struct job *j, struct ac_rca_case *c, struct ac_err *err)
         ac_rca_params_default(j->req->time_ns, AC_MAX(j->to_ns - j->req->time_ns, AC_NS_PER_S));
     p.alerted = !j->req->may_abstain;
     p.ongoing = p.alerted && j->req->window_ns == 0;
+    p.team = ac_team_create(ac_team_processors());
     p.threshold =
         AC_MAX(j->s->conf->min_score, ac_rca_calibrate(c, &p, j->req->time_ns - 10 * AC_NS_PER_S));
     int rc = ac_rca_localise(c, &p, &r, err);
+    ac_team_destroy(p.team);
     if (rc)
         return rc;
     j->diagnosis = rca_convert_result(c, &r, j->arena);

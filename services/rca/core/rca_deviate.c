@@ -1,6 +1,7 @@
 #include "rca_deviate.h"
 
 #include "rca_engine.h"
+#include "rca_order.h"
 
 #include <math.h>
 #include <string.h>
@@ -58,22 +59,46 @@ static double bound_z(double x)
     return x < AC_RCA_Z_MAX ? x : AC_RCA_Z_MAX;
 }
 
-double ac_rca_sustained_peak(const double *v, size_t n, double *scratch)
+/* Middle of n sorted values; of the negated values, negated: of an even number the mean of two is
+ * rounded from the other side. */
+static void middle(double *v, size_t n, double *ret_up, double *ret_down)
 {
+    ac_stats_sort(v, n);
+    *ret_up = ac_stats_quantile_sorted(v, n, 0.5);
+    double two[2] = {-v[n / 2], -v[(n - 1) / 2]};
+    *ret_down = -ac_stats_quantile_sorted(two, 2, 0.5);
+}
+
+/* The largest and the smallest sustained value. */
+static void sustained(const double *v, size_t n, double *scratch, double *ret_peak,
+                      double *ret_trough)
+{
+    *ret_peak = *ret_trough = 0.0;
     if (n == 0)
-        return 0.0;
+        return;
     size_t w = n / 6 > 2 ? n / 6 : 2;
     if (n <= w) {
         memcpy(scratch, v, n * sizeof(v[0]));
-        return ac_stats_median(scratch, n);
+        middle(scratch, n, ret_peak, ret_trough);
+        return;
     }
     size_t stride = w / 4 > 1 ? w / 4 : 1;
-    double best = -INFINITY;
+    *ret_peak = -INFINITY;
+    *ret_trough = INFINITY;
     for (size_t i = 0; i + w <= n; i += stride) {
+        double up, down;
         memcpy(scratch, v + i, w * sizeof(v[0]));
-        best = fmax(best, ac_stats_median(scratch, w));
+        middle(scratch, w, &up, &down);
+        *ret_peak = fmax(*ret_peak, up);
+        *ret_trough = fmin(*ret_trough, down);
     }
-    return best;
+}
+
+double ac_rca_sustained_peak(const double *v, size_t n, double *scratch)
+{
+    double peak, trough;
+    sustained(v, n, scratch, &peak, &trough);
+    return peak;
 }
 
 /* Median of how far n > 0 sorted values are from m: outward from m they are met in that order. */
@@ -148,31 +173,8 @@ static int64_t series_onset(const struct ac_rca_metric *m, const struct ac_rca_w
     return onset;
 }
 
-/* The reference, all samples but those from guard to resume, in order of value. Where all values
- * are sorted already, the few that do not belong to it are taken out; work holds them. */
-static size_t sorted_reference(const struct ac_rca_metric *m, size_t guard, size_t resume,
-                               const double *sorted, double *ref, double *work)
-{
-    size_t n = m->n - (resume - guard), n_out = resume - guard, out = 0;
-    if (!sorted) {
-        memcpy(ref, m->v, guard * sizeof(ref[0]));
-        memcpy(ref + guard, m->v + resume, (m->n - resume) * sizeof(ref[0]));
-        ac_stats_sort(ref, n);
-        return n;
-    }
-    memcpy(work, m->v + guard, n_out * sizeof(work[0]));
-    ac_stats_sort(work, n_out);
-    for (size_t i = 0; i < m->n; i++) {
-        if (out < n_out && sorted[i] == work[out])
-            out++;
-        else
-            ref[i - out] = sorted[i];
-    }
-    return n;
-}
-
 void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w,
-                    const double *sorted, double *scratch, struct ac_rca_deviation *ret)
+                    const uint32_t *order, double *scratch, struct ac_rca_deviation *ret)
 {
     double *ref = scratch, *work = scratch + m->n, *in = scratch + 2 * m->n;
     size_t begin = since(m, w->t0_ns), guard = since(m, w->guard_ns);
@@ -183,7 +185,7 @@ void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w
     if (ret->n_in == 0)
         return;
     memcpy(in, m->v + begin, ret->n_in * sizeof(in[0]));
-    ret->n_ref = sorted_reference(m, guard, since(m, w->resume_ns), sorted, ref, work);
+    ret->n_ref = ac_rca_sorted_part(m, order, guard, since(m, w->resume_ns), false, ref);
     if (ret->n_ref == 0) {
         if (!zero_is_normal(m->kind))
             return;
@@ -197,16 +199,13 @@ void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w
         ret->level = (n * ac_stats_median(work, ret->n_local) + 2.0 * ret->median) / (n + 2.0);
     }
     ret->mean_in = ac_stats_mean(in, ret->n_in);
-    ret->peak = ac_rca_sustained_peak(in, ret->n_in, work);
+    sustained(in, ret->n_in, work, &ret->peak, &ret->trough);
     size_t tail = AC_MAX(ret->n_in / 3, (size_t)2);
     double end = INFINITY; /* too few to tell */
     if (2 * tail <= ret->n_in) {
         memcpy(work, in + ret->n_in - tail, tail * sizeof(in[0]));
         end = ac_stats_median(work, tail);
     }
-    for (size_t i = 0; i < ret->n_in; i++)
-        in[i] = -in[i];
-    ret->trough = -ac_rca_sustained_peak(in, ret->n_in, work);
     ret->z = bound_z((ret->peak - ret->level) / ret->scale);
     ret->z_down = bound_z((ret->level - ret->trough) / ret->scale);
     ret->over = ret->z >= AC_RCA_Z_DEVIATES && (end - ret->level) / ret->scale < AC_RCA_Z_DEVIATES;
@@ -246,6 +245,7 @@ static bool tells_time(enum ac_rca_kind k)
 /* Candidate times and, for each, the five largest steps over all series. */
 struct search {
     const struct ac_rca_case *c;
+    uint32_t *const *order;   /* by metric, or NULL */
     size_t rows;              /* compared before and after a candidate */
     int64_t ref_from, ref_to; /* samples that say what is normal */
     int64_t young_before;     /* when these are too few: the first half before this time */
@@ -254,35 +254,29 @@ struct search {
     double (*top)[5];
 };
 
-/* The series' normal values into z; false when there are too few. */
-static bool reference_of(const struct search *q, const struct ac_rca_metric *m, double *z,
-                         size_t *ret_n)
+/* The series' normal values, sorted, into z; false when there are too few. */
+static bool reference_of(const struct search *q, const struct ac_rca_metric *m,
+                         const uint32_t *order, double *z, size_t *ret_n)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < m->n; i++)
-        if (m->t_ns[i] >= q->ref_from && m->t_ns[i] < q->ref_to)
-            z[n++] = m->v[i];
-    if (n < 5) { /* a young recording: its first half before the stated time is all there is */
-        size_t before = 0;
-        while (before < m->n && m->t_ns[before] < q->young_before)
-            before++;
-        n = before / 2;
-        if (n < 5)
+    size_t from = since(m, q->ref_from), to = since(m, q->ref_to);
+    if (to < from + 5) { /* a young recording: its first half before the stated time is all */
+        from = 0;
+        to = since(m, q->young_before) / 2;
+        if (to < 5)
             return false;
-        memcpy(z, m->v, n * sizeof(z[0]));
     }
-    *ret_n = n;
+    *ret_n = ac_rca_sorted_part(m, order, from, to, true, z);
     return true;
 }
 
 /* Adds one series' step at every candidate time into the five largest of that time. */
-static void add_steps(struct search *q, const struct ac_rca_metric *m, double *z, double *work)
+static void add_steps(struct search *q, const struct ac_rca_metric *m, const uint32_t *order,
+                      double *z, double *work)
 {
     size_t n, rows = q->rows;
-    if (m->n < 2 * rows || !reference_of(q, m, z, &n))
+    if (m->n < 2 * rows || !reference_of(q, m, order, z, &n))
         return;
     double med, scale;
-    ac_stats_sort(z, n);
     robust_scale(z, n, m->kind, work, &med, &scale);
     work[0] = 0; /* prefix sums: work has room for n + 1 */
     for (size_t i = 0; i < m->n; i++)
@@ -314,7 +308,7 @@ static void search_run(struct search *q, double *sums)
     q->top = ac_xcalloc(q->n + 1, sizeof(*q->top));
     for (size_t i = 0; i < q->c->nmetrics; i++)
         if (tells_time(q->c->metrics[i].kind))
-            add_steps(q, &q->c->metrics[i], z, z + max_n + 1);
+            add_steps(q, &q->c->metrics[i], q->order ? q->order[i] : NULL, z, z + max_n + 1);
     for (size_t k = 0; k < q->n; k++)
         sums[k] = q->top[k][0] + q->top[k][1] + q->top[k][2] + q->top[k][3] + q->top[k][4];
     free(q->top);
@@ -354,28 +348,22 @@ struct coarse {
     double top[COARSE_BACK + 1][5];
 };
 
-static void coarse_add(struct coarse *q, const struct ac_rca_metric *m, double *z, double *work)
+static void coarse_add(struct coarse *q, const struct ac_rca_metric *m, const uint32_t *order,
+                       double *z, double *work)
 {
-    double v[COARSE_ROWS], med, scale;
-    int64_t t[COARSE_ROWS], from = q->t0_ns - (COARSE_BACK + 2) * q->step_ns;
-    size_t n = 0, k = 0;
-    for (size_t i = 0; i < m->n; i++) {
-        if (m->t_ns[i] < from || m->t_ns[i] >= q->end_ns) {
-            z[n++] = m->v[i];
-        } else if (k < COARSE_ROWS) {
-            t[k] = m->t_ns[i];
-            v[k++] = m->v[i];
-        }
-    }
+    double med, scale;
+    int64_t from_ns = q->t0_ns - (COARSE_BACK + 2) * q->step_ns;
+    size_t from = since(m, from_ns), to = AC_MAX(from, since(m, q->end_ns));
+    size_t n = ac_rca_sorted_part(m, order, from, to, false, z);
+    size_t k = AC_MIN(to - from, (size_t)COARSE_ROWS);
     if (n < 5 || k < 3)
         return;
-    ac_stats_sort(z, n);
     robust_scale(z, n, m->kind, work, &med, &scale);
     for (size_t b = 0; b <= COARSE_BACK; b++) {
         double before = 0, after = 0, nb = 0, na = 0;
         for (size_t i = 0; i < k; i++) {
-            double x = fmax(-8.0, fmin(8.0, (v[i] - med) / scale));
-            bool in = t[i] >= q->t0_ns - (int64_t)b * q->step_ns;
+            double x = fmax(-8.0, fmin(8.0, (m->v[from + i] - med) / scale));
+            bool in = m->t_ns[from + i] >= q->t0_ns - (int64_t)b * q->step_ns;
             *(in ? &after : &before) += x;
             *(in ? &na : &nb) += 1;
         }
@@ -391,7 +379,7 @@ static void coarse_add(struct coarse *q, const struct ac_rca_metric *m, double *
 }
 
 static int64_t coarse_onset(const struct ac_rca_case *c, const struct ac_rca_params *p,
-                            int64_t step_ns)
+                            uint32_t *const *order, int64_t step_ns)
 {
     struct coarse q = {.step_ns = step_ns, .t0_ns = p->t0_ns, .end_ns = p->t0_ns + p->incident_ns};
     size_t max_n = 0, best = 0;
@@ -401,7 +389,7 @@ static int64_t coarse_onset(const struct ac_rca_case *c, const struct ac_rca_par
     for (size_t i = 0; i < c->nmetrics; i++) {
         const struct ac_rca_metric *m = &c->metrics[i];
         if (p->target >= 0 ? m->kind == p->target_kind : tells_time(m->kind))
-            coarse_add(&q, m, z, z + max_n + 1);
+            coarse_add(&q, m, order ? order[i] : NULL, z, z + max_n + 1);
     }
     for (size_t b = 0; b <= COARSE_BACK; b++) {
         sums[b] = 0;
@@ -418,18 +406,20 @@ static int64_t coarse_onset(const struct ac_rca_case *c, const struct ac_rca_par
 /* What a recording begins with is no reference: an application that has just started settles. */
 #define YOUNG_NS (10 * AC_NS_PER_S)
 
-int64_t ac_rca_onset(const struct ac_rca_case *c, const struct ac_rca_params *p)
+int64_t ac_rca_onset(const struct ac_rca_case *c, const struct ac_rca_params *p,
+                     uint32_t *const *order)
 {
     int64_t step = ac_rca_step_ns(c), t0_ns = p->t0_ns, first, last;
     extent(c, &first, &last);
     if (first > last)
         return t0_ns;
     if (step > 30 * AC_NS_PER_S)
-        return coarse_onset(c, p, step);
+        return coarse_onset(c, p, order, step);
     int64_t move = step > 5 * AC_NS_PER_S ? step : 5 * AC_NS_PER_S;
     int64_t taus[MAX_TAUS];
     double sums[MAX_TAUS];
     struct search q = {.c = c,
+                       .order = order,
                        .rows = step_rows(step, last > t0_ns ? last - t0_ns : 0),
                        .ref_from = t0_ns - 420 * AC_NS_PER_S,
                        .ref_to = t0_ns - 120 * AC_NS_PER_S,

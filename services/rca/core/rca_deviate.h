@@ -31,10 +31,10 @@ struct ac_rca_window ac_rca_window_make(int64_t t0_ns, int64_t incident_ns, int6
  * w / 4; n <= w: the median of all; 0 of nothing. scratch holds n values. */
 double ac_rca_sustained_peak(const double *v, size_t n, double *scratch);
 
-/** sorted: all values of m, ascending, for callers that look at many windows of it; NULL: not
- * known. The result is the same. Scratch of 3 * m->n doubles. */
+/** order: of m by value (rca_order.h), for callers that look at it more than once; NULL: not known.
+ * The result is the same. Scratch of 3 * m->n doubles. */
 void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w,
-                    const double *sorted, double *scratch, struct ac_rca_deviation *ret);
+                    const uint32_t *order, double *scratch, struct ac_rca_deviation *ret);
 
 /** The usual distance of samples over all measurements, 1 s when unknown. */
 int64_t ac_rca_step_ns(const struct ac_rca_case *c);
@@ -42,8 +42,9 @@ int64_t ac_rca_step_ns(const struct ac_rca_case *c);
 struct ac_rca_params;
 /** Moves a late or early stated time to where the measurements together change most: looks from
  * 120 s before to 60 s after, or, where samples are minutes apart, two of them back. Returns the
- * stated time when no other is clearly better. */
-int64_t ac_rca_onset(const struct ac_rca_case *c, const struct ac_rca_params *p);
+ * stated time when no other is clearly better. order: by measurement, or NULL. */
+int64_t ac_rca_onset(const struct ac_rca_case *c, const struct ac_rca_params *p,
+                     uint32_t *const *order);
 
 /** When an incident most likely began, for recordings without a stated time: the step over the
  * whole recording, its first quarter taken as normal. The middle when there is none. */

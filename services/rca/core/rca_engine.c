@@ -1,3 +1,4 @@
+#include "rca_order.h"
 #include "rca_work.h"
 
 #include <math.h>
@@ -6,6 +7,7 @@
 #include <aceso/base.h>
 #include <aceso/clock.h>
 #include <aceso/stats.h>
+#include <aceso/team.h>
 
 #define LOCAL_NS  (300 * AC_NS_PER_S)
 #define MARGIN_NS (120 * AC_NS_PER_S)
@@ -38,8 +40,9 @@ int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
     struct ac_rca_result r = {
         .t0_ns = p->t0_ns, .first_failure = -1, .threshold = fmax(0.0, p->threshold)};
     r.step_ns = ac_rca_step_ns(c);
+    uint32_t **order = ac_rca_orders_create(c, p->team);
     if (!p->keep_time)
-        r.t0_ns = ac_rca_onset(c, p);
+        r.t0_ns = ac_rca_onset(c, p, order);
     r.moved = r.t0_ns != p->t0_ns;
     struct ac_rca_window w = ac_rca_window_make(
         r.t0_ns, p->incident_ns + (r.moved && p->alerted ? p->t0_ns - r.t0_ns : 0),
@@ -50,11 +53,13 @@ int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
     r.window = w;
     struct rca_work k;
     rca_work_init(&k, c, p, w, r.step_ns);
+    k.order = order;
     rca_work_measure(&k);
     rca_rank(&k, &r);
     rca_explain(&k, &r);
     rca_several(&k, &r);
     rca_work_fini(&k);
+    ac_rca_orders_destroy(c, order);
     if (!(r.causes[0].score > p->threshold) || !(r.causes[0].score > 0.0)) {
         r.abstained = !p->alerted || !(r.causes[0].score > 0.0);
         r.low_confidence = !r.abstained;
@@ -73,18 +78,18 @@ void ac_rca_result_fini(struct ac_rca_result *r)
 }
 
 static double window_score(const struct ac_rca_case *c, const struct ac_rca_params *p,
-                           double *const *sorted)
+                           uint32_t *const *order)
 {
     struct rca_work k;
     struct ac_rca_result r = {0};
     int64_t step = ac_rca_step_ns(c), t0_ns = p->t0_ns;
     if (step > 30 * AC_NS_PER_S && !p->keep_time)
-        t0_ns = ac_rca_onset(c, p);
+        t0_ns = ac_rca_onset(c, p, order);
     rca_work_init(&k, c, p,
                   ac_rca_window_make(t0_ns, p->incident_ns,
                                      p->local_ns > 0 ? p->local_ns : LOCAL_NS, p->margin_ns),
                   step);
-    k.sorted = sorted;
+    k.order = order;
     rca_work_measure(&k);
     rca_rank(&k, &r);
     rca_work_fini(&k);
@@ -110,17 +115,22 @@ double ac_rca_threshold(double *scores, size_t n)
 
 #define MAX_CALIBRATION_WINDOWS 256
 
-/* The windows have nearly all samples in common: each is sorted once. */
-static double **sort_all(const struct ac_rca_case *c)
+struct windows {
+    const struct ac_rca_case *c;
+    const struct ac_rca_params *p;
+    uint32_t **order; /* the windows have nearly all samples in common */
+    int64_t first_ns, stride_ns;
+    double best[MAX_CALIBRATION_WINDOWS];
+};
+
+static void score_window(void *ctx, size_t i, size_t member)
 {
-    double **sorted = ac_xcalloc(c->nmetrics + 1, sizeof(*sorted));
-    for (size_t i = 0; i < c->nmetrics; i++) {
-        const struct ac_rca_metric *m = &c->metrics[i];
-        sorted[i] = ac_xcalloc(m->n + 1, sizeof(double));
-        memcpy(sorted[i], m->v, m->n * sizeof(double));
-        ac_stats_sort(sorted[i], m->n);
-    }
-    return sorted;
+    struct windows *w = ctx;
+    struct ac_rca_params q = *w->p;
+    (void)member;
+    q.margin_ns = 0;
+    q.t0_ns = w->first_ns + ((int64_t)i + 1) * w->stride_ns;
+    w->best[i] = window_score(w->c, &q, w->order);
 }
 
 double ac_rca_calibrate(const struct ac_rca_case *c, const struct ac_rca_params *p,
@@ -137,17 +147,13 @@ double ac_rca_calibrate(const struct ac_rca_case *c, const struct ac_rca_params 
     if (room < 10)
         return 0.0;
     int64_t stride = (normal_end_ns - first) / AC_MIN(room, MAX_CALIBRATION_WINDOWS + 2);
-    double best[MAX_CALIBRATION_WINDOWS];
+    struct windows w = {.c = c, .p = p, .first_ns = first, .stride_ns = stride};
     size_t n = 0;
-    double **sorted = sort_all(c);
-    struct ac_rca_params q = *p;
-    q.margin_ns = 0;
-    for (q.t0_ns = first + stride;
-         q.t0_ns + p->incident_ns <= normal_end_ns && n < MAX_CALIBRATION_WINDOWS;
-         q.t0_ns += stride)
-        best[n++] = window_score(c, &q, sorted);
-    for (size_t i = 0; i < c->nmetrics; i++)
-        free(sorted[i]);
-    free(sorted);
-    return ac_rca_threshold(best, n);
+    while (n < MAX_CALIBRATION_WINDOWS &&
+           first + ((int64_t)n + 1) * stride + p->incident_ns <= normal_end_ns)
+        n++;
+    w.order = ac_rca_orders_create(c, p->team);
+    ac_team_run(p->team, n, score_window, &w);
+    ac_rca_orders_destroy(c, w.order);
+    return ac_rca_threshold(w.best, n);
 }

@@ -5,6 +5,8 @@
 
 #include "rca_deviate.h"
 
+struct ac_team;
+
 struct ac_rca_params {
     int64_t t0_ns, incident_ns;
     int64_t local_ns, margin_ns;  /* 0: 300 s, 120 s */
@@ -16,6 +18,7 @@ struct ac_rca_params {
     double threshold;             /* abstain when the best score is not above it; 0 never */
     bool ongoing;                 /* the window ends now, and the incident does not */
     bool alerted;                 /* an alert has fired: rank even below the threshold, marked */
+    struct ac_team *team;         /* shares the work; the result is the same; NULL */
 };
 
 struct ac_rca_params ac_rca_params_default(int64_t t0_ns, int64_t incident_ns);

@@ -316,7 +316,7 @@ void rca_work_measure(struct rca_work *k)
         const struct ac_rca_metric *m = &c->metrics[i];
         if (m->kind == AC_RCA_OTHER)
             continue;
-        ac_rca_deviate(m, &k->w, k->sorted ? k->sorted[i] : NULL, k->scratch, &k->dev[i]);
+        ac_rca_deviate(m, &k->w, k->order ? k->order[i] : NULL, k->scratch, &k->dev[i]);
         keep_best(&k->best[m->component][m->kind], &k->dev[i], (int)i, m->peer);
         if (m->kind == AC_RCA_GAP)
             k->has_gap = true;

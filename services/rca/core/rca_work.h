@@ -31,7 +31,7 @@ struct rca_edge_flow { /* what an edge carries in excess of normal, seen by the 
 struct rca_work {
     const struct ac_rca_case *c;
     const struct ac_rca_params *p;
-    double *const *sorted; /* values by metric, ascending; NULL: not known */
+    uint32_t *const *order; /* by metric; NULL: not known */
     struct ac_rca_window w;
     struct ac_rca_deviation *dev;           /* by metric */
     struct rca_best (*best)[AC_RCA_NKINDS]; /* by component */

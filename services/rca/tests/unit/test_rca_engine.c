@@ -14,6 +14,7 @@
 #include <aceso/base.h>
 #include <aceso/clock.h>
 #include <aceso/rng.h>
+#include <aceso/team.h>
 
 static void assert_finite(const struct ac_rca_result *r)
 {
@@ -183,7 +184,7 @@ static void late_time_is_corrected(void **state)
     for (int late = -60; late <= 120; late += 30) {
         struct ac_rca_params p =
             ac_rca_params_default(truth + late * AC_NS_PER_S, 200 * AC_NS_PER_S);
-        int64_t t = ac_rca_onset(c, &p);
+        int64_t t = ac_rca_onset(c, &p, NULL);
         assert_true(llabs(t - truth) <= 10 * AC_NS_PER_S || t == truth + late * AC_NS_PER_S);
     }
     assert_true(llabs(ac_rca_find_time(c) - truth) <= 10 * AC_NS_PER_S);
@@ -213,6 +214,10 @@ static void calibration_is_what_its_windows_score(void **state)
     struct ac_rca_params p = ac_rca_params_default(400 * AC_NS_PER_S, 15 * AC_NS_PER_S);
     int64_t end = 390 * AC_NS_PER_S, stride = end / (end / p.incident_ns);
     double threshold = ac_rca_calibrate(c, &p, end), best[64];
+    p.team = ac_team_create(3);
+    assert_true(ac_rca_calibrate(c, &p, end) == threshold);
+    ac_team_destroy(p.team);
+    p.team = NULL;
     size_t n = 0;
     p.margin_ns = 0;
     for (p.t0_ns = stride; p.t0_ns + p.incident_ns <= end && n < AC_ARRAY_LEN(best);
@@ -244,14 +249,14 @@ static void late_time_is_corrected_where_rows_are_few(void **state)
     for (int late = 0; late <= 2; late++) {
         struct ac_rca_params p =
             ac_rca_params_default(truth + late * ROW_S * AC_NS_PER_S, 4 * ROW_S * AC_NS_PER_S);
-        assert_true(ac_rca_onset(c, &p) == truth);
+        assert_true(ac_rca_onset(c, &p, NULL) == truth);
         p.target = 1;
         p.target_kind = AC_RCA_LAT;
-        assert_true(ac_rca_onset(c, &p) == truth);
+        assert_true(ac_rca_onset(c, &p, NULL) == truth);
     }
     struct ac_rca_params calm =
         ac_rca_params_default(truth - 30 * ROW_S * AC_NS_PER_S, 4 * ROW_S * AC_NS_PER_S);
-    assert_true(ac_rca_onset(c, &calm) >= calm.t0_ns - 2 * ROW_S * AC_NS_PER_S);
+    assert_true(ac_rca_onset(c, &calm, NULL) >= calm.t0_ns - 2 * ROW_S * AC_NS_PER_S);
     ac_rca_case_destroy(c);
 }
 

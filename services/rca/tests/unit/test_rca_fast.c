@@ -1,4 +1,6 @@
-/* What makes discovery fast may not change what it says. */
+/* What makes discovery and answers fast may not change what they say. */
+#include "rca_order.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -140,9 +142,45 @@ static void classes_as_bits_are_the_same(void **state)
     ac_rca_class_fini(&ring);
 }
 
+/* Rows by value, with copies, both zeros and wide ranges, few and many; any stretch comes out
+ * sorted. */
+static void order_is_that_of_a_sort(void **state)
+{
+    (void)state;
+    struct ac_rng r = ac_kit_rng(26);
+    for (int round = 0; round < 200; round++) {
+        enum {
+            MAX = 300
+        };
+        double v[MAX], want[MAX], got[MAX + 1];
+        uint32_t order[MAX], work[MAX];
+        uint64_t keys[2 * MAX];
+        size_t n = ac_rng_below(&r, MAX);
+        for (size_t i = 0; i < n; i++)
+            v[i] = round % 3 == 0   ? (double)ac_rng_below(&r, 7) - 3.0
+                   : round % 3 == 1 ? ac_rng_normal(&r) * exp(40.0 * ac_rng_normal(&r))
+                                    : copysign((double)ac_rng_below(&r, 2), ac_rng_normal(&r));
+        ac_rca_order(v, n, order, work, keys);
+        for (size_t i = 1; i < n; i++) {
+            assert_true(v[order[i - 1]] <= v[order[i]]);
+            assert_true(v[order[i - 1]] < v[order[i]] || order[i - 1] < order[i]);
+        }
+        struct ac_rca_metric m = {.v = v, .n = n};
+        size_t to = ac_rng_below(&r, n + 1), from = ac_rng_below(&r, to + 1);
+        for (int inside = 0; inside < 2; inside++) {
+            size_t k = ac_rca_sorted_part(&m, order, from, to, inside, got);
+            assert_int_equal(k, inside ? to - from : n - (to - from));
+            assert_int_equal(ac_rca_sorted_part(&m, NULL, from, to, inside, want), k);
+            for (size_t i = 0; i < k; i++)
+                assert_true(want[i] == got[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(order_is_that_of_a_sort),
         cmocka_unit_test(classes_as_bits_are_the_same),
         cmocka_unit_test(shape_is_that_of_the_library),
         cmocka_unit_test(results_do_not_depend_on_threads),
