@@ -3,7 +3,7 @@ cli_BIN := aceso
 cli_CORES := $(patsubst services/%/core,%,$(wildcard $(foreach s,trainer detector rca controller worker lab app cluster,services/$(s)/core)))
 cli_LIBS := $(if $(wildcard services/worker/core),-ldnnl)
 cli_XFLAGS := -I$(BUILD)/gen -Iservices/cli
-cli_EXTRA_SRC := services/cli/arguments.c $(wildcard services/cli/verbs/*.c services/cli/supervisor/*.c services/cli/session/*.c services/cli/rca/*.c services/cli/rule/*.c services/cli/serving/*.c) services/lab/adapters/problem_yaml.c services/worker/adapters/onednn.c
+cli_EXTRA_SRC := services/cli/arguments.c $(wildcard services/cli/verbs/*.c services/cli/supervisor/*.c services/cli/session/*.c services/cli/rca/*.c services/cli/rule/*.c services/cli/serving/*.c) services/lab/adapters/problem_yaml.c services/worker/adapters/onednn.c services/worker/adapters/memory_map.c
 # Readers of files that need more than a core may have.
 cli_FUZZ_SRC := services/cli/arguments.c $(filter-out $(wildcard services/cli/rca/bench*.c),$(wildcard services/cli/rca/*.c))
 

@@ -11,6 +11,7 @@
 #include <aceso/id.h>
 #include <aceso/str.h>
 
+#include "adapters/memory_map.h"
 #include "adapters/onednn.h"
 
 /* Static: callbacks of what was under way may come until the loop ends, after fini. */
@@ -36,9 +37,12 @@ static int make_executor(struct wk_service *s, struct ac_err *err)
 {
     if (ac_streq(conf.executor, "cpu")) {
         int rc = wk_onednn_create(&s->kernels, err);
+        if (rc == 0)
+            rc = wk_memory_map_create(conf.memory_bytes, conf.page_bytes, conf.prefault, &s->memory,
+                                      err);
         if (rc)
             return rc;
-        s->executor = wk_cpu_create(&wk_memory_map, s->kernels, &ac_clock_real);
+        s->executor = wk_cpu_create(s->memory, s->kernels, &ac_clock_real);
         return 0;
     }
     if (ac_streq(conf.executor, "sim")) {
@@ -124,6 +128,7 @@ static void fini(struct ac_svc *svc)
     wk_models_free(s);
     if (s->executor)
         s->executor->ops->destroy(s->executor);
+    wk_memory_map_destroy(s->memory);
     wk_onednn_destroy(s->kernels);
 }
 

@@ -18,6 +18,7 @@
 struct wk_conf {
     char *controller_addr, *name, *executor;
     uint64_t memory_bytes, page_bytes, sim_load_rate;
+    bool prefault;
     int64_t sim_base_ns, sim_row_ns;
 };
 
@@ -56,9 +57,6 @@ void wk_lanes_submit(struct wk_lanes *l, struct wk_job *job);
 void wk_lanes_reset(struct wk_lanes *l);
 uint32_t wk_lanes_pages_free(struct wk_lanes *l);
 
-/* adapters/memory_map.c: pages of the operating system */
-extern const struct wk_memory wk_memory_map;
-
 enum wk_slot_state {
     WK_SLOT_FREE,
     WK_SLOT_WAITING, /* for its turn to be fetched */
@@ -88,7 +86,8 @@ struct wk_service {
     struct ac_svc *svc;
     const struct wk_conf *conf;
     struct wk_executor *executor;
-    struct wk_kernels *kernels; /* of the cpu executor */
+    struct wk_memory *memory; /* of the cpu executor, as is the next */
+    struct wk_kernels *kernels;
     struct wk_lanes *lanes;
     struct ac_worker *preparing; /* one thread */
     char name[WK_NAME_MAX], instance[40];

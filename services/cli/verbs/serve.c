@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <aceso/base.h>
 #include <aceso/file.h>
 #include <aceso/str.h>
 
+#include "../../worker/adapters/memory_map.h"
 #include "../../worker/adapters/onednn.h"
 #include "../../worker/core/executor.h"
 #include "serving/serving_run.h"
@@ -114,15 +116,81 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-#define ROUNDS 200
+#define ROUNDS       200
+#define LOADS        21
+#define MODEL_MEMORY ((uint64_t)4 << 30)
+#define MODEL_PAGE   ((uint64_t)1 << 20)
+
+struct cost {
+    double median_us, p99_us;
+    double first_load_us, load_us, copy_us; /* copy: memcpy of as many bytes, all of them warm */
+    long faults;                            /* of pages, in all rounds but the first */
+};
+
+static int time_loads(const struct run *r, struct cost *c, struct ac_err *err)
+{
+    int64_t load[LOADS], copy[LOADS];
+    size_t bytes = r->m->info.weights_bytes;
+    ac_cleanup(ac_free_p) char *from = ac_xcalloc(1, bytes), *to = ac_xcalloc(1, bytes);
+    memset(from, 1, bytes);
+    memset(to, 2, bytes);
+    for (int i = 0; i < LOADS; i++) {
+        if (i)
+            r->x->ops->unload(r->x, r->m);
+        int64_t t0 = ac_now_ns();
+        int rc = r->x->ops->load(r->x, r->m, err);
+        if (rc)
+            return rc;
+        load[i] = ac_now_ns() - t0;
+        t0 = ac_now_ns();
+        memcpy(to, from, bytes);
+        copy[i] = ac_now_ns() - t0;
+        from[i % (int)bytes] ^= to[bytes - 1]; /* so that the copies are made */
+    }
+    c->first_load_us = (double)load[0] / 1e3;
+    qsort(load + 1, LOADS - 1, sizeof(load[0]), by_value);
+    qsort(copy + 1, LOADS - 1, sizeof(copy[0]), by_value);
+    c->load_us = (double)load[1 + LOADS / 2] / 1e3;
+    c->copy_us = (double)copy[1 + LOADS / 2] / 1e3;
+    return 0;
+}
+
+static long page_faults(void)
+{
+    struct rusage u = {0};
+    (void)getrusage(RUSAGE_THREAD, &u);
+    return u.ru_minflt + u.ru_majflt;
+}
+
+static void print_cost(const struct run *r, const struct cost *c, uint32_t batch, bool check,
+                       double worst, const struct cli_ctx *ctx)
+{
+    const struct wk_model_info *info = &r->m->info;
+    double weights = (double)info->weights_bytes, workspace = (double)info->workspace_bytes;
+    if (ctx->json) {
+        printf("{\"median_us\": %.2f, \"p99_us\": %.2f, \"max_abs_error\": %.9g, "
+               "\"page_faults\": %ld, \"first_load_us\": %.1f, \"load_us\": %.1f, "
+               "\"memcpy_us\": %.1f, \"weights_bytes\": %.0f, \"workspace_bytes\": %.0f}\n",
+               c->median_us, c->p99_us, isfinite(worst) ? worst : 1e300, c->faults,
+               c->first_load_us, c->load_us, c->copy_us, weights, workspace);
+        return;
+    }
+    printf("batch %u: median %.1f us, p99 %.1f us, %ld page faults in %d executions%s\n", batch,
+           c->median_us, c->p99_us, c->faults, ROUNDS - 1, check ? "" : "; not compared");
+    printf("weights %.0f bytes, workspace %.0f; load %.1f us (the first %.1f), memcpy of as many "
+           "%.1f us\n",
+           weights, workspace, c->load_us, c->first_load_us, c->copy_us);
+    if (check)
+        printf("largest absolute difference from the stored outputs: %.3g\n", worst);
+}
 
 static int run_model(struct run *r, const char *check, uint32_t b, const struct cli_ctx *ctx,
                      struct ac_err *err)
 {
-    int64_t took[ROUNDS], t0 = ac_now_ns();
+    int64_t took[ROUNDS];
     struct wk_phases ph;
-    int rc = r->x->ops->load(r->x, r->m, err);
-    int64_t load = ac_now_ns() - t0;
+    struct cost c = {0};
+    int rc = time_loads(r, &c, err);
     if (rc == 0)
         rc = fill(r, check, wk_batch_size[b], err);
     while (rc == 0 && b < WK_BATCHES - 1 && r->m->info.batched && wk_batch_size[b] < r->rows)
@@ -134,21 +202,16 @@ static int run_model(struct run *r, const char *check, uint32_t b, const struct 
     for (int i = 0; rc == 0 && i < ROUNDS; i++) {
         rc = r->x->ops->infer(r->x, r->m, b, &item, 1, &ph, err);
         took[i] = ph.input_ns + ph.exec_ns + ph.output_ns;
+        c.faults = i ? c.faults : page_faults();
     }
     if (rc)
         return rc;
+    c.faults = page_faults() - c.faults;
     qsort(took, ROUNDS, sizeof(took[0]), by_value);
+    c.median_us = (double)took[ROUNDS / 2] / 1e3;
+    c.p99_us = (double)took[ROUNDS * 99 / 100] / 1e3;
     double worst = check ? worst_error(r) : 0;
-    double median = (double)took[ROUNDS / 2] / 1e3, p99 = (double)took[ROUNDS * 99 / 100] / 1e3;
-    if (ctx->json)
-        printf(
-            "{\"median_us\": %.2f, \"p99_us\": %.2f, \"max_abs_error\": %.9g, \"load_us\": %.1f}\n",
-            median, p99, isfinite(worst) ? worst : 1e300, (double)load / 1e3);
-    else
-        printf("batch %u: median %.1f us, p99 %.1f us, load %.1f us%s\n", wk_batch_size[b], median,
-               p99, (double)load / 1e3, check ? "" : "; not compared");
-    if (check && !ctx->json)
-        printf("largest absolute difference from the stored outputs: %.3g\n", worst);
+    print_cost(r, &c, wk_batch_size[b], check, worst, ctx);
     if (check && !(worst <= 1e-3))
         return ac_err_set(err, AC_EDATALOSS, "outputs differ from the stored ones by %.3g", worst);
     return 0;
@@ -171,9 +234,14 @@ static int serve_model(const char *file, const char *batch, const char *check,
     if (ac_file_read(file, (size_t)1 << 30, &bytes, &len, &err) != 0)
         return cli_fail_input("serve", &err);
     struct wk_kernels *kernels = NULL;
-    if (wk_onednn_create(&kernels, &err) != 0)
+    struct wk_memory *memory = NULL;
+    if (wk_memory_map_create(MODEL_MEMORY, MODEL_PAGE, false, &memory, &err) != 0)
         return cli_fail("serve", &err);
-    struct run r = {.x = wk_cpu_create(&wk_memory_heap, kernels, &ac_clock_real),
+    if (wk_onednn_create(&kernels, &err) != 0) {
+        wk_memory_map_destroy(memory);
+        return cli_fail("serve", &err);
+    }
+    struct run r = {.x = wk_cpu_create(memory, kernels, &ac_clock_real),
                     .arena = ac_arena_create(512u << 20)};
     struct wk_source src = {.name = file, .bytes = bytes, .len = len};
     int rc = r.x->ops->prepare(r.x, &src, &r.m, &err);
@@ -190,6 +258,7 @@ static int serve_model(const char *file, const char *batch, const char *check,
         free(r.files[i]);
     r.x->ops->destroy(r.x);
     wk_onednn_destroy(kernels);
+    wk_memory_map_destroy(memory);
     ac_arena_destroy(r.arena);
     return rc ? cli_fail("serve", &err) : CLI_OK;
 }

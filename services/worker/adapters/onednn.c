@@ -25,6 +25,8 @@ struct wk_kernel {
     dnnl_primitive_desc_t pd;
     dnnl_primitive_t run, to_last, to_plain; /* the last two: reorders, or NULL */
     dnnl_memory_t in, out, plain_in, plain_out, weights, bias, scratch;
+    dnnl_exec_arg_t args[5], in_args[2], out_args[2]; /* of the three primitives */
+    int n_args;
     size_t weights_bytes, in_at, out_at, scratch_bytes; /* the first two: offsets in scratch */
 };
 
@@ -223,6 +225,21 @@ static dnnl_status_t memories(struct wk_kernel *k, const dn_md md[N_MD])
     return st;
 }
 
+static void fill_args(struct wk_kernel *k)
+{
+    const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, k->in},
+                                    {DNNL_ARG_DST, k->out},
+                                    {DNNL_ARG_SCRATCHPAD, k->scratch},
+                                    {DNNL_ARG_WEIGHTS, k->weights},
+                                    {DNNL_ARG_BIAS, k->bias}};
+    memcpy(k->args, args, sizeof(args));
+    k->n_args = k->weights ? 5 : 3;
+    k->in_args[0] = (dnnl_exec_arg_t){DNNL_ARG_FROM, k->plain_in};
+    k->in_args[1] = (dnnl_exec_arg_t){DNNL_ARG_TO, k->in};
+    k->out_args[0] = (dnnl_exec_arg_t){DNNL_ARG_FROM, k->out};
+    k->out_args[1] = (dnnl_exec_arg_t){DNNL_ARG_TO, k->plain_out};
+}
+
 static void kernel_free(struct wk_kernel *k)
 {
     if (!k)
@@ -254,6 +271,7 @@ static int kernel_make(void *self, const struct wk_kernel_spec *spec, const stru
         st = primitive(k, md, like);
     if (st == dnnl_success)
         st = memories(k, md);
+    fill_args(k);
     for (int i = 0; i < N_MD; i++)
         dn_md_free(md[i]);
     if (st != dnnl_success) {
@@ -325,25 +343,17 @@ static int kernel_bind(struct wk_kernel *k, const struct wk_kernel_places *p, st
     return failed(st, "cannot bind memory", err);
 }
 
-static bool move(const struct wk_kernel *k, dnnl_primitive_t p, dnnl_memory_t from,
-                 dnnl_memory_t to)
+static bool execute(const struct wk_kernel *k, dnnl_primitive_t p, int n,
+                    const dnnl_exec_arg_t *args)
 {
-    const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-    return !p || dnnl_primitive_execute(p, k->lib->stream, 2, args) == dnnl_success;
+    return !p || dnnl_primitive_execute(p, k->lib->stream, n, args) == dnnl_success;
 }
 
 static bool kernel_run(struct wk_kernel *k)
 {
-    const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, k->in},
-                                    {DNNL_ARG_DST, k->out},
-                                    {DNNL_ARG_SCRATCHPAD, k->scratch},
-                                    {DNNL_ARG_WEIGHTS, k->weights},
-                                    {DNNL_ARG_BIAS, k->bias}};
     one_thread(k->lib);
-    return move(k, k->to_last, k->plain_in, k->in) &&
-           dnnl_primitive_execute(k->run, k->lib->stream, k->weights ? 5 : 3, args) ==
-               dnnl_success &&
-           move(k, k->to_plain, k->out, k->plain_out);
+    return execute(k, k->to_last, 2, k->in_args) && execute(k, k->run, k->n_args, k->args) &&
+           execute(k, k->to_plain, 2, k->out_args);
 }
 
 int wk_onednn_create(struct wk_kernels **ret_k, struct ac_err *err)

@@ -19,10 +19,13 @@ static int cpu_prepare(struct wk_executor *x, const struct wk_source *src, struc
     if (rc == 0 && workspace > CPU_WORKSPACE_MAX)
         rc = ac_err_set(err, AC_ERANGE, "the model needs a workspace of %zu bytes, %zu are allowed",
                         workspace, CPU_WORKSPACE_MAX);
+    m->base.info.workspace_bytes = workspace;
     /* The workspace keeps its address while it grows: another model may be running in it now. */
     if (rc == 0 && workspace > c->workspace_bytes) {
-        if (c->mem.commit(c->mem.self, c->workspace, workspace))
-            c->workspace_bytes = workspace;
+        size_t more = workspace - c->workspace_bytes;
+        more = (more + c->mem.page - 1) / c->mem.page * c->mem.page;
+        if (c->mem.commit(c->mem.self, c->workspace + c->workspace_bytes, more))
+            c->workspace_bytes += more;
         else
             rc = ac_err_set(err, AC_ENOMEM, "no memory for a workspace of %zu bytes", workspace);
     }

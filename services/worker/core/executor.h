@@ -1,6 +1,7 @@
 /* What runs models on a device: one vtable that the cpu, simulated and GPU executors implement.
  * Calls of one engine come from one thread, one at a time; load and infer engines may run side by
- * side. Prepare may take long and allocate; load, unload and infer do neither lock nor allocate. */
+ * side. Prepare may take long and allocate. Infer does neither lock nor allocate, nor wait for pages
+ * of memory; load and unload ask for memory, which may hold a lock for a few instructions. */
 #pragma once
 
 #include "onnx.h"
@@ -26,7 +27,7 @@ struct wk_model_info {
     uint32_t n_inputs, n_outputs;
     struct wk_io_info inputs[WK_MAX_IO], outputs[WK_MAX_IO];
     bool batched;
-    uint64_t weights_bytes;
+    uint64_t weights_bytes, workspace_bytes; /* the second is shared by all models */
     bool compiled[WK_BATCHES];
 };
 
@@ -72,10 +73,12 @@ struct wk_executor_ops {
                  struct ac_err *err);
 };
 
-/** Memory of the device. A range keeps its address; pages are there only between commit and
- * release. */
+/** Memory of the device, in pages: what is reserved, and what of it is committed at a time, counts
+ * as rounded up to them. A range keeps its address; its pages are there, touched and locked where
+ * the system lets us, only between commit and release. */
 struct wk_memory {
     void *self;
+    size_t page;
     void *(*reserve)(void *self, size_t bytes);
     bool (*commit)(void *self, void *p, size_t bytes);
     void (*release)(void *self, void *p, size_t bytes);

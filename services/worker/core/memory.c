@@ -32,4 +32,4 @@ static void drop(void *self, void *p, size_t bytes)
 }
 
 const struct wk_memory wk_memory_heap = {
-    .reserve = reserve, .commit = commit, .release = release, .drop = drop};
+    .page = 64, .reserve = reserve, .commit = commit, .release = release, .drop = drop};

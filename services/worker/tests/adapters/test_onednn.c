@@ -18,6 +18,7 @@
 #include <aceso/file.h>
 #include <aceso/rng.h>
 
+#include "adapters/memory_map.h"
 #include "adapters/onednn.h"
 
 #define OPS  "services/worker/tests/data/operators/"
@@ -38,6 +39,7 @@ static const char *const models[] = {"services/controller/models/hotel_recommend
                                      DATA "onnx-small-models/mnist_8/model.onnx"};
 
 struct both {
+    struct wk_memory *memory;
     struct wk_kernels *lib;
     struct wk_executor *x[2]; /* with the library, and our own */
 };
@@ -48,7 +50,9 @@ static int setup(void **state)
     struct ac_err err = AC_ERR_INIT;
     if (wk_onednn_create(&b->lib, &err) != 0)
         fail_msg("%s", err.msg);
-    b->x[0] = wk_cpu_create(&wk_memory_map, b->lib, &ac_clock_real);
+    if (wk_memory_map_create(64u << 20, 1u << 20, false, &b->memory, &err) != 0)
+        fail_msg("%s", err.msg);
+    b->x[0] = wk_cpu_create(b->memory, b->lib, &ac_clock_real);
     b->x[1] = wk_cpu_create(&wk_memory_heap, NULL, &ac_clock_real);
     *state = b;
     return 0;
@@ -60,6 +64,7 @@ static int teardown(void **state)
     for (int i = 0; i < 2; i++)
         b->x[i]->ops->destroy(b->x[i]);
     wk_onednn_destroy(b->lib);
+    wk_memory_map_destroy(b->memory);
     free(b);
     return 0;
 }
