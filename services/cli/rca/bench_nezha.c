@@ -97,7 +97,7 @@ static void extent(const struct ac_rca_case *c, int64_t *ret_first, int64_t *ret
 }
 
 /* Windows side by side that no fault touches. */
-static double normal_windows(const struct ac_rca_case *c, const struct faults *f,
+static double normal_windows(const struct ac_rca_case *c, const struct faults *f, uint32_t without,
                              struct rca_bench *b)
 {
     int64_t first, last;
@@ -109,6 +109,7 @@ static double normal_windows(const struct ac_rca_case *c, const struct faults *f
         for (size_t i = 0; i < f->n && clear; i++)
             clear = t + W_NS <= f->t_ns[i] || t >= f->t_ns[i] + W_NS + CLEAR_NS;
         struct ac_rca_params p = ac_rca_params_default(t, W_NS);
+        p.without = without;
         if (clear)
             scores[n++] = ac_rca_window_score(c, &p);
     }
@@ -133,7 +134,7 @@ static int run_day(const char *dir, const char *day, const struct rca_bench_opti
                                &c, err);
     if (!rc && o->graph)
         rc = rca_load_calls(o->graph, c, err);
-    double threshold = rc ? 0 : normal_windows(c, &f, b);
+    double threshold = rc ? 0 : normal_windows(c, &f, o->without, b);
     for (size_t i = 0; !rc && i < f.n; i++) {
         struct ac_rca_params p =
             ac_rca_params_default(f.t_ns[i] + (int64_t)(o->late_s * 1e9), W_NS);

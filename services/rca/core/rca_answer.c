@@ -83,6 +83,12 @@ static const struct ac_rca_part *starved(const struct ac_rca_cause *cause)
     return NULL;
 }
 
+/* What is more than usual is of the kind of its measurement. */
+static enum ac_rca_kind kind_of_part(const struct ac_rca_case *c, const struct ac_rca_part *p)
+{
+    return p->kind == AC_RCA_RESIDUAL && p->metric >= 0 ? c->metrics[p->metric].kind : p->kind;
+}
+
 enum ac_rca_fault ac_rca_fault_of(const struct ac_rca_case *c, const struct ac_rca_result *r,
                                   const struct ac_rca_cause *cause)
 {
@@ -100,7 +106,7 @@ enum ac_rca_fault ac_rca_fault_of(const struct ac_rca_case *c, const struct ac_r
     if (has_part(cause, AC_RCA_SILENT, AC_RCA_Z_DEVIATES) &&
         has_part(cause, AC_RCA_EGAP, AC_RCA_Z_DEVIATES))
         return AC_RCA_FAULT_POD;
-    switch (cause->parts[0].kind) {
+    switch (kind_of_part(c, &cause->parts[0])) {
     case AC_RCA_GAP:
     case AC_RCA_EGAP:
     case AC_RCA_CGAP:

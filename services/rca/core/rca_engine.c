@@ -9,8 +9,7 @@
 #include <aceso/stats.h>
 #include <aceso/team.h>
 
-#define LOCAL_NS  (300 * AC_NS_PER_S)
-#define MARGIN_NS (120 * AC_NS_PER_S)
+#define LOCAL_NS (300 * AC_NS_PER_S)
 
 struct ac_rca_params ac_rca_params_default(int64_t t0_ns, int64_t incident_ns)
 {
@@ -18,7 +17,7 @@ struct ac_rca_params ac_rca_params_default(int64_t t0_ns, int64_t incident_ns)
         .t0_ns = t0_ns,
         .incident_ns = incident_ns,
         .local_ns = LOCAL_NS,
-        .margin_ns = MARGIN_NS,
+        .margin_ns = RCA_MARGIN_NS,
         .target = -1,
         .target_kind = AC_RCA_LAT,
     };
@@ -46,7 +45,7 @@ int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
     r.moved = r.t0_ns != p->t0_ns;
     struct ac_rca_window w = ac_rca_window_make(
         r.t0_ns, p->incident_ns + (r.moved && p->alerted ? p->t0_ns - r.t0_ns : 0),
-        p->local_ns > 0 ? p->local_ns : LOCAL_NS, p->margin_ns > 0 ? p->margin_ns : MARGIN_NS);
+        p->local_ns > 0 ? p->local_ns : LOCAL_NS, p->margin_ns > 0 ? p->margin_ns : RCA_MARGIN_NS);
     if (r.step_ns <= 2 * AC_NS_PER_S)
         w.guard_ns -= 5 * AC_NS_PER_S;
     r.end_ns = w.end_ns;

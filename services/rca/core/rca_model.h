@@ -32,7 +32,8 @@
     X(IO, "io", 0.3, true, "disk and system calls")                                                \
     X(LOGERR, "logerr", 0.3, false, "error log lines")                                             \
     X(CALLER, "caller", 1.5, false, "fewer calls made to a callee")                                \
-    X(CGAP, "cgap", 1.0, false, "calls to it slower than its callers' own work explains")
+    X(CGAP, "cgap", 1.0, false, "calls to it slower than its callers' own work explains")          \
+    X(RESIDUAL, "residual", 0.5, false, "more than what usually moves with it explains")
 
 enum ac_rca_kind {
 #define X(id, name, w, two, text) AC_RCA_##id,

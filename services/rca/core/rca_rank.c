@@ -259,6 +259,24 @@ static void parts_of(struct rca_work *k, struct ac_rca_cause *cause)
     }
 }
 
+/* One more part for everybody, on equal terms with what the kinds say. */
+static void residual_parts(struct rca_work *k, struct ac_rca_cause *causes)
+{
+    struct ac_rca_result r;
+    if (!rca_residual(k, &r))
+        return;
+    for (size_t i = 0; i < r.ncauses && r.causes[i].nparts > 0; i++) {
+        struct ac_rca_part p = r.causes[i].parts[0];
+        if (p.kind == AC_RCA_SLI) /* a symptom of all, see share_sli */
+            continue;
+        p.kind = AC_RCA_RESIDUAL;
+        p.z = p.part;
+        p.part = part_size(AC_RCA_RESIDUAL, false, p.z, 0.0);
+        add_part(k, &causes[r.causes[i].component], p);
+    }
+    ac_rca_result_fini(&r);
+}
+
 /* Components that the target reaches along calls. */
 static void reach(const struct ac_rca_case *c, int from, bool *seen)
 {
@@ -344,6 +362,10 @@ void rca_rank(struct rca_work *k, struct ac_rca_result *r)
         struct ac_rca_cause *cause = &r->causes[i];
         cause->component = (int)i;
         parts_of(k, cause);
+    }
+    residual_parts(k, r->causes);
+    for (size_t i = 0; i < c->ncomponents; i++) {
+        struct ac_rca_cause *cause = &r->causes[i];
         cause->score = score_of(cause);
         if (k->p->target >= 0 && c->nedges > 0 && !seen[i])
             cause->score *= 0.3;

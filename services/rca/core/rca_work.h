@@ -57,6 +57,11 @@ int rca_find_metric(const struct ac_rca_case *c, int component, int peer, enum a
 double rca_callees_excess(const struct rca_work *k, int component, enum ac_rca_kind kind,
                           bool *ret_any);
 #define RCA_OTHERS 0.25 /* weight of the parts beside the largest */
+/** Where no calls are known: the ranking by what is left of each measurement when what moves with
+ * it in the normal rows is taken away (PC and regression, scorers/). False, and nothing to destroy:
+ * calls are known, a target is given, too many measurements, or too few rows. */
+bool rca_residual(const struct rca_work *k, struct ac_rca_result *ret);
+#define RCA_MARGIN_NS (120 * AC_NS_PER_S) /* behind an incident that is no normal time */
 /** Fills r->causes. */
 void rca_rank(struct rca_work *k, struct ac_rca_result *r);
 /** Fills named, and takes the named ones from the impact: after the two others. */

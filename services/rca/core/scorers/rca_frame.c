@@ -13,7 +13,6 @@
 #define FEW_NORMAL 30
 #define MAX_ROWS   ((int64_t)1 << 20)
 #define PC_ALPHA   0.01
-#define PC_GIVEN   3
 
 int ac_rca_frame_init(struct ac_rca_frame *f, size_t p, size_t normal, size_t faulty,
                       struct ac_err *err)
@@ -277,13 +276,13 @@ static void drives_of_graph(const struct ac_rca_case *c, const struct ac_rca_gra
 }
 
 /* PC on the normal rows; what it leaves open is directed without new colliders. */
-static int drives_by_pc(struct ac_rca_frame *f, struct ac_err *err)
+static int drives_by_pc(struct ac_rca_frame *f, int max_given, struct ac_err *err)
 {
     struct ac_rca_matrix m = {.n = f->normal, .p = f->p};
     struct ac_rca_discovery d;
     struct ac_rca_discover_params params = ac_rca_discover_default(AC_RCA_PC);
     params.alpha = PC_ALPHA;
-    params.max_given = PC_GIVEN;
+    params.max_given = max_given;
     m.names = ac_xcalloc(f->p + 1, sizeof(m.names[0]));
     m.x = ac_try_malloc(ac_mul_size(f->p * f->normal + 1, sizeof(double)));
     int rc = m.x ? 0 : ac_err_set(err, AC_ENOMEM, "no memory for %zu x %zu values", m.n, m.p);
@@ -401,7 +400,7 @@ static void find_target(const struct ac_rca_case *c, const struct ac_rca_params 
 }
 
 int ac_rca_frame_make(const struct ac_rca_case *c, const struct ac_rca_params *p,
-                      const struct ac_rca_graph *graph, struct ac_rca_frame *ret,
+                      const struct ac_rca_graph *graph, int max_given, struct ac_rca_frame *ret,
                       struct ac_err *err)
 {
     struct ac_rca_frame f = {.symptom = -1}, shape = {0};
@@ -426,7 +425,7 @@ int ac_rca_frame_make(const struct ac_rca_case *c, const struct ac_rca_params *p
     if (!rc && (graph || own))
         drives_of_graph(c, graph ? graph : own, &f);
     else if (!rc)
-        rc = drives_by_pc(&f, err);
+        rc = drives_by_pc(&f, max_given, err);
     ac_rca_graph_destroy(own);
     if (rc) {
         ac_rca_frame_fini(&f);

@@ -32,10 +32,11 @@ void ac_rca_frame_fini(struct ac_rca_frame *f);
  * incident, and, where that is less than 30 rows, also what lies margin_ns and more behind it. Left
  * out: what has samples in less than half of the normal rows or none in the incident, and
  * constants. What drives what: `graph` where one is given (its causes edges); else the library over
- * the case's calls; without calls PC on the normal rows (level 0.01, sets up to 3). AC_EINVAL with
- * fewer than 8 normal rows, or none. */
+ * the case's calls; without calls PC on the normal rows (level 0.01, sets up to max_given: the
+ * time grows with its power where many columns share a load). AC_EINVAL with fewer than 8 normal
+ * rows, or none. */
 int ac_rca_frame_make(const struct ac_rca_case *c, const struct ac_rca_params *p,
-                      const struct ac_rca_graph *graph, struct ac_rca_frame *ret,
+                      const struct ac_rca_graph *graph, int max_given, struct ac_rca_frame *ret,
                       struct ac_err *err) AC_MUST_USE;
 
 /** Largest distance from normal in the incident, >= 0. */

@@ -103,7 +103,7 @@ static int bare_frame(const struct ac_rca_case *c, const struct ac_rca_params *p
                       struct ac_rca_frame *ret, struct ac_err *err)
 {
     struct ac_rca_graph *none = ac_rca_graph_create();
-    int rc = ac_rca_frame_make(c, p, none, ret, err);
+    int rc = ac_rca_frame_make(c, p, none, 0, ret, err);
     ac_rca_graph_destroy(none);
     return rc;
 }
@@ -133,8 +133,9 @@ int ac_rca_score(const struct ac_rca_case *c, const struct ac_rca_params *p,
         return ac_err_set(err, AC_EINVAL, "no component to diagnose");
     if (s->scorer == AC_RCA_SCORER_BARO_CHANGE)
         return baro_change(c, p, ret, err);
+    int given = s->max_given > 0 ? s->max_given : AC_RCA_PC_GIVEN;
     int rc = s->scorer == AC_RCA_SCORER_RCD ? bare_frame(c, p, &f, err)
-                                            : ac_rca_frame_make(c, p, s->graph, &f, err);
+                                            : ac_rca_frame_make(c, p, s->graph, given, &f, err);
     if (rc)
         return rc;
     double *score = ac_xcalloc(f.p + 1, sizeof(*score));

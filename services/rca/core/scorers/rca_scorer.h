@@ -29,10 +29,13 @@ enum ac_rca_scorer {
 const char *ac_rca_scorer_name(enum ac_rca_scorer s);
 bool ac_rca_scorer_parse(const char *name, enum ac_rca_scorer *ret);
 
+#define AC_RCA_PC_GIVEN 3
+
 struct ac_rca_scoring {
     enum ac_rca_scorer scorer;
     const struct ac_rca_graph *graph; /* what drives what; NULL: see ac_rca_frame_make */
     uint64_t seed;                    /* of the scorers that draw */
+    int max_given; /* sets of PC where the graph is learnt; 0: as published, AC_RCA_PC_GIVEN */
 };
 
 /** Ranks components by the largest score of their measurements; each cause has that measurement as

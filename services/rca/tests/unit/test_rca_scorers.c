@@ -228,7 +228,7 @@ static void frame_has_its_rows(void **state)
     struct ac_rca_params p = ac_rca_params_default(20 * AC_NS_PER_S, 30 * AC_NS_PER_S);
     p.margin_ns = 50 * AC_NS_PER_S;
     p.target = 1;
-    assert_int_equal(ac_rca_frame_make(c, &p, NULL, &f, NULL), 0);
+    assert_int_equal(ac_rca_frame_make(c, &p, NULL, AC_RCA_PC_GIVEN, &f, NULL), 0);
     assert_int_equal(f.before, 20); /* few: what lies behind the margin is normal, too */
     assert_int_equal(f.normal, 20 + 100);
     assert_int_equal(f.faulty, 30);
@@ -250,7 +250,7 @@ static void frame_has_its_rows(void **state)
         }
     }
     p = ac_rca_params_default(40 * AC_NS_PER_S, 20 * AC_NS_PER_S);
-    assert_int_equal(ac_rca_frame_make(c, &p, NULL, &f, NULL), 0);
+    assert_int_equal(ac_rca_frame_make(c, &p, NULL, AC_RCA_PC_GIVEN, &f, NULL), 0);
     assert_int_equal(f.p, 3);
     const double *x = f.x + 2 * (f.normal + f.faulty); /* standardised: differences tell */
     double unit = x[1] - x[0];
@@ -263,13 +263,41 @@ static void frame_has_its_rows(void **state)
     ac_rca_case_destroy(c);
 }
 
+/* c and d share two causes: only given both of them are they independent. */
+static void sets_of_the_learnt_graph_are_as_large_as_asked_for(void **state)
+{
+    (void)state;
+    struct ac_rca_case *c = ac_rca_case_create();
+    struct ac_rca_params p = ac_rca_params_default(500 * AC_NS_PER_S, 20 * AC_NS_PER_S);
+    struct ac_rng rng;
+    ac_rng_seed(&rng, 3);
+    for (int i = 0; i < 4; i++) {
+        char name[2] = {(char)('a' + i), '\0'};
+        assert_int_equal(
+            ac_rca_metric_add(c, ac_rca_component(c, name), -1, AC_RCA_CPU, AC_RCA_MEAN, "cpu"), i);
+    }
+    for (int t = 0; t < 520; t++) {
+        double a = ac_rng_normal(&rng), b = ac_rng_normal(&rng);
+        const double v[4] = {a, b, a + b + ac_rng_normal(&rng), a + b + ac_rng_normal(&rng)};
+        for (int i = 0; i < 4; i++)
+            ac_rca_metric_push(&c->metrics[i], t * AC_NS_PER_S, v[i]);
+    }
+    for (int given = 1; given <= 2; given++) {
+        struct ac_rca_frame f;
+        assert_int_equal(ac_rca_frame_make(c, &p, NULL, given, &f, NULL), 0);
+        assert_int_equal(f.drives[2 * 4 + 3] || f.drives[3 * 4 + 2], given < 2);
+        ac_rca_frame_fini(&f);
+    }
+    ac_rca_case_destroy(c);
+}
+
 static void change_time_is_where_it_stepped(void **state)
 {
     (void)state;
     struct ac_rca_case *c = stepped(300, 200);
     struct ac_rca_params p = ac_rca_params_default(220 * AC_NS_PER_S, 60 * AC_NS_PER_S);
     struct ac_rca_frame f;
-    assert_int_equal(ac_rca_frame_make(c, &p, NULL, &f, NULL), 0);
+    assert_int_equal(ac_rca_frame_make(c, &p, NULL, AC_RCA_PC_GIVEN, &f, NULL), 0);
     int64_t t = ac_rca_change_time(c, &f, p.t0_ns, f.faulty);
     assert_true(llabs(t - 200 * AC_NS_PER_S) <= AC_NS_PER_S);
     assert_true(ac_rca_change_time(c, &f, p.t0_ns, 5) != t); /* out of reach */
@@ -451,6 +479,7 @@ int main(void)
         cmocka_unit_test(drawn_shapley_shares_are_complete),
         cmocka_unit_test(circa_adds_what_lies_behind),
         cmocka_unit_test(frame_has_its_rows),
+        cmocka_unit_test(sets_of_the_learnt_graph_are_as_large_as_asked_for),
         cmocka_unit_test(change_time_is_where_it_stepped),
         cmocka_unit_test(change_point_is_found),
         cmocka_unit_test(no_symptom_is_no_blame),
