@@ -1,7 +1,7 @@
 /* What runs models on a device: one vtable that the cpu, simulated and GPU executors implement.
  * Calls of one engine come from one thread, one at a time; load and infer engines may run side by
- * side. Prepare may take long and allocate. Infer does neither lock nor allocate, nor wait for pages
- * of memory; load and unload ask for memory, which may hold a lock for a few instructions. */
+ * side. Prepare may take long and allocate. Infer does neither lock nor allocate, nor wait for
+ * pages of memory; load and unload ask for memory, which may hold a lock for a few instructions. */
 #pragma once
 
 #include "onnx.h"
