@@ -1,5 +1,6 @@
-"""aceso serve compare: all policies on one workload, as table, JSON and picture."""
+"""aceso serve sim and compare: all policies on one workload, as table, JSON and picture; recorded traces."""
 
+import gzip
 import json
 import xml.etree.ElementTree as ET
 
@@ -57,3 +58,38 @@ def test_what_cannot_be_compared(costs, tmp_path):
     refused(run(ACESO, "serve", "compare"), "--models")
     refused(serve("compare", tmp_path / "none.csv"), "none.csv")
     refused(serve("compare", costs, "--plot", tmp_path / "none/x.svg"), "none/x.svg", code=1)
+
+
+COUNTS = "HashOwner,HashApp,HashFunction,Trigger,1,2\no,a,f,http,3000,600\no,a,g,timer,60,60\n"
+TIMES = "TIMESTAMP,ContextTokens,GeneratedTokens\n" + "".join(f"2023-11-16 18:15:{i // 100:02}.{i % 100:02}00000,{i},7\n" for i in range(1000))
+
+
+def replay(costs, trace, *args):
+    return run(ACESO, "serve", "sim", "--models", costs, "--workload", trace, "--json", *args)
+
+
+def test_recorded_traces(costs, tmp_path):
+    (tmp_path / "counts.csv").write_text(COUNTS)
+    (tmp_path / "counts.csv.gz").write_bytes(gzip.compress(COUNTS.encode()))
+    (tmp_path / "llm.csv").write_text(TIMES)
+    r = json.loads(replay(costs, tmp_path / "counts.csv").stdout)
+    assert 3500 < r["requests"] < 3720 and r["attainment"] == 1  # those of the first two seconds do not count
+    assert json.loads(replay(costs, tmp_path / "counts.csv.gz").stdout)["digest"] == r["digest"]
+    double = json.loads(replay(costs, tmp_path / "counts.csv", "--rate-scale", "2").stdout)
+    assert 1.95 < double["requests"] / r["requests"] < 2.05
+    llm = json.loads(replay(costs, tmp_path / "llm.csv", "--instances", "3").stdout)
+    assert llm["requests"] == 800 and llm["attainment"] == 1
+    assert json.loads(replay(costs, tmp_path / "llm.csv", "--instances", "3", "--seed", "2").stdout)["digest"] != llm["digest"]
+
+
+def test_traces_that_are_none(costs, tmp_path):
+    bad = tmp_path / "bad.csv"
+    bad.write_text(COUNTS + "o,a,h,http,1,x\n")
+    refused(replay(costs, bad), "bad.csv:4:6: expected a whole number from 0 to 10000000, not 'x'")
+    bad.write_text(TIMES + "2023-11-16 18:15:00.0,1,1\n")
+    refused(replay(costs, bad), "bad.csv:1002:1: the times go back")
+    refused(replay(costs, costs), "costs.csv:1:1: neither")
+    refused(replay(costs, tmp_path / "none.csv"), "none.csv")
+    refused(replay(costs, "azur"), 'no workload "azur"')
+    refused(replay(costs, "fig5", "--instances", "3"), "--instances")
+    refused(replay(costs, "fig5", "--rate-scale", "0"), "--rate-scale")

@@ -541,7 +541,10 @@ def test_serve_and_load_by_the_command_line(tmp_path):
     try:
         at = json.loads(p.stdout.readline())["address"]
         url = ("--url", f"grpc://{at}", "--model", "hotel_recommend", "--seconds", "0.5", "--json")
-        for how in (("--rate", "200"), ("--rate", "200", "--process", "constant"), ("--outstanding", "4", "--rows", "3", "--slo-ms", "2000")):
+        trace = tmp_path / "trace.csv"  # 12,000 calls in a minute: 100 in half a second
+        trace.write_text("HashOwner,HashApp,HashFunction,Trigger,1,2\no,a,f,http,9000,0\no,a,g,timer,3000,1\n")
+        for how in (("--rate", "200"), ("--rate", "200", "--process", "constant"), ("--outstanding", "4", "--rows", "3", "--slo-ms", "2000"),
+                    ("--process", "trace", trace)):
             r = aceso("load", *url, *how)
             report = json.loads(r.stdout)
             assert r.returncode == 0 and report["failed"] == 0 and report["sent"] > 20, report
@@ -569,6 +572,8 @@ def test_serve_and_load_by_the_command_line(tmp_path):
     (["load", "--url", "grpc://127.0.0.1:1", "--model", "m"], 1, "127.0.0.1:1"),
     (["load", "--url", "http://127.0.0.1:1", "--model", "m"], 2, "grpc://HOST:PORT"),
     (["load", "--url", "x", "--model", "m", "--rate", "0"], 2, "--rate"),
+    (["load", "--url", "x", "--model", "m", "--process", "trace"], 2, "name one file"),
+    (["load", "--url", "x", "--model", "m", "--process", "trace", "/dev/null"], 2, "/dev/null:0:1: the file is empty"),
 ])
 def test_wrong_use_is_said(args, rc, text):
     r = aceso(*args)

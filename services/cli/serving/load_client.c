@@ -41,7 +41,8 @@ struct client {
     struct asked *free_list, *all;
     uint32_t open;
     bool over;
-    int64_t begin_ns, end_ns, next_ns;
+    int64_t begin_ns, end_ns, next_ns, start_ns;
+    size_t at_time; /* of the trace's */
     int64_t *took;
     size_t n_took, cap_took;
 };
@@ -185,6 +186,11 @@ static void note(struct client *c, const struct ac_rpc_result *res, int64_t took
         (void)ac_str_copy(r->first_error, sizeof(r->first_error), res->message);
 }
 
+static bool is_closed(const struct cli_load_plan *p)
+{
+    return p->rate <= 0 && !p->times_ns;
+}
+
 static void on_done(const struct ac_rpc_result *res, void *arg)
 {
     struct asked *q = arg;
@@ -195,9 +201,9 @@ static void on_done(const struct ac_rpc_result *res, void *arg)
     q->next_free = c->free_list;
     c->free_list = q;
     c->open--;
-    if (c->plan->rate <= 0 && now < c->end_ns)
+    if (is_closed(c->plan) && now < c->end_ns)
         ask(c, now);
-    else if (c->plan->rate <= 0)
+    else if (is_closed(c->plan))
         c->over = true;
     maybe_over(c);
 }
@@ -224,14 +230,23 @@ static void ask(struct client *c, int64_t meant)
     ac_rpc_unary_raw(c->channel, c->method, c->body.data, c->body.len, &o, on_done, q);
 }
 
+/* When the request behind the present one is meant to go out. */
+static int64_t following(struct client *c)
+{
+    const struct cli_load_plan *p = c->plan;
+    if (p->times_ns)
+        return ++c->at_time < p->n_times ? c->start_ns + p->times_ns[c->at_time] : c->end_ns;
+    double gap = p->constant ? 1 : ac_rng_exponential(&c->rng);
+    return c->next_ns + (int64_t)(gap / p->rate * 1e9) + 1;
+}
+
 static void on_timer(void *arg)
 {
     struct client *c = arg;
     int64_t now = ac_now_ns();
     while (c->next_ns <= now && c->next_ns < c->end_ns) {
         ask(c, c->next_ns);
-        double gap = c->plan->constant ? 1 : ac_rng_exponential(&c->rng);
-        c->next_ns += (int64_t)(gap / c->plan->rate * 1e9) + 1;
+        c->next_ns = following(c);
     }
     if (c->next_ns < c->end_ns) {
         ac_timer_start(c->timer, c->next_ns - ac_now_ns(), 0);
@@ -277,9 +292,10 @@ static void run(struct client *c)
     int64_t now = ac_now_ns();
     c->begin_ns = now + c->plan->warmup_ns;
     c->end_ns = c->begin_ns + c->plan->duration_ns;
-    c->next_ns = now;
+    c->start_ns = now;
+    c->next_ns = now + (c->plan->times_ns ? c->plan->times_ns[0] : 0);
     c->timer = ac_timer_create(c->loop, on_timer, c);
-    if (c->plan->rate > 0)
+    if (!is_closed(c->plan))
         ac_timer_start(c->timer, 0, 0);
     else
         for (uint32_t i = 0; i < c->plan->outstanding; i++)
@@ -294,7 +310,8 @@ int cli_load_run(const struct cli_load_plan *plan, struct cli_load_report *ret_r
 {
     struct cli_load_report report = {0};
     struct client c = {.plan = plan, .r = &report};
-    AC_ASSERT(plan->rate > 0 || (plan->outstanding > 0 && plan->outstanding <= CLI_LOAD_OPEN_MAX));
+    AC_ASSERT(!is_closed(plan) ||
+              (plan->outstanding > 0 && plan->outstanding <= CLI_LOAD_OPEN_MAX));
     ac_rng_seed(&c.rng, plan->seed);
     int rc = make_request(&c, err);
     if (rc == 0) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <aceso/err.h>
@@ -14,8 +15,10 @@ struct cli_load_plan {
     const char *target; /* HOST:PORT */
     const char *model;  /* NULL: ServerLive instead of ModelInfer, which no worker sees */
     const char *version;
-    double rate;          /* requests a second; 0: closed loop */
-    bool constant;        /* equal gaps instead of a Poisson process */
+    double rate;             /* requests a second; 0: closed loop */
+    bool constant;           /* equal gaps instead of a Poisson process */
+    const int64_t *times_ns; /* a trace's arrivals instead of rate, n_times of them, rising */
+    size_t n_times;
     uint32_t outstanding; /* closed loop */
     uint32_t rows;
     int64_t slo_ns; /* sent as the request's timeout; 0: none */

@@ -3,10 +3,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <aceso/base.h>
 #include <aceso/file.h>
+#include <aceso/series.h>
 
 static int64_t thread_cpu_ns(void *self)
 {
@@ -90,6 +92,51 @@ static void print_sim(const struct sim_stats *s)
                (double)s->classes[i].on_time / s->seconds, cli_sim_class_attainment(s, i));
 }
 
+int cli_trace_read(const char *verb, const char *path, struct trace *ret_t)
+{
+    struct ac_err err = AC_ERR_INIT;
+    ac_cleanup(ac_free_p) char *text = NULL;
+    size_t len;
+    if (ac_gz_read(path, TRACE_BYTES_MAX, &text, &len, &err) != 0 ||
+        serving_trace_parse(path, text, len, ret_t, &err) != 0)
+        return cli_fail_input(verb, &err);
+    return CLI_OK;
+}
+
+/* What is no experiment's name and looks like a file is a trace to replay. */
+static int make_workload(const struct cli_sim_args *a, double slo, struct cli_sim *s)
+{
+    const char *name = a->workload ? a->workload : "fig5";
+    double scale = 1, cv = 0, instances = 0;
+    struct ac_err err = AC_ERR_INIT;
+    if (!cli_number(a->rate_scale, 0.001, 1000, &scale))
+        return cli_usage("serve", "--rate-scale: a number from 0.001 to 1000");
+    if (!cli_number(a->cv, 0.01, 100, &cv))
+        return cli_usage("serve", "--cv: a number from 0.01 to 100");
+    if (!cli_number(a->instances, 1, WORKLOAD_REPLAY_MODELS, &instances) ||
+        instances != floor(instances))
+        return cli_usage("serve", "--instances: a whole number from 1 to %d",
+                         WORKLOAD_REPLAY_MODELS);
+    if (strpbrk(name, "/.")) {
+        struct workload_replay r = {.rate = scale,
+                                    .models = (uint32_t)instances,
+                                    .objective_ns = (int64_t)(slo * 1e6),
+                                    .gpus = s->config.gpus,
+                                    .seed = s->config.seed};
+        int rc = cli_trace_read("serve", name, &s->trace);
+        if (rc == CLI_OK)
+            serving_workload_trace(&s->trace, &s->costs, &r, &s->workload);
+        return rc;
+    }
+    if (a->instances)
+        return cli_usage("serve", "--instances: of a trace alone; %s has its own models", name);
+    if (serving_workload_named(name, &s->costs, (int64_t)(slo * 1e6), s->config.gpus,
+                               s->config.seed, &s->workload, &err) != 0)
+        return cli_fail("serve", &err);
+    serving_workload_scale(&s->workload, scale, cv);
+    return CLI_OK;
+}
+
 int cli_sim_prepare(const struct cli_sim_args *a, struct cli_sim *ret)
 {
     *ret = (struct cli_sim){.config = SIM_CONFIG_INIT};
@@ -107,9 +154,9 @@ int cli_sim_prepare(const struct cli_sim_args *a, struct cli_sim *ret)
         ac_err_wrap(&err, "%s", a->models);
         return cli_fail("serve", &err);
     }
-    if (serving_workload_named(a->workload ? a->workload : "fig5", &ret->costs,
-                               (int64_t)(slo * 1e6), c->gpus, c->seed, &ret->workload, &err) != 0)
-        return cli_fail("serve", &err);
+    rc = make_workload(a, slo, ret);
+    if (rc)
+        return rc;
     if (c->gpus == 0)
         c->gpus = ret->workload.gpus;
     if (seconds > 0)
@@ -123,6 +170,7 @@ int cli_sim_prepare(const struct cli_sim_args *a, struct cli_sim *ret)
 void cli_sim_fini(struct cli_sim *s)
 {
     serving_workload_free(&s->workload);
+    serving_trace_free(&s->trace);
     serving_costs_free(&s->costs);
 }
 

@@ -7,6 +7,7 @@
 
 struct cli_sim_args {
     const char *models, *gpus, *workload, *slo, *policy, *seed, *seconds, *jitter;
+    const char *rate_scale, *cv, *instances;
 };
 
 /* What one run needs; config points into the others. */
@@ -14,11 +15,15 @@ struct cli_sim {
     struct sim_config config;
     struct costs costs;
     struct workload workload;
+    struct trace trace; /* that the workload replays */
 };
 
 /** Returns an exit code, with the message printed. cli_sim_fini in any case. */
 int cli_sim_prepare(const struct cli_sim_args *a, struct cli_sim *ret);
 void cli_sim_fini(struct cli_sim *s);
+
+/** A recorded trace from its file, gzip too. Returns an exit code, with the message printed. */
+int cli_trace_read(const char *verb, const char *path, struct trace *ret_t);
 
 uint64_t cli_sim_rejected(const struct sim_stats *s);
 double cli_sim_class_attainment(const struct sim_stats *s, uint32_t i);

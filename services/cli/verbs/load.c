@@ -11,6 +11,7 @@
 #include <aceso/str.h>
 
 #include "serving/load_client.h"
+#include "serving/serving_sim.h"
 
 static int cmd_load(int argc, char **argv, const struct cli_ctx *ctx);
 
@@ -18,13 +19,19 @@ const struct cli_verb cli_verb_load = {
     "load", "load a served model and report what came back in time", cmd_load,
     "usage: aceso load --url grpc://HOST:PORT --model NAME [--version V] [--rate R | --outstanding "
     "N]\n"
-    "                  [--process poisson|constant] [--slo-ms X] [--seconds S] [--rows N] [--seed "
-    "N]\n\n"
+    "                  [--process poisson|constant|trace FILE] [--slo-ms X] [--seconds S] [--rows "
+    "N]\n"
+    "                  [--seed N]\n\n"
     "  --rate R         open loop: R requests a second (default 100)\n"
     "  --process X      their gaps: poisson (default; seeded), constant\n"
+    "  --process trace FILE   the arrivals of a recorded trace (Azure Functions 2019, Azure LLM "
+    "inference),\n"
+    "                   pressed together until they come at --rate on average, where that is "
+    "given\n"
     "  --outstanding N  closed loop instead: N requests under way at any time\n"
     "  --slo-ms X       objective, sent as each request's timeout (default: none)\n"
-    "  --seconds S      how long, behind half a second of warm-up (default 10)\n"
+    "  --seconds S      how long, behind half a second of warm-up (default 10; a trace: all of it, "
+    "no warm-up)\n"
     "  --rows N         rows of each request (default 1)\n"};
 
 static void print_report(const struct cli_load_report *r, const struct cli_ctx *ctx)
@@ -51,6 +58,47 @@ static void print_report(const struct cli_load_report *r, const struct cli_ctx *
     puts(text);
 }
 
+/* The file's arrivals, pressed together or pulled apart to a rate (0: as recorded). */
+static int take_trace(struct cli_load_plan *plan, const char *file, double rate, bool limited,
+                      int64_t **ret_times)
+{
+    struct trace t;
+    struct ac_err err = AC_ERR_INIT;
+    int rc = cli_trace_read("load", file, &t);
+    if (rc)
+        return rc;
+    double recorded = (double)t.requests / ((double)t.span_ns * 1e-9);
+    double scale = rate > 0 ? rate / recorded : 1;
+    /* Counts keep their minutes and have other numbers; times are moved. */
+    double span = t.n_times ? (double)t.span_ns / scale + 1 : (double)t.span_ns;
+    if (!limited)
+        plan->duration_ns = (int64_t)AC_MIN(span, (double)TRACE_SPAN_MAX_S * 1e9);
+    if (serving_trace_times(&t, scale, plan->duration_ns, plan->seed, ret_times, &plan->n_times,
+                            &err) != 0) {
+        ac_err_wrap(&err, "%s", file);
+        rc = cli_fail_input("load", &err);
+    }
+    serving_trace_free(&t);
+    plan->times_ns = *ret_times;
+    plan->rate = 0;
+    plan->warmup_ns = 0;
+    return rc;
+}
+
+static int run(struct cli_load_plan *plan, const char *trace, double rate, bool limited,
+               const struct cli_ctx *ctx)
+{
+    struct cli_load_report report;
+    struct ac_err err = AC_ERR_INIT;
+    ac_cleanup(ac_free_p) int64_t *times = NULL;
+    int rc = trace ? take_trace(plan, trace, rate, limited, &times) : CLI_OK;
+    if (rc == CLI_OK && cli_load_run(plan, &report, &err) != 0)
+        rc = cli_fail("load", &err);
+    if (rc == CLI_OK)
+        print_report(&report, ctx);
+    return rc;
+}
+
 static int cmd_load(int argc, char **argv, const struct cli_ctx *ctx)
 {
     const char *url = NULL, *model = NULL, *version = NULL, *rate = NULL, *outstanding = NULL;
@@ -71,7 +119,10 @@ static int cmd_load(int argc, char **argv, const struct cli_ctx *ctx)
     if (rc)
         return rc > 0 ? CLI_OK : CLI_USAGE;
     double r = 100, n = 0, ms = 0, s = 10, b = 1, sd = 1;
-    if (npos || !url || !model)
+    bool trace = ac_streq(process, "trace");
+    if (trace && npos != 1)
+        return cli_usage("load", "--process trace FILE: name one file");
+    if (npos != trace || !url || !model)
         return cli_usage("load", "say: load --url grpc://HOST:PORT --model NAME");
     if (rate && outstanding)
         return cli_usage("load", "--rate and --outstanding: one of the two");
@@ -83,8 +134,10 @@ static int cmd_load(int argc, char **argv, const struct cli_ctx *ctx)
         return cli_usage("load", "--slo-ms and --seconds: numbers above 0");
     if (!cli_number(rows, 1, 16, &b) || b != floor(b) || !cli_number(seed, 0, 9e15, &sd))
         return cli_usage("load", "--rows: 1 to 16; --seed: a whole number");
-    if (!ac_streq(process, "poisson") && !ac_streq(process, "constant"))
-        return cli_usage("load", "--process: poisson or constant");
+    if (!trace && !ac_streq(process, "poisson") && !ac_streq(process, "constant"))
+        return cli_usage("load", "--process: poisson, constant or trace FILE");
+    if (trace && outstanding)
+        return cli_usage("load", "--process trace and --outstanding: one of the two");
     if (strstr(url, "://") && !ac_str_starts(url, "grpc://"))
         return cli_usage("load", "--url: grpc://HOST:PORT");
     struct cli_load_plan plan = {
@@ -100,10 +153,5 @@ static int cmd_load(int argc, char **argv, const struct cli_ctx *ctx)
         .warmup_ns = AC_NS_PER_S / 2,
         .seed = (uint64_t)sd,
     };
-    struct cli_load_report report;
-    struct ac_err err = AC_ERR_INIT;
-    if (cli_load_run(&plan, &report, &err) != 0)
-        return cli_fail("load", &err);
-    print_report(&report, ctx);
-    return CLI_OK;
+    return run(&plan, trace ? argv[1] : NULL, rate ? r : 0, seconds != NULL, ctx);
 }

@@ -23,11 +23,8 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx);
 const struct cli_verb cli_verb_serve = {
     "serve", "serve a repository of models; simulate the scheduler; check one model", cmd_serve,
     "usage: aceso serve --repository DIR [--worker cpu|sim]... [--listen HOST:PORT]\n"
-    "       aceso serve sim --models CSV [--gpus N] [--workload NAME] [--slo-ms X] [--policy "
-    "NAME]\n"
-    "                       [--seed N] [--seconds S] [--jitter-ms X]\n"
-    "       aceso serve compare --models CSV [--gpus N] [--workload NAME] [--slo-ms X] [--seed N]\n"
-    "                       [--seconds S] [--jitter-ms X] [--plot FILE.svg]\n"
+    "       aceso serve sim --models CSV [--policy NAME] [OPTION]...\n"
+    "       aceso serve compare --models CSV [--plot FILE.svg] [OPTION]...\n"
     "       aceso serve model FILE.onnx [--batch B] [--check DIR]\n\n"
     "  --repository DIR models in Triton's layout, served in the foreground until Ctrl-C; what "
     "dies is\n"
@@ -35,6 +32,12 @@ const struct cli_verb cli_verb_serve = {
     "  --worker X       executors of the workers (default: one cpu)\n"
     "  --models CSV     cost table: model,input_kb,output_kb,weights_mb,load_ms,b1_ms..b16_ms\n"
     "  --workload NAME  fig5 (default), fig6, fig7, fig8, azure, scale, poisson, burst\n"
+    "  --workload FILE  a recorded trace, by its header: Azure Functions 2019 (counts a minute) "
+    "or\n"
+    "                   Azure LLM inference (a time a request); a file has a / or . in its name\n"
+    "  --instances N    models that a trace's callers share (default: 4,026; LLM: 72)\n"
+    "  --rate-scale X   so many times the requests; --cv X: their gaps' coefficient of variation\n"
+    "  --gpus N, --slo-ms X, --seed N, --seconds S    instead of the workload's own\n"
     "  --policy NAME    aceso (default), clockwork, clockwork-10ms, clockwork-fixed, fifo,\n"
     "                   clipper, triton, nexus; compare runs all on the same arrivals\n"
     "  --jitter-ms X    mean of the random delay each way (default 0); margins are then learnt\n"
@@ -303,6 +306,9 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--seed", .has_value = true, .value = &a.seed},
         {.name = "--seconds", .has_value = true, .value = &a.seconds},
         {.name = "--jitter-ms", .has_value = true, .value = &a.jitter},
+        {.name = "--rate-scale", .has_value = true, .value = &a.rate_scale},
+        {.name = "--cv", .has_value = true, .value = &a.cv},
+        {.name = "--instances", .has_value = true, .value = &a.instances},
         {.name = "--plot", .has_value = true, .value = &plot},
         {.name = "--batch", .has_value = true, .value = &batch},
         {.name = "--check", .has_value = true, .value = &check},

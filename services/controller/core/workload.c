@@ -116,6 +116,16 @@ static int burst(struct workload *w, const struct costs *c, int64_t objective, s
     return 0;
 }
 
+void serving_workload_scale(struct workload *w, double rate, double cv)
+{
+    for (uint32_t i = 0; i < w->n_classes; i++) {
+        w->classes[i].rate *= rate;
+        w->classes[i].cv = cv > 0 ? cv : w->classes[i].cv;
+    }
+    for (uint32_t i = 0; i < w->n_functions; i++)
+        w->functions[i].rate *= rate;
+}
+
 /* ---- functions as skewed as those of a public trace ---- */
 
 #define VARIETIES     61
@@ -236,6 +246,7 @@ void serving_workload_free(struct workload *w)
 {
     free(w->row);
     free(w->functions);
+    free(w->times_ns);
     *w = (struct workload){0};
 }
 
@@ -268,10 +279,30 @@ static int64_t later(int64_t now, double seconds)
     return now + (int64_t)AC_MIN(seconds * 1e9, 1e17) + 1;
 }
 
+static int64_t next_count(const struct workload *w, struct workload_function *f, int64_t now,
+                          struct ac_rng *rng)
+{
+    while (f->left == 0) {
+        if (f->count == f->counts_end)
+            return w->duration_ns + 1;
+        int64_t begin = f->count->minute * MINUTE;
+        now = AC_MAX(now, begin);
+        f->minute_end_ns = begin + MINUTE;
+        f->left = serving_trace_calls(f->count++->calls, f->rate, rng);
+    }
+    int64_t at = serving_trace_call_ns(now, f->minute_end_ns, f->left--, rng);
+    return AC_MAX(at, 1);
+}
+
 int64_t serving_workload_next_ns(const struct workload *w, struct workload_function *f, int64_t now,
                                  struct ac_rng *rng)
 {
     double rate = f->rate;
+    if (f->kind == WORKLOAD_COUNTS)
+        return next_count(w, f, now, rng);
+    if (f->kind == WORKLOAD_TIMES)
+        return f->time == f->times_end ? w->duration_ns + 1
+                                       : (int64_t)((double)*f->time++ / rate) + 1;
     if (w->load_grows > 0) {
         int64_t steps = now / w->load_every_ns; /* whole ones */
         rate *= pow(w->load_grows, (double)steps);

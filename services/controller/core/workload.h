@@ -4,6 +4,7 @@
 #pragma once
 
 #include "costs.h"
+#include "trace.h"
 
 #include <stdbool.h>
 
@@ -28,11 +29,25 @@ struct workload_function {
     enum {
         WORKLOAD_TIMER,
         WORKLOAD_POISSON,
-        WORKLOAD_ON_OFF
+        WORKLOAD_ON_OFF,
+        WORKLOAD_COUNTS, /* of a trace, spread over their minutes */
+        WORKLOAD_TIMES   /* of a trace */
     } kind;
-    double rate;       /* requests a second; ON_OFF: on average */
-    int64_t period_ns; /* TIMER */
-    int64_t phase_ns;  /* TIMER; ON_OFF: when the present burst ends */
+    double rate; /* requests a second; ON_OFF: on average; of a trace: times what it recorded */
+    union {
+        struct {
+            int64_t period_ns; /* TIMER */
+            int64_t phase_ns;  /* TIMER; ON_OFF: when the present burst ends */
+        };
+        struct {
+            const struct trace_count *count, *counts_end; /* those to come */
+            int64_t minute_end_ns;
+            uint32_t left; /* of the present minute */
+        };
+        struct {
+            const int64_t *time, *times_end; /* those to come */
+        };
+    };
 };
 
 struct workload {
@@ -42,6 +57,7 @@ struct workload {
     uint32_t n_classes;
     struct workload_function *functions; /* their models are in classes[0], without a rate there */
     uint32_t n_functions;
+    int64_t *times_ns; /* of a trace, sorted by model; functions point into them */
     double load_grows; /* factor on the functions' rates each load_every_ns; 0: they stay */
     int64_t load_every_ns;
     uint32_t gpus; /* that the experiment is made for */
@@ -55,12 +71,30 @@ struct workload {
 int serving_workload_named(const char *name, const struct costs *c, int64_t objective_ns,
                            uint32_t gpus, uint64_t seed, struct workload *ret_w,
                            struct ac_err *err) AC_MUST_USE;
+
+struct workload_replay {
+    double rate;     /* times what was recorded */
+    uint32_t models; /* the table's rows in turn; 0: 4,026 at most, one a function; times: 72 */
+    int64_t objective_ns;
+    uint32_t gpus; /* 0: 6 */
+    uint64_t seed; /* which function, or request of a trace of times, asks for which model */
+};
+#define WORKLOAD_REPLAY_MODELS 65536
+
+/** A recorded trace, as long as that is; it must outlive the workload. The busiest functions get a
+ * model each, in shuffled order, the next ones share them. */
+void serving_workload_trace(const struct trace *t, const struct costs *c,
+                            const struct workload_replay *r, struct workload *ret_w);
+/** Open arrivals come at so many times their rate (timers do not), with gaps of this coefficient of
+ * variation; 0: as it is. */
+void serving_workload_scale(struct workload *w, double rate, double cv);
 void serving_workload_free(struct workload *w);
 /** Gap to the next open arrival of a class, in ns. */
 int64_t serving_workload_gap_ns(const struct workload_class *c, struct ac_rng *rng);
 /** The model that an open arrival of the class asks for. */
 uint32_t serving_workload_model(const struct workload_class *c, int64_t now, struct ac_rng *rng);
 int64_t serving_workload_objective_ns(const struct workload_class *c, int64_t now);
-/** When the function asks next, after now; its first time with now 0. */
+/** When the function asks next, after now; its first time with now 0. Behind the workload's end
+ * when it does not ask again. */
 int64_t serving_workload_next_ns(const struct workload *w, struct workload_function *f, int64_t now,
                                  struct ac_rng *rng);
