@@ -112,30 +112,54 @@ static void answer(struct cw *c, uint32_t request, struct policy_reply *r)
 
 struct strategy {
     uint32_t model, batch;
-    int64_t priority;
 };
 
-/* The most urgent strategy of the models that the device holds. From c->limit on a model's batch
- * sizes were taken out in this round. */
+void cw_copy_activate(struct cw *c, uint32_t device, uint32_t model, uint32_t below)
+{
+    struct cw_copy *k = cw_copy_of(c, model, device);
+    struct cw_device *d = &c->devices[device];
+    const struct cw_model *m = &c->models[model];
+    if (k->active != CW_NIL)
+        return;
+    for (uint32_t b = 0; b < below; b++) {
+        if (m->front[b] == CW_NIL || m->cost.exec_ns[b] == 0)
+            continue;
+        k->strategies |= (uint8_t)(1u << b);
+        k->priority[b] = c->requests[m->front[b]].deadline - m->cost.exec_ns[b];
+    }
+    if (!k->strategies)
+        return;
+    k->active = d->n_active;
+    d->active[d->n_active++] = model;
+}
+
+static void deactivate(struct cw *c, uint32_t device, uint32_t model)
+{
+    struct cw_copy *k = cw_copy_of(c, model, device);
+    struct cw_device *d = &c->devices[device];
+    uint32_t last = d->active[--d->n_active];
+    d->active[k->active] = last;
+    cw_copy_of(c, last, device)->active = k->active;
+    k->active = CW_NIL;
+    k->strategies = 0;
+}
+
+/* The most urgent strategy on the device. */
 static bool top(const struct cw *c, uint32_t device, struct strategy *ret_s)
 {
-    bool found = false;
-    for (uint32_t i = 0; i < c->n_active; i++) {
-        uint32_t id = c->active[i];
-        const struct cw_model *m = &c->models[id];
-        if (!cw_copy_of(c, id, device)->loaded)
-            continue;
-        for (uint32_t b = 0; b < c->limit[i]; b++) {
-            if (m->front[b] == CW_NIL || m->cost.exec_ns[b] == 0)
+    const struct cw_device *d = &c->devices[device];
+    int64_t first = POLICY_NEVER;
+    for (uint32_t i = 0; i < d->n_active; i++) {
+        const struct cw_copy *k = cw_copy_of(c, d->active[i], device);
+        for (uint32_t left = k->strategies; left; left &= left - 1) {
+            uint32_t b = (uint32_t)__builtin_ctz(left);
+            if (k->priority[b] >= first)
                 continue;
-            int64_t p = c->requests[m->front[b]].deadline - m->cost.exec_ns[b];
-            if (found && p >= ret_s->priority)
-                continue;
-            *ret_s = (struct strategy){.model = id, .batch = b, .priority = p};
-            found = true;
+            first = k->priority[b];
+            *ret_s = (struct strategy){.model = d->active[i], .batch = b};
         }
     }
-    return found;
+    return first != POLICY_NEVER;
 }
 
 static void dispatch(struct cw *c, int64_t now, uint32_t device, uint32_t model, uint32_t batch,
@@ -159,24 +183,28 @@ static void dispatch(struct cw *c, int64_t now, uint32_t device, uint32_t model,
         cw_demand_expire(c, requests[i]);
 }
 
-/* Gives the device one action; false when there is none for it. */
+/* Gives the device one action; false when there is none for it. A copy whose strategy cannot be had
+ * is tried again with smaller batches, in its new turn. */
 static bool feed_one(struct cw *c, int64_t now, uint32_t device)
 {
     struct strategy s;
     int64_t free_at = cw_engine_free(c, &c->devices[device].exec, now);
-    memset(c->limit, POLICY_BATCHES, c->n_active);
     while (top(c, device, &s)) {
-        struct cw_model *m = &c->models[s.model];
+        const struct cw_model *m = &c->models[s.model];
+        deactivate(c, device, s.model);
+        if (!cw_copy_of(c, s.model, device)->loaded)
+            continue;
         cw_queue_drop_fronts(c, s.model, free_at);
-        uint32_t b = POLICY_BATCHES;
-        while (b-- > 0)
-            if (m->cost.exec_ns[b] && m->count[b] >= policy_batch_size[b])
-                break;
-        if (b != UINT32_MAX && b >= s.batch) {
+        uint32_t b = 0;
+        while (b + 1 < POLICY_BATCHES && m->cost.exec_ns[b + 1] &&
+               m->count[b + 1] >= policy_batch_size[b + 1])
+            b++;
+        bool can = b >= s.batch && m->count[b] >= policy_batch_size[b];
+        if (can)
             dispatch(c, now, device, s.model, b, free_at);
+        cw_copy_activate(c, device, s.model, can ? POLICY_BATCHES : s.batch);
+        if (can)
             return true;
-        }
-        c->limit[m->active] = (uint8_t)(b == UINT32_MAX ? 0 : b + 1);
     }
     return false;
 }
@@ -185,7 +213,7 @@ static void feed(struct cw *c, int64_t now, uint32_t device)
 {
     struct cw_device *d = &c->devices[device];
     d->wake = POLICY_NEVER;
-    while (d->up && c->n_active && d->exec.n < CW_OUTSTANDING) {
+    while (d->up && d->n_active && d->exec.n < CW_OUTSTANDING) {
         int64_t at = cw_engine_free(c, &d->exec, now);
         if (at >= now + c->v.ahead_ns) {
             d->wake = AC_MAX(at - c->v.ahead_ns, now) + 1;
@@ -222,12 +250,13 @@ static void destroy(void *p)
     free(c->requests);
     free(c->heap);
     free(c->models);
+    for (size_t i = 0; i < c->n_devices; i++)
+        free(c->devices[i].active);
     free(c->devices);
     free(c->copies);
     free(c->actions);
     free(c->active);
     free(c->wanted);
-    free(c->limit);
     free(c);
 }
 
@@ -248,10 +277,13 @@ static uint32_t model_add(void *p)
     if (old != c->cap_models) {
         size_t n = c->cap_models * c->n_devices;
         c->copies = ac_xrealloc(c->copies, ac_mul_size(n, sizeof(*c->copies)));
-        memset(c->copies + old * c->n_devices, 0, (n - old * c->n_devices) * sizeof(*c->copies));
+        for (size_t i = old * c->n_devices; i < n; i++)
+            c->copies[i] = (struct cw_copy){.active = CW_NIL};
+        for (size_t i = 0; i < c->n_devices; i++)
+            c->devices[i].active =
+                ac_xrealloc(c->devices[i].active, ac_mul_size(c->cap_models, sizeof(uint32_t)));
         c->active = ac_xrealloc(c->active, ac_mul_size(c->cap_models, sizeof(*c->active)));
         c->wanted = ac_xrealloc(c->wanted, ac_mul_size(c->cap_models, sizeof(*c->wanted)));
-        c->limit = ac_xrealloc(c->limit, c->cap_models);
     }
     struct cw_model *m = &c->models[c->n_models];
     *m = (struct cw_model){.head = CW_NIL, .tail = CW_NIL, .active = CW_NIL, .wanted = CW_NIL};
@@ -348,8 +380,10 @@ static void arrive(void *p, int64_t now, const struct policy_request *in)
     c->poll = (c->poll + 1) % (uint32_t)c->n_devices;
     for (uint32_t i = 0; i < c->n_devices; i++) {
         uint32_t device = (c->poll + i) % (uint32_t)c->n_devices;
-        if (cw_copy_of(c, in->model, device)->loaded)
-            feed(c, now, device);
+        if (!cw_copy_of(c, in->model, device)->loaded)
+            continue;
+        cw_copy_activate(c, device, in->model, POLICY_BATCHES);
+        feed(c, now, device);
     }
     cw_loads_run(c, now);
 }
@@ -391,10 +425,12 @@ static void result(void *p, int64_t now, const struct policy_result *r)
         k->loading = false;
         k->loaded = good;
         k->used = ++c->uses;
-        if (k->loaded)
+        if (k->loaded) {
             m->cost.load_ns = window_worst(&m->load, r->end_ns - r->begin_ns);
-        else
+            cw_copy_activate(c, device, a->model, POLICY_BATCHES);
+        } else {
             c->devices[device].pages_free += m->cost.pages;
+        }
         cw_demand_spread(c, a->model);
     }
     a->live = false;

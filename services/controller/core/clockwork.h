@@ -49,8 +49,13 @@ struct cw_model {
     uint32_t wanted; /* place in the list of models with demand, or NIL */
 };
 
+/* A strategy is one batch size of one copy, with the priority that its queue's front gave when it
+ * was made: it is made anew only when it was tried. */
 struct cw_copy {
     bool loaded, loading;
+    uint8_t strategies; /* bits: the batch sizes that wait to be tried */
+    uint32_t active;    /* place among its device's copies with strategies, or NIL */
+    int64_t priority[POLICY_BATCHES];
     uint64_t used; /* sequence of the last use */
     double share;  /* of the model's demand */
 };
@@ -78,6 +83,7 @@ struct cw_device {
     struct cw_engine exec, load;
     double demand; /* shares that lie on it */
     int64_t wake;
+    uint32_t *active, n_active; /* models whose copy here has strategies */
 };
 
 struct cw {
@@ -94,7 +100,6 @@ struct cw {
     size_t n_actions, cap_actions;
     uint32_t free_action;
     uint32_t *active, n_active, *wanted, n_wanted;
-    uint8_t *limit;         /* scratch, by place in active */
     uint32_t *heap, n_heap; /* requests by deadline */
     uint32_t poll;          /* the device that is asked first next time */
     uint64_t uses, serial;
@@ -109,6 +114,8 @@ static inline struct cw_copy *cw_copy_of(const struct cw *c, uint32_t model, uin
 /** When the engine should be idle. */
 int64_t cw_engine_free(const struct cw *c, const struct cw_engine *e, int64_t now);
 void cw_engine_add(struct cw *c, struct cw_engine *e, int64_t now, const struct cw_action *a);
+/** Makes the copy's strategies, of sizes below that place, where it has none yet. */
+void cw_copy_activate(struct cw *c, uint32_t device, uint32_t model, uint32_t below);
 struct cw_action *cw_act(struct cw *c, int64_t now, enum policy_action_kind kind, uint32_t device,
                          uint32_t model, const uint32_t *requests, uint32_t n, uint32_t batch,
                          int64_t latest);
