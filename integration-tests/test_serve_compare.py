@@ -93,3 +93,41 @@ def test_traces_that_are_none(costs, tmp_path):
     refused(replay(costs, "azur"), 'no workload "azur"')
     refused(replay(costs, "fig5", "--instances", "3"), "--instances")
     refused(replay(costs, "fig5", "--rate-scale", "0"), "--rate-scale")
+
+
+def table(path):
+    head, *rows = (x.split("\t") for x in path.read_text().splitlines())
+    return [dict(zip(head, r, strict=True)) for r in rows]
+
+
+def test_picture_and_logs_of_one_run(costs, tmp_path):
+    svg, asked, done = tmp_path / "run.svg", tmp_path / "requests.tsv", tmp_path / "actions.tsv"
+    files = ("--plot", svg, "--request-log", asked, "--action-log", done)
+    plain = json.loads(serve("sim", costs, "--json").stdout)
+    r = json.loads(serve("sim", costs, "--json", *files).stdout)
+    assert r["digest"] == plain["digest"]  # who looks on changes nothing
+    root = ET.parse(svg).getroot()
+    texts = [t.text for t in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"requests a second", "latency of class 0's answers", "share answered in time", "class 1", "p99", "6 s"} <= set(texts)
+    assert texts[0].startswith("aceso: fig8 on 6") and "prefers-color-scheme:dark" in svg.read_text()
+    lines = [x.get("d") for x in root.iter("{http://www.w3.org/2000/svg}path") if "L" in x.get("d")]
+    assert len(lines) == 7 and "nan" not in "".join(lines)
+    counted = [x for x in table(asked) if int(x["came_ns"]) >= 2e9]
+    assert len(counted) == r["requests"]
+    assert sum(int(x["deadline_met"]) for x in counted) == sum(x["outcome"] == "on_time" for x in counted) == round(r["goodput_rps"] * 4)
+    assert all(int(x["came_ns"]) + int(x["latency_ns"]) <= int(x["deadline_ns"]) for x in counted if x["deadline_met"] == "1")
+    actions = table(done)
+    assert {x["action"] for x in actions} >= {"load", "infer"} and {x["status"] for x in actions} <= {"done", "too_late"}
+    for x in actions:
+        if x["action"] == "infer" and x["status"] == "done":
+            assert int(x["sent_ns"]) < int(x["begin_ns"]) <= int(x["latest_ns"]) and int(x["begin_ns"]) < int(x["end_ns"]) < int(x["told_ns"])
+    rows = sum(int(x["requests"]) for x in actions if x["action"] == "infer" and x["status"] == "done")
+    assert rows == sum(x["outcome"] in ("on_time", "late") for x in table(asked))
+    first = svg.read_bytes()
+    assert serve("sim", costs, "--plot", svg).returncode == 0 and svg.read_bytes() == first
+
+
+def test_logs_that_cannot_be_written(costs, tmp_path):
+    refused(serve("sim", costs, "--request-log", tmp_path / "none/x.tsv"), "none/x.tsv", code=1)
+    refused(serve("sim", costs, "--action-log", "/dev/full"), "/dev/full is not whole", code=1)
+    refused(serve("compare", costs, "--action-log", tmp_path / "x.tsv"), "--action-log")

@@ -129,13 +129,15 @@ static void print_json(const struct compared *all, int n, const char *workload,
     printf("]}\n");
 }
 
-int cli_serving_compare(const struct cli_sim_args *a, const char *plot, const struct cli_ctx *ctx)
+int cli_serving_compare(const struct cli_sim_args *a, const struct cli_ctx *ctx)
 {
     struct cli_sim sim;
     struct compared all[POLICY_COUNT];
     struct ac_err err = AC_ERR_INIT;
     if (a->policy)
         return cli_usage("serve", "compare runs every policy: leave --policy out");
+    if (a->request_log || a->action_log)
+        return cli_usage("serve", "--request-log and --action-log: of one policy, with serve sim");
     int rc = cli_sim_prepare(a, &sim), n = 0;
     for (; rc == CLI_OK && n < POLICY_COUNT; n++) {
         sim.config.policy = policy_all[n];
@@ -144,14 +146,10 @@ int cli_serving_compare(const struct cli_sim_args *a, const char *plot, const st
             rc = cli_fail("serve", &err);
     }
     const char *workload = a->workload ? a->workload : "fig5";
-    if (rc == CLI_OK && plot) {
+    if (rc == CLI_OK && a->plot) {
         char title[160];
-        (void)snprintf(title, sizeof(title),
-                       "%s on %u simulated device%s, objective %s%s, seed %lu", workload,
-                       sim.config.gpus, sim.config.gpus == 1 ? "" : "s",
-                       a->slo ? a->slo : "the workload's own", a->slo ? " ms" : "",
-                       (unsigned long)sim.config.seed);
-        if (plot_write(all, n, title, plot, &err) != 0)
+        cli_sim_title(a, &sim, title, sizeof(title));
+        if (plot_write(all, n, title, a->plot, &err) != 0)
             rc = cli_fail("serve", &err);
     }
     if (rc == CLI_OK && ctx->json)

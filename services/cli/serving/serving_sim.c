@@ -10,6 +10,8 @@
 #include <aceso/file.h>
 #include <aceso/series.h>
 
+#include "serving/serving_watch.h"
+
 static int64_t thread_cpu_ns(void *self)
 {
     (void)self;
@@ -174,13 +176,48 @@ void cli_sim_fini(struct cli_sim *s)
     serving_costs_free(&s->costs);
 }
 
+void cli_sim_title(const struct cli_sim_args *a, const struct cli_sim *s, char *ret, size_t size)
+{
+    const char *name = a->workload ? a->workload : "fig5", *slash = strrchr(name, '/');
+    (void)snprintf(ret, size, "%.60s on %u simulated device%s, objective %.20s%s, seed %lu",
+                   slash ? slash + 1 : name, s->config.gpus, s->config.gpus == 1 ? "" : "s",
+                   a->slo ? a->slo : "the workload's own", a->slo ? " ms" : "",
+                   (unsigned long)s->config.seed);
+}
+
+/* Runs it with whatever is to be kept of it besides the sums. */
+static int run_watched(const struct cli_sim_args *a, struct cli_sim *s, struct sim_stats *ret_st,
+                       struct ac_err *err)
+{
+    if (!a->plot && !a->request_log && !a->action_log)
+        return serving_sim_run(&s->config, ret_st, err);
+    struct cli_sim_watch *w = ac_xcalloc(1, sizeof(*w));
+    struct ac_err at_end = AC_ERR_INIT;
+    int rc = cli_sim_watch_start(w, &s->workload, a->request_log, a->action_log, err);
+    s->config.watch = &w->ports;
+    if (rc == 0)
+        rc = serving_sim_run(&s->config, ret_st, err);
+    if (cli_sim_watch_end(w, &at_end) != 0 && rc == 0) {
+        *err = at_end;
+        rc = at_end.code;
+    }
+    if (rc == 0 && a->plot) {
+        char title[160], full[200];
+        cli_sim_title(a, s, title, sizeof(title));
+        (void)snprintf(full, sizeof(full), "%s: %s", s->config.policy->name, title);
+        rc = cli_sim_plot(w, full, a->plot, err);
+    }
+    free(w);
+    return rc;
+}
+
 int cli_serving_sim(const struct cli_sim_args *a, const struct cli_ctx *ctx)
 {
     struct cli_sim s;
     struct sim_stats st;
     struct ac_err err = AC_ERR_INIT;
     int rc = cli_sim_prepare(a, &s);
-    if (rc == CLI_OK && serving_sim_run(&s.config, &st, &err) != 0)
+    if (rc == CLI_OK && run_watched(a, &s, &st, &err) != 0)
         rc = cli_fail("serve", &err);
     if (rc == CLI_OK && ctx->json) {
         cli_sim_print_json(s.config.policy->name, &st);

@@ -8,6 +8,7 @@
 struct cli_sim_args {
     const char *models, *gpus, *workload, *slo, *policy, *seed, *seconds, *jitter;
     const char *rate_scale, *cv, *instances;
+    const char *plot, *request_log, *action_log; /* files to write, or NULL */
 };
 
 /* What one run needs; config points into the others. */
@@ -31,5 +32,7 @@ double cli_sim_class_attainment(const struct sim_stats *s, uint32_t i);
 void cli_sim_print_json(const char *policy, const struct sim_stats *s);
 
 int cli_serving_sim(const struct cli_sim_args *a, const struct cli_ctx *ctx);
-/** All policies on one workload; plot: where to write a picture, or NULL. */
-int cli_serving_compare(const struct cli_sim_args *a, const char *plot, const struct cli_ctx *ctx);
+/** What a picture of the run is called. */
+void cli_sim_title(const struct cli_sim_args *a, const struct cli_sim *s, char *ret, size_t size);
+/** All policies on one workload. */
+int cli_serving_compare(const struct cli_sim_args *a, const struct cli_ctx *ctx);

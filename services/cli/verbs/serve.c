@@ -23,7 +23,9 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx);
 const struct cli_verb cli_verb_serve = {
     "serve", "serve a repository of models; simulate the scheduler; check one model", cmd_serve,
     "usage: aceso serve --repository DIR [--worker cpu|sim]... [--listen HOST:PORT]\n"
-    "       aceso serve sim --models CSV [--policy NAME] [OPTION]...\n"
+    "       aceso serve sim --models CSV [--policy NAME] [--plot FILE.svg] [--request-log "
+    "FILE.tsv]\n"
+    "                       [--action-log FILE.tsv] [OPTION]...\n"
     "       aceso serve compare --models CSV [--plot FILE.svg] [OPTION]...\n"
     "       aceso serve model FILE.onnx [--batch B] [--check DIR]\n\n"
     "  --repository DIR models in Triton's layout, served in the foreground until Ctrl-C; what "
@@ -41,7 +43,9 @@ const struct cli_verb cli_verb_serve = {
     "  --policy NAME    aceso (default), clockwork, clockwork-10ms, clockwork-fixed, fifo,\n"
     "                   clipper, triton, nexus; compare runs all on the same arrivals\n"
     "  --jitter-ms X    mean of the random delay each way (default 0); margins are then learnt\n"
-    "  --plot FILE.svg  compare: what share of the requests each policy met, as bars\n"
+    "  --plot FILE.svg  sim: rates, latency and share in time over the run; compare: each policy's "
+    "bars\n"
+    "  --request-log FILE.tsv, --action-log FILE.tsv   a line for each request and action\n"
     "  --batch B        compiled batch size to time: 1 (default), 2, 4, 8, 16\n"
     "  --check DIR      folder with input_N.pb and output_N.pb to compare with\n"};
 
@@ -293,7 +297,6 @@ static int serve_repository(const char *repository, const char *listen, const ch
 static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
 {
     struct cli_sim_args a = {0};
-    const char *plot = NULL;
     const char *batch = NULL, *check = NULL, *repository = NULL, *listen = NULL;
     const char *workers[CLI_SERVING_WORKERS];
     int n_workers = 0;
@@ -309,7 +312,9 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--rate-scale", .has_value = true, .value = &a.rate_scale},
         {.name = "--cv", .has_value = true, .value = &a.cv},
         {.name = "--instances", .has_value = true, .value = &a.instances},
-        {.name = "--plot", .has_value = true, .value = &plot},
+        {.name = "--plot", .has_value = true, .value = &a.plot},
+        {.name = "--request-log", .has_value = true, .value = &a.request_log},
+        {.name = "--action-log", .has_value = true, .value = &a.action_log},
         {.name = "--batch", .has_value = true, .value = &batch},
         {.name = "--check", .has_value = true, .value = &check},
         {.name = "--repository", .has_value = true, .value = &repository},
@@ -329,7 +334,7 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
     if (npos == 1 && ac_streq(argv[1], "sim"))
         return cli_serving_sim(&a, ctx);
     if (npos == 1 && ac_streq(argv[1], "compare"))
-        return cli_serving_compare(&a, plot, ctx);
+        return cli_serving_compare(&a, ctx);
     if (npos == 2 && ac_streq(argv[1], "model"))
         return serve_model(argv[2], batch, check, ctx);
     return cli_usage(

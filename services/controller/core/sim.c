@@ -36,6 +36,7 @@ struct sim_request {
 struct sim_action {
     struct policy_action a;
     struct policy_result r;
+    int64_t sent;
     uint32_t epoch, next_free;
 };
 
@@ -200,10 +201,19 @@ static void on_reply(void *self, const struct policy_reply *r)
     struct sim_request *q = &s->requests[at];
     note(s, (uint64_t)s->now);
     note(s, (uint64_t)r->outcome << 32 | at);
+    size_t class = (size_t)(class_of(s, q->model) - s->cfg->workload->classes);
+    if (s->cfg->watch)
+        s->cfg->watch->request(s->cfg->watch->self,
+                               &(struct sim_seen_request){.came_ns = q->came,
+                                                          .due_ns = q->due,
+                                                          .done_ns = s->now,
+                                                          .model = q->model,
+                                                          .class = (uint32_t) class,
+                                                          .outcome = r->outcome,
+                                                          .cold = r->cold});
     if (q->came >= s->cfg->workload->warmup_ns) {
         s->st.requests++;
         s->st.outcomes[r->outcome]++;
-        size_t class = (size_t)(class_of(s, q->model) - s->cfg->workload->classes);
         s->st.classes[class].requests++;
         s->st.classes[class].on_time += r->outcome == POLICY_ON_TIME;
         s->st.cold_starts += r->cold;
@@ -262,7 +272,8 @@ static void on_act(void *self, const struct policy_action *a)
     } else {
         s->free_action = s->actions[at].next_free;
     }
-    s->actions[at] = (struct sim_action){.a = *a, .epoch = s->devices[a->device].epoch};
+    s->actions[at] =
+        (struct sim_action){.a = *a, .sent = s->now, .epoch = s->devices[a->device].epoch};
     s->actions[at].a.cookies = NULL;
     if (a->kind == POLICY_INFER && s->now >= s->cfg->workload->warmup_ns) {
         s->st.infers++;
@@ -271,6 +282,19 @@ static void on_act(void *self, const struct policy_action *a)
     s->st.loads += a->kind == POLICY_LOAD;
     s->st.unloads += a->kind == POLICY_UNLOAD;
     schedule(s, arrival(s, s->now, &s->devices[a->device].told), EV_AT_DEVICE, at);
+}
+
+static void action_seen(struct sim *s, const struct sim_action *x)
+{
+    if (!s->cfg->watch)
+        return;
+    struct sim_seen_action seen = {.a = x->a,
+                                   .status = x->r.status,
+                                   .sent_ns = x->sent,
+                                   .begin_ns = x->r.begin_ns,
+                                   .end_ns = x->r.end_ns,
+                                   .told_ns = s->now};
+    s->cfg->watch->action(s->cfg->watch->self, &seen);
 }
 
 static void action_done(struct sim *s, uint32_t at)
@@ -316,6 +340,8 @@ static void on_at_device(struct sim *s, uint32_t at)
         if (*ready >= 0)
             d->pages_free += c->pages;
         *ready = -1;
+        x->r = (struct policy_result){.id = x->a.id, .begin_ns = s->now, .end_ns = s->now};
+        action_seen(s, x);
         action_done(s, at);
         return;
     }
@@ -354,6 +380,8 @@ static void on_result(struct sim *s, uint32_t at)
     struct sim_action *x = &s->actions[at];
     bool lost = x->epoch != s->devices[x->a.device].epoch;
     struct policy_result r = x->r;
+    if (!lost)
+        action_seen(s, x);
     action_done(s, at);
     if (lost)
         return;

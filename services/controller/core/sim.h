@@ -8,6 +8,27 @@
 
 #include <aceso/clock.h>
 
+struct sim_seen_request {
+    int64_t came_ns, due_ns, done_ns;
+    uint32_t model, class;
+    enum policy_outcome outcome;
+    bool cold;
+};
+
+struct sim_seen_action {
+    struct policy_action a; /* without cookies */
+    enum policy_status status;
+    int64_t sent_ns, begin_ns, end_ns;
+    int64_t told_ns; /* when the policy heard of it; UNLOAD: when it was done */
+};
+
+/* Told of all that happens, the warm-up included. Both or none. */
+struct sim_watch {
+    void *self;
+    void (*request)(void *self, const struct sim_seen_request *r);
+    void (*action)(void *self, const struct sim_seen_action *a);
+};
+
 struct sim_config {
     const struct policy_ops *policy;
     struct sched_config sched;
@@ -20,6 +41,7 @@ struct sim_config {
     double exec_sigma, load_sigma; /* of the logarithm */
     double straggler_share, straggler_factor;
     int64_t crash_at_ns, crash_for_ns; /* device 0 dies and comes back; 0: never */
+    const struct sim_watch *watch;     /* NULL: nobody */
     const struct ac_clock *timer;      /* measures the policy's own time; NULL: not measured */
     const struct ac_clock *cpu; /* processor time of this thread: with it, time in which the thread
                                    did not run is no cost of the policy; NULL: it is */
