@@ -18,9 +18,8 @@
 #include "discover/rca_discover.h"
 #include "readers/rca_bif.h"
 
-#define SAMPLES  5000
-#define SEED     1
-#define MAX_VARS 100 /* beyond it counting takes minutes */
+#define SAMPLES 5000
+#define SEED    1
 
 struct found {
     size_t truth, found, right, distance;
@@ -71,7 +70,7 @@ static int run_network(const char *path, const char *name, const char *out, stru
     free(text);
     if (rc)
         return rc;
-    if (b.n > MAX_VARS) {
+    if (b.n > l->max_variables) { /* counting takes minutes */
         cli_progress("%s: left out, %zu variables", name, b.n);
         ac_rca_bif_fini(&b);
         return 0;

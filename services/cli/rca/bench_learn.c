@@ -26,8 +26,40 @@ static void tell(struct run *r, const char *name, bool equal, const char *why)
 {
     r->l->cases++;
     r->l->equal += equal;
-    if (!equal)
+    if (equal)
+        cli_progress("%s: equal", name);
+    else
         cli_progress("%s: not equal%s%s", name, why ? ": " : "", why ? why : "");
+}
+
+/* The first directed edge of a cycle; false when there is none. */
+static bool find_cycle(const struct ac_rca_pdag *g, int *ret_a, int *ret_b)
+{
+    for (int a = 0; a < (int)g->p; a++)
+        for (int b = 0; b < (int)g->p; b++)
+            if (a != b && ac_rca_directed(g, a, b) && ac_rca_ancestor(g, b, a)) {
+                *ret_a = a;
+                *ret_b = b;
+                return true;
+            }
+    return false;
+}
+
+/* A stored graph that cannot be right: no DAG has a directed cycle. */
+static void tell_cycle(const struct ac_rca_matrix *m, const struct ac_rca_pdag *g, char *why,
+                       size_t size)
+{
+    struct ac_rca_pdag stored;
+    int a, b, ours_a, ours_b;
+    size_t len = strlen(why);
+    ac_rca_pdag_init(&stored, g->p);
+    for (size_t i = 0; i < g->p * g->p; i++)
+        stored.m[i] = (int8_t)lround(m->x[i % g->p * m->n + i / g->p]);
+    if (find_cycle(&stored, &a, &b))
+        snprintf(why + len, size - len,
+                 "; the stored graph has a directed cycle through %d -> %d%s", a + 1, b + 1,
+                 find_cycle(g, &ours_a, &ours_b) ? ", ours has one too" : "");
+    ac_rca_pdag_fini(&stored);
 }
 
 /* A stored matrix of marks against the graph that was found. */
@@ -40,15 +72,23 @@ static void compare(struct run *r, const char *stored, const char *name,
         tell(r, name, false, err.msg);
         return;
     }
-    size_t differ = 0;
-    char why[64];
+    size_t differ = 0, a = 0, b = 0;
+    char why[256];
     if (m.n != g->p || m.p != g->p) {
         tell(r, name, false, "of another size");
     } else {
         for (size_t i = 0; i < g->p; i++)
             for (size_t j = 0; j < g->p; j++)
-                differ += (int)lround(m.x[j * m.n + i]) != g->m[i * g->p + j];
-        snprintf(why, sizeof(why), "%zu of %zu marks differ", differ, g->p * g->p);
+                if ((int)lround(m.x[j * m.n + i]) != g->m[i * g->p + j] && differ++ == 0) {
+                    a = i;
+                    b = j;
+                }
+        snprintf(why, sizeof(why),
+                 "%zu of %zu marks differ, the first at variable %zu of its edge with %zu: %d, not "
+                 "%ld",
+                 differ, g->p * g->p, a + 1, b + 1, g->m[a * g->p + b], lround(m.x[b * m.n + a]));
+        if (differ > 0)
+            tell_cycle(&m, g, why, sizeof(why));
         tell(r, name, differ == 0, why);
     }
     ac_rca_matrix_fini(&m);

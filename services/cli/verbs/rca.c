@@ -61,6 +61,7 @@ const struct cli_verb cli_verb_rca = {
     "  --dataset NAME  sockshop: DIR/<service>-<fault>/<repetition>/{normal,anomalous}.csv\n"
     "                  petshop: DIR/<scenario>/{graph.csv,noissue,train,test}\n"
     "                  nezha: DIR/rca_data/<day>/{metric,<day>-fault_list.json}\n"
+    "  --max-variables N  bnlearn: larger networks are left out (default 100)\n"
     "  --late-s S      state the time S seconds too late\n"
     "  --scorer NAME   instead of the recipe, to compare with: " SCORERS "\n"
     "  --without PARTS leave parts of the recipe out: cpu,lat,gap,..., explained, onset\n"
@@ -223,10 +224,15 @@ static int bench_learn(const char *dir, const struct cli_ctx *ctx)
     return CLI_OK;
 }
 
-static int bench_bnlearn(const char *dir, const char *out, const struct cli_ctx *ctx)
+static int bench_bnlearn(const char *dir, const char *out, const char *max,
+                         const struct cli_ctx *ctx)
 {
     struct ac_err err = AC_ERR_INIT;
-    struct rca_bnlearn l = {0};
+    uint64_t most = 100;
+    if (max && (!ac_str_to_u64(max, &most) || most < 2 || most > AC_RCA_MAX_VARIABLES))
+        return cli_usage("rca", "--max-variables must be 2 to %d, not %s", AC_RCA_MAX_VARIABLES,
+                         max);
+    struct rca_bnlearn l = {.max_variables = (size_t)most};
     if (rca_bench_bnlearn(dir, out, &l, &err))
         return cli_fail("rca", &err);
     double n = (double)l.cases;
@@ -298,7 +304,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
                *plot = NULL;
     struct rca_discover_args discover = {0};
     struct rca_synthesise_args synthesise = {0};
-    const char *format = NULL;
+    const char *format = NULL, *max_variables = NULL;
     const struct cli_opt opts[] = {
         {.name = "--method", .has_value = true, .value = &discover.method},
         {.name = "--data", .has_value = true, .value = &discover.data},
@@ -319,6 +325,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--graph", .has_value = true, .value = &graph},
         {.name = "--plot", .has_value = true, .value = &plot},
         {.name = "--dataset", .has_value = true, .value = &dataset},
+        {.name = "--max-variables", .has_value = true, .value = &max_variables},
         {.name = "--late-s", .has_value = true, .value = &late},
         {.name = "--scorer", .has_value = true, .value = &scorer},
         {.name = "--without", .has_value = true, .value = &without},
@@ -352,7 +359,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         if (!dataset || npos != 2)
             return cli_usage("rca", "bench needs --dataset NAME and one DIR");
         if (ac_streq(dataset, "bnlearn"))
-            return bench_bnlearn(argv[2], synthesise.out, ctx);
+            return bench_bnlearn(argv[2], synthesise.out, max_variables, ctx);
         struct rca_bench_options o = {
             .late_s = late_s, .no_graph = no_graph != NULL, .no_gaps = no_gaps != NULL};
         o.compare = scorer && !ac_streq(scorer, "recipe");

@@ -197,7 +197,8 @@ def bnlearn(b):
     head("network", "variables", "F1", "SHD", "s", "causal-learn: F1", "SHD", "s")
     sums = []
     with tempfile.TemporaryDirectory() as d:
-        r = b.ours("bench", "--dataset", "bnlearn", os.path.join(b.a.data, "bnlearn"), "--out", d)
+        r = b.ours("bench", "--dataset", "bnlearn", os.path.join(b.a.data, "bnlearn"), "--out", d,
+                   "--max-variables", str(b.a.max_variables))
         lines = re.findall(r"(\S+)\s+(\d+) variables, +\d+ edges: F1 ([\d.]+), SHD (\d+), ([\d.]+) s", r[1])
         files = {os.path.basename(f).split(".bif")[0]: f
                  for f in glob.glob(os.path.join(b.a.data, "bnlearn", "**", "*.bif*"), recursive=True)}
@@ -329,6 +330,7 @@ def main():
     a.add_argument("--aceso", required=True)
     a.add_argument("--data", help="folder with sockshop-cpu, petshop, nezha-online-boutique, causal-learn, bnlearn, docs")
     a.add_argument("--only", default=",".join(parts), help="of " + ", ".join(parts))
+    a.add_argument("--max-variables", type=int, default=100, help="larger networks of bnlearn are left out")
     a.add_argument("--peer-s", type=float, default=60, help="processor time a peer may take for one size")
     a.add_argument("--own-s", type=float, default=120, help="processor time that ours may take for one size")
     a.add_argument("--sizes", type=lambda s: [int(x) for x in s.split(",")], default=[50, 200, 500, 1000])
