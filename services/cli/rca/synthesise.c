@@ -146,7 +146,9 @@ static int report(const struct ac_rca_graph *g, const struct ac_rca_validation *
         const struct ac_rca_gedge *e = &g->edges[v->edits[i].edge];
         sum += v->edits[i].gain;
         ac_buf_printf(&b, "%s{\"edits\":%zu,\"gain\":%.6g,\"%s\":[", i ? "," : "", i + 1, sum,
-                      e->state == AC_RCA_PROPOSED ? "add" : "remove");
+                      e->state != AC_RCA_PROPOSED    ? "remove"
+                      : e->kind == AC_RCA_CONFOUNDED ? "confound"
+                                                     : "add");
         ac_buf_put_json_str(&b, g->nodes[e->from].id);
         ac_buf_putc(&b, ',');
         ac_buf_put_json_str(&b, g->nodes[e->to].id);

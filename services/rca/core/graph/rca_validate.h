@@ -16,12 +16,12 @@ struct ac_rca_validate_params {
 /* One edit that data suggest, and what it is worth. */
 struct ac_rca_refinement {
     int edge;    /* of the graph: to be removed when contradicted, added when proposed */
-    double gain; /* of the score (BIC) of the effect, in nats; larger is better */
+    double gain; /* of the score (BIC) of the effect, in nats, when those before it are made */
 };
 
 struct ac_rca_validation {
     size_t supported, contradicted, untested, proposed, tests;
-    struct ac_rca_refinement *edits; /* best first: the first k are the best set of k edits */
+    struct ac_rca_refinement *edits; /* each gains most when those before it are made; all gain */
     size_t nedits, edits_cap;
 };
 
@@ -30,8 +30,10 @@ struct ac_rca_validation {
 void ac_rca_mark_hidden(struct ac_rca_graph *g, const struct ac_rca_case *c);
 
 /** Sets state, lag and confidence of edges of kind AC_RCA_CAUSES whose ends have a measurement in
- * the case, and adds proposals (AC_RCA_PROPOSED, with their evidence). Nodes without measurement
- * are marked hidden. AC_EINVAL when the case has too few samples. */
+ * the case, and adds proposals (AC_RCA_PROPOSED, with their evidence): causes, and
+ * AC_RCA_CONFOUNDED where nothing says which moves first, or where the two components have nothing
+ * to do with each other. Nodes without measurement are marked hidden. AC_EINVAL when the case has
+ * too few samples. */
 int ac_rca_validate(struct ac_rca_graph *g, const struct ac_rca_case *c,
                     const struct ac_rca_validate_params *p, struct ac_rca_validation *ret,
                     struct ac_err *err) AC_MUST_USE;
