@@ -258,6 +258,26 @@ static void kernel_free(struct wk_kernel *k)
     free(k);
 }
 
+static void swap(int64_t v[2])
+{
+    int64_t first = v[0];
+    v[0] = v[1];
+    v[1] = first;
+}
+
+/* A column lies in memory as a row does, and kernels are quicker along rows. */
+static void column_to_row(struct wk_kernel_spec *s)
+{
+    struct wk_geometry *g = &s->geometry;
+    bool window = s->op == WK_CONV || s->op == WK_POOL_MAX || s->op == WK_POOL_MEAN;
+    if (!window || g->in[1] != 1 || g->out[1] != 1 || g->kernel[1] != 1 || g->before[1] != 0)
+        return;
+    int64_t *pairs[] = {g->in,     g->out,           g->kernel,          g->before,
+                        g->behind, s->window.stride, s->window.dilation, s->window.kernel};
+    for (size_t i = 0; i < AC_ARRAY_LEN(pairs); i++)
+        swap(pairs[i]);
+}
+
 static int kernel_make(void *self, const struct wk_kernel_spec *spec, const struct wk_kernel *like,
                        struct wk_kernel **ret_k, struct ac_err *err)
 {
@@ -265,8 +285,9 @@ static int kernel_make(void *self, const struct wk_kernel_spec *spec, const stru
     dn_md md[N_MD] = {NULL};
     k->lib = self;
     k->spec = *spec;
+    column_to_row(&k->spec);
     one_thread(k->lib);
-    dnnl_status_t st = describe(spec, md);
+    dnnl_status_t st = describe(&k->spec, md);
     if (st == dnnl_success)
         st = primitive(k, md, like);
     if (st == dnnl_success)
