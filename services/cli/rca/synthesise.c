@@ -178,7 +178,7 @@ int rca_synthesise_verb(const struct rca_synthesise_args *a, const struct cli_ct
     struct ac_err err = AC_ERR_INIT;
     struct ac_rca_case *c = NULL;
     struct ac_rca_validation v = {0};
-    int64_t t0;
+    int64_t t0 = 0;
     if (!a->docs && !a->traces && !a->metrics)
         return cli_usage("rca", "synthesise needs --docs DIR, --traces FILE or --metrics FILE");
     if (a->proposer && !ac_streq(a->proposer, "library"))
@@ -190,7 +190,8 @@ int rca_synthesise_verb(const struct rca_synthesise_args *a, const struct cli_ct
     if (!rc)
         rc = build(a, g, c, &err);
     if (!rc && c)
-        rc = ac_rca_validate(g, c, &(struct ac_rca_validate_params){0}, &v, &err);
+        rc = ac_rca_validate(g, c, &(struct ac_rca_validate_params){.split_ns = t0 > 0 ? t0 : 0},
+                             &v, &err);
     for (size_t i = 0; !rc && !c && i < g->nedges; i++)
         v.untested += g->edges[i].kind == AC_RCA_CAUSES;
     if (!rc)

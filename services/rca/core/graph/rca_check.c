@@ -29,12 +29,22 @@ const struct ac_rca_metric *rca_check_metric(const struct ac_rca_case *c,
     return best;
 }
 
-/* Mean of each cell; gaps take the value before. False when more than half is gaps or constant. */
+static bool varies(const double *v, size_t n)
+{
+    double lo = INFINITY, hi = -INFINITY;
+    for (size_t r = 0; r < n; r++) {
+        lo = fmin(lo, v[r]);
+        hi = fmax(hi, v[r]);
+    }
+    return hi - lo > 1e-9 * fmax(fabs(lo), fabs(hi));
+}
+
+/* Mean of each cell; gaps take the value before. False when more than half is gaps. */
 static bool on_grid(const struct ac_rca_metric *m, int64_t from, int64_t step, size_t rows,
                     double *v)
 {
     size_t at = 0, filled = 0;
-    double last = NAN, lo = INFINITY, hi = -INFINITY;
+    double last = NAN;
     for (size_t r = 0; r < rows; r++) {
         int64_t begin = from + (int64_t)r * step;
         double sum = 0;
@@ -51,11 +61,27 @@ static bool on_grid(const struct ac_rca_metric *m, int64_t from, int64_t step, s
     for (size_t r = rows; r-- > 0;) /* what lies before the first sample */
         if (isnan(v[r]))
             v[r] = r + 1 < rows ? v[r + 1] : NAN;
-    for (size_t r = 0; r < rows; r++) {
-        lo = fmin(lo, v[r]);
-        hi = fmax(hi, v[r]);
+    return 2 * filled >= rows;
+}
+
+/* Takes the line through the medians of the first and the last third away: two that only grow have
+ * nothing to do with each other, and no single value tilts it. False when nothing else is there. */
+static bool detrend(double *v, size_t n, double *work)
+{
+    size_t third = n / 3;
+    double size = 0;
+    memcpy(work, v, third * sizeof(double));
+    double first = ac_stats_median(work, third);
+    memcpy(work, v + n - third, third * sizeof(double));
+    double slope = (ac_stats_median(work, third) - first) / (double)(n - third);
+    for (size_t i = 0; i < n; i++) {
+        size = fmax(size, fabs(v[i]));
+        v[i] -= first + slope * ((double)i - 0.5 * (double)(third - 1));
     }
-    return 2 * filled >= rows && hi - lo > 1e-9 * fmax(fabs(lo), fabs(hi));
+    for (size_t i = 0; i < n; i++)
+        if (fabs(v[i] - v[0]) > 1e-9 * size)
+            return true;
+    return false;
 }
 
 /* Ranks as normal scores: one huge value must not decide. */
@@ -64,6 +90,25 @@ static void gaussianise(double *v, size_t n, double *work)
     ac_stats_ranks(v, n, work);
     for (size_t i = 0; i < n; i++)
         v[i] = ac_stats_normal_quantile((work[i] - 0.5) / (double)n);
+}
+
+/* A series that tests can use. One that is constant on either side of the split is one step there,
+ * and tells no more than when that was. */
+static bool prepare(const struct rca_check *k, const struct ac_rca_metric *m, int64_t first,
+                    double *v)
+{
+    size_t split = 0;
+    if (k->p.split_ns > first)
+        split = AC_MIN((size_t)((k->p.split_ns - first) / k->step_ns), k->rows);
+    if (!on_grid(m, first, k->step_ns, k->rows, v) || !varies(v, k->rows))
+        return false;
+    if (split > 1 && k->rows - split > 1 &&
+        (!varies(v, split) || !varies(v + split, k->rows - split)))
+        return false;
+    if (!detrend(v, k->rows, k->work))
+        return false;
+    gaussianise(v, k->rows, k->work);
+    return true;
 }
 
 int rca_check_init(struct rca_check *k, struct ac_rca_graph *g, const struct ac_rca_case *c,
@@ -93,9 +138,7 @@ int rca_check_init(struct rca_check *k, struct ac_rca_graph *g, const struct ac_
         if (!m)
             continue;
         k->s[i].v = ac_xcalloc(k->rows, sizeof(double));
-        if (on_grid(m, first, k->step_ns, k->rows, k->s[i].v)) {
-            gaussianise(k->s[i].v, k->rows, k->work);
-        } else {
+        if (!prepare(k, m, first, k->s[i].v)) {
             free(k->s[i].v);
             k->s[i].v = NULL;
         }

@@ -6,6 +6,9 @@
 
 #include "graph/rca_check.h"
 
+#define TEST_ODDS 1.5 /* log odds of an edge that its test adds or takes away */
+#define LEAD_ODDS 0.5 /* the same of which of the two moves first */
+
 /* ---- verdicts ---- */
 
 static double shift_odds(double confidence, double by)
@@ -14,26 +17,42 @@ static double shift_odds(double confidence, double by)
     return 1.0 / (1.0 + (1.0 - c) / c * exp(-by));
 }
 
-static void judge(struct rca_check *k, int edge, struct rca_finding f)
+/* Whether the effect moves first, clearly more than it follows. */
+static bool leads(const struct rca_check *k, const struct rca_finding *against,
+                  const struct rca_finding *f)
+{
+    double n = fmin(against->n_eff, f->n_eff);
+    return f->ok && against->ok && against->p < k->p.alpha && n > 4.0 &&
+           atanh(fmin(0.999999, fabs(against->r))) - atanh(fmin(0.999999, fabs(f->r))) >
+               2.0 / sqrt(n - 3.0);
+}
+
+static void judge(struct rca_check *k, int edge, struct rca_finding f, struct rca_finding against)
 {
     struct ac_rca_gedge *e = &k->g->edges[edge];
     e->state = AC_RCA_UNTESTED;
     k->out->untested++;
     if (!f.ok)
         return;
+    if (leads(k, &against, &f)) { /* the data know this pair, but not this direction */
+        e->confidence = shift_odds(e->confidence, -LEAD_ODDS);
+        against.lag = -against.lag;
+        rca_check_say(k, edge, &against, "the effect moves first");
+        return;
+    }
     /* The correlation that would be seen four times in five at this number of samples. */
     double seen = 2.8 / sqrt(fmax(1.0, f.n_eff - 3.0));
     bool wrong_way = e->sign != 0 && f.r * e->sign < 0.0;
     if (f.p < k->p.alpha && !wrong_way) {
         e->state = AC_RCA_SUPPORTED;
-        e->confidence = shift_odds(e->confidence, 1.5);
+        e->confidence = shift_odds(e->confidence, TEST_ODDS + (f.lag > 0 ? LEAD_ODDS : 0.0));
         e->lag_s = (double)f.lag * (double)k->step_ns / 1e9;
         k->out->supported++;
         rca_check_say(k, edge, &f, "supported");
     } else if (f.p < k->p.alpha ? wrong_way && fabs(f.r) > k->p.detectable
                                 : f.p > k->p.alpha_weak && seen <= k->p.detectable) {
         e->state = AC_RCA_CONTRADICTED;
-        e->confidence = shift_odds(e->confidence, -1.5);
+        e->confidence = shift_odds(e->confidence, -TEST_ODDS);
         k->out->contradicted++;
         rca_check_say(k, edge, &f,
                       wrong_way && f.p < k->p.alpha ? "moves the other way" : "not seen");
@@ -47,18 +66,19 @@ static void judge(struct rca_check *k, int edge, struct rca_finding f)
 /* All tests are made on the graph as it came, so that the order of edges does not matter. */
 static void judge_all(struct rca_check *k)
 {
+    const int later[2] = {0, k->p.max_lag}, earlier[2] = {1, k->p.max_lag};
     size_t n = k->g->nedges;
-    struct rca_finding *f = ac_xcalloc(n + 1, sizeof(*f));
+    struct rca_finding(*f)[2] = ac_xcalloc(n + 1, sizeof(*f));
     for (size_t i = 0; i < n; i++) {
         const struct ac_rca_gedge *e = &k->g->edges[i];
-        if (e->kind == AC_RCA_CAUSES && k->s[e->from].v && k->s[e->to].v)
-            f[i] = rca_check_pair(
-                k, e->from, e->to, e->to,
-                (const int[2]){0, k->p.max_lag}); /* else not measured, or it never moved */
+        if (e->kind != AC_RCA_CAUSES || !k->s[e->from].v || !k->s[e->to].v)
+            continue; /* not measured, or it never moved */
+        f[i][0] = rca_check_pair(k, e->from, e->to, e->to, later);
+        f[i][1] = rca_check_pair(k, e->to, e->from, e->to, earlier);
     }
     for (size_t i = 0; i < n; i++)
         if (k->g->edges[i].kind == AC_RCA_CAUSES)
-            judge(k, (int)i, f[i]);
+            judge(k, (int)i, f[i][0], f[i][1]);
     free(f);
 }
 

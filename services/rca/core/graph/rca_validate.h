@@ -11,6 +11,8 @@ struct ac_rca_validate_params {
     double fdr;             /* share of false ones among proposals; 0: 0.05 */
     int max_lag;            /* samples; 0: 6 */
     int64_t from_ns, to_ns; /* part of the data to use; 0, 0: all */
+    int64_t split_ns;       /* begin of an incident: what is constant before it or from it on has no
+                             * variation; 0: not known */
 };
 
 /* One edit that data suggest, and what it is worth. */

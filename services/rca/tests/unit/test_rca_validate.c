@@ -306,6 +306,95 @@ static void causes_that_are_not_held_fixed_are_told(void **state)
     world_fini(&w);
 }
 
+/* One grows, one falls, one is a line and nothing else. */
+static void a_trend_in_common_is_no_edge(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct world w;
+        world_init(&w, seed);
+        for (int t = 0; t < ROWS; t++) {
+            w.x[0][t] = 5.0 * t + ac_rng_normal(&w.rng);
+            w.x[1][t] = 1e6 - 0.02 * t + 0.5 * ac_rng_normal(&w.rng);
+            w.x[2][t] = 0.1 * t;
+        }
+        int a = add(&w, "a", AC_RCA_MEM), b = add(&w, "a", AC_RCA_LAT),
+            c = add(&w, "a", AC_RCA_CPU);
+        causes(&w, a, b, 0.5);
+        causes(&w, c, b, 0.5);
+        struct ac_rca_validation v = validate(&w);
+        assert_int_not_equal(edge(&w, a, b, AC_RCA_CAUSES)->state, AC_RCA_SUPPORTED);
+        assert_int_equal(edge(&w, c, b, AC_RCA_CAUSES)->state, AC_RCA_UNTESTED);
+        assert_int_equal(v.proposed, 0);
+        ac_rca_validation_fini(&v);
+        world_fini(&w);
+    }
+}
+
+static void who_moves_first_counts(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct world w;
+        world_init(&w, seed);
+        for (int t = 0; t < ROWS; t++) {
+            w.x[0][t] = ac_rng_normal(&w.rng);
+            w.x[1][t] = (t > 1 ? w.x[0][t - 2] : 0) + 0.5 * ac_rng_normal(&w.rng);
+            w.x[2][t] = w.x[0][t] + 0.5 * ac_rng_normal(&w.rng);
+        }
+        int a = add(&w, "a", AC_RCA_CPU), b = add(&w, "a", AC_RCA_LAT),
+            c = add(&w, "a", AC_RCA_MEM);
+        causes(&w, b, a, 0.5); /* the wrong way round */
+        causes(&w, a, c, 0.5);
+        struct ac_rca_validation v = validate(&w);
+        const struct ac_rca_gedge *e = edge(&w, b, a, AC_RCA_CAUSES);
+        assert_int_equal(e->state, AC_RCA_UNTESTED);
+        assert_true(e->confidence < 0.4);
+        assert_non_null(strstr(e->evidence[1], "the effect moves first"));
+        assert_non_null(strstr(e->evidence[1], "at lag -2 s"));
+        double at_once = edge(&w, a, c, AC_RCA_CAUSES)->confidence;
+        ac_rca_validation_fini(&v);
+        world_fini(&w);
+
+        world_init(&w, seed);
+        for (int t = 0; t < ROWS; t++) {
+            w.x[0][t] = ac_rng_normal(&w.rng);
+            w.x[1][t] = (t ? w.x[0][t - 1] : 0) + 0.5 * ac_rng_normal(&w.rng);
+        }
+        a = add(&w, "a", AC_RCA_CPU);
+        b = add(&w, "a", AC_RCA_LAT);
+        causes(&w, a, b, 0.5);
+        v = validate(&w);
+        assert_true(edge(&w, a, b, AC_RCA_CAUSES)->confidence > at_once + 0.05);
+        ac_rca_validation_fini(&v);
+        world_fini(&w);
+    }
+}
+
+/* Both are nothing before the incident and move as one in it. */
+static void constant_on_one_side_is_no_variation(void **state)
+{
+    (void)state;
+    for (int known = 0; known < 2; known++) {
+        struct world w;
+        struct ac_rca_validation v;
+        world_init(&w, 3);
+        for (int t = ROWS / 2; t < ROWS; t++) {
+            w.x[0][t] = 5 + ac_rng_normal(&w.rng);
+            w.x[1][t] = w.x[0][t] + 0.5 * ac_rng_normal(&w.rng);
+        }
+        int a = add(&w, "a", AC_RCA_ERR), b = add(&w, "b", AC_RCA_ERR);
+        causes(&w, a, b, 0.5);
+        const struct ac_rca_validate_params p = {
+            .split_ns = known ? (1700000000LL + ROWS / 2) * AC_NS_PER_S : 0};
+        assert_int_equal(ac_rca_validate(w.g, w.c, &p, &v, NULL), 0);
+        assert_int_equal(edge(&w, a, b, AC_RCA_CAUSES)->state,
+                         known ? AC_RCA_UNTESTED : AC_RCA_SUPPORTED);
+        ac_rca_validation_fini(&v);
+        world_fini(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +405,9 @@ int main(void)
         cmocka_unit_test(proposals_close_no_cycle),
         cmocka_unit_test(an_edit_is_worth_what_the_others_leave),
         cmocka_unit_test(causes_that_are_not_held_fixed_are_told),
+        cmocka_unit_test(a_trend_in_common_is_no_edge),
+        cmocka_unit_test(who_moves_first_counts),
+        cmocka_unit_test(constant_on_one_side_is_no_variation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
