@@ -5,7 +5,7 @@
 
 #include <aceso/err.h>
 
-struct rca_bnlearn { /* sums over the networks */
+struct rca_bnlearn {      /* sums over the networks */
     size_t max_variables; /* larger ones are left out; given */
     size_t cases;
     double f1, shd, seconds;
