@@ -68,8 +68,94 @@ static void unproven(const struct ac_rca_case *c, const struct ac_rca_result *r,
     }
 }
 
+#define MAX_NAMES 8 /* the rest is counted */
+
+/* Components that calls name and nothing is measured of. */
+static void unmeasured(const struct ac_rca_case *c, struct ac_buf *out)
+{
+    bool *measured = ac_xcalloc(c->ncomponents + 1, sizeof(bool));
+    bool *called = ac_xcalloc(c->ncomponents + 1, sizeof(bool));
+    size_t n = 0;
+    for (size_t i = 0; i < c->nmetrics; i++)
+        if (c->metrics[i].n > 0)
+            measured[c->metrics[i].component] = true;
+    for (size_t i = 0; i < c->nedges; i++)
+        called[c->edges[i].from] = called[c->edges[i].to] = true;
+    for (size_t i = 0; i < c->ncomponents; i++) {
+        if (measured[i] || !called[i] || n++ >= MAX_NAMES)
+            continue;
+        if (n == 1)
+            next(out);
+        ac_buf_printf(out, "%s%s", n > 1 ? ", " : "nothing is measured of ", name_of(c, (int)i));
+    }
+    if (n > MAX_NAMES)
+        ac_buf_printf(out, " and %zu more", n - MAX_NAMES);
+    if (n > 0)
+        ac_buf_puts(out, ", which the calls name: no fault there can be told");
+    free(measured);
+    free(called);
+}
+
+/* Takes away, again and again, what nobody left calls (or, the other way, what calls nobody left).
+ * What stays both times lies on cycles of calls or between them. */
+static void peel(const struct ac_rca_case *c, bool callers, bool *left)
+{
+    for (bool moved = true; moved;) {
+        moved = false;
+        bool *held = ac_xcalloc(c->ncomponents + 1, sizeof(bool));
+        for (size_t i = 0; i < c->nedges; i++)
+            if (left[c->edges[i].from] && left[c->edges[i].to])
+                held[callers ? c->edges[i].to : c->edges[i].from] = true;
+        for (size_t i = 0; i < c->ncomponents; i++)
+            if (left[i] && !held[i]) {
+                left[i] = false;
+                moved = true;
+            }
+        free(held);
+    }
+}
+
+/* One cycle of calls by its names. */
+static void round_calls(const struct ac_rca_case *c, struct ac_buf *out)
+{
+    bool *left = ac_xcalloc(c->ncomponents + 1, sizeof(bool));
+    size_t *seen = ac_xcalloc(c->ncomponents + 1, sizeof(size_t)), n = 0;
+    int *path = ac_xcalloc(c->ncomponents + 1, sizeof(int)), at = 0;
+    memset(left, true, c->ncomponents);
+    peel(c, true, left);
+    peel(c, false, left);
+    while (at < (int)c->ncomponents && !left[at])
+        at++;
+    while (at < (int)c->ncomponents && !seen[at]) { /* each of them calls another of them */
+        path[n] = at;
+        seen[at] = ++n;
+        size_t e = 0;
+        while (e < c->nedges && !(c->edges[e].from == at && left[c->edges[e].to]))
+            e++;
+        AC_ASSERT(e < c->nedges);
+        at = c->edges[e].to;
+    }
+    if (n > 0) {
+        next(out);
+        ac_buf_puts(out, "calls go round: ");
+        for (size_t i = seen[at] - 1; i < n && i < seen[at] - 1 + MAX_NAMES; i++)
+            ac_buf_printf(out, "%s, ", name_of(c, path[i]));
+        if (n - (seen[at] - 1) > MAX_NAMES)
+            ac_buf_printf(out, "%zu more, ", n - (seen[at] - 1) - MAX_NAMES);
+        ac_buf_printf(out,
+                      "%s: which of them is the cause and which the effect their own "
+                      "measurements must tell",
+                      name_of(c, at));
+    }
+    free(left);
+    free(seen);
+    free(path);
+}
+
 static void missing(const struct ac_rca_case *c, const struct ac_rca_result *r, struct ac_buf *out)
 {
+    unmeasured(c, out);
+    round_calls(c, out);
     bool both_ends = false, words = c->nevents > 0;
     for (size_t i = 0; i < c->nmetrics && !both_ends; i++)
         both_ends = c->metrics[i].kind == AC_RCA_GAP ||

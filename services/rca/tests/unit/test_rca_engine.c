@@ -368,6 +368,36 @@ static void answer_says_what_would_change_it(void **state)
     ac_rca_case_destroy(c);
 }
 
+/* Calls that go round and components without a measurement are told by their names. */
+static void odd_calls_are_told(void **state)
+{
+    (void)state;
+    struct ac_rca_case *c = ac_rca_case_create();
+    static const char *const calls[][2] = {
+        {"web", "cart"}, {"cart", "stock"}, {"stock", "price"}, {"price", "cart"}, {"price", "db"}};
+    for (size_t i = 0; i < AC_ARRAY_LEN(calls); i++)
+        assert_int_equal(ac_rca_edge_add(c, ac_rca_component(c, calls[i][0]),
+                                         ac_rca_component(c, calls[i][1]), ""),
+                         0);
+    for (int i = 0; i < 4; i++) { /* nothing of db */
+        int m = ac_rca_metric_add(c, i, -1, AC_RCA_LAT, AC_RCA_MEAN, "lat");
+        for (int64_t t = 0; t < 400; t++)
+            ac_rca_metric_push(&c->metrics[m], t * AC_NS_PER_S,
+                               (double)(t * 7 % 11) + (i == 1 && t >= 300 ? 90.0 : 0.0));
+    }
+    struct ac_rca_params p = ac_rca_params_default(300 * AC_NS_PER_S, 100 * AC_NS_PER_S);
+    struct ac_rca_result r;
+    struct ac_buf b;
+    ac_buf_init(&b, 1 << 16);
+    assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+    ac_rca_change_texts(c, &r, &b);
+    assert_non_null(strstr(ac_buf_str(&b), "calls go round: cart, stock, price, cart:"));
+    assert_non_null(strstr(ac_buf_str(&b), "nothing is measured of db,"));
+    ac_rca_result_fini(&r);
+    ac_buf_fini(&b);
+    ac_rca_case_destroy(c);
+}
+
 /* The entry fails as seen from outside. Who is blamed depends on what a callee shows. */
 static double entry_score(bool callee_shows, bool edge)
 {
@@ -463,6 +493,7 @@ int main(void)
         cmocka_unit_test(counterfactual_holds_the_truth),
         cmocka_unit_test(steps_that_begin_together_are_told),
         cmocka_unit_test(answer_says_what_would_change_it),
+        cmocka_unit_test(odd_calls_are_told),
         cmocka_unit_test(late_time_is_corrected_where_rows_are_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
