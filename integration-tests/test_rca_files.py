@@ -80,6 +80,26 @@ def test_graph_from_documents_checked_on_data(docs, tmp_path):
         assert (tmp_path / f"g.{f}").read_text().find(word) >= 0
 
 
+def test_an_answered_incident_is_learnt(docs, tmp_path):
+    g = tmp_path / "g.json"
+    rca("synthesise", "--docs", docs, "--out", g)
+
+    def call():
+        e, = (e for e in json.loads(g.read_text())["edges"] if (e["from"], e["to"]) == ("web", "cart"))
+        return e
+
+    before = call()["confidence"]
+    args = ("feedback", g, "--path", "cart,web", "--incident", "i-7")
+    assert rca(*args, "--refuted")["changed"] >= 2
+    assert call()["confidence"] < before and "incident i-7: the path cart ... web was refuted" in call()["evidence"]
+    assert rca(*args, "--refuted")["changed"] == 0
+    assert rca("feedback", g, "--path", "cart,web", "--incident", "i-8", "--confirmed", "--out", tmp_path / "h.json")["changed"] >= 2
+    assert rca("diff", g, tmp_path / "h.json")["changes"]
+    assert "no node nobody" in rca("feedback", g, "--path", "cart,nobody", "--incident", "i", "--confirmed", code=2)
+    assert "drives cart-db from web" in rca("feedback", g, "--path", "web,cart-db", "--incident", "i", "--confirmed", code=2)
+    assert "either --confirmed or --refuted" in rca(*args, code=2)
+
+
 def test_an_answer_as_a_picture(tmp_path):
     """db burns from 800 on, cart and web follow 5 s and 10 s later; the picture's rows stand in that order."""
     r, rows = random.Random(5), ["time,web_latency,cart_latency,db_cpu,idle_cpu"]

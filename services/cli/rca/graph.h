@@ -1,4 +1,4 @@
-/* aceso rca synthesise, diff, plot; and what they share: graphs in files, documents. */
+/* aceso rca synthesise, diff, plot, feedback; and what they share: graphs in files, documents. */
 #pragma once
 
 #include "verbs.h"
@@ -13,6 +13,12 @@ int rca_synthesise_verb(const struct rca_synthesise_args *a, const struct cli_ct
 int rca_diff_verb(const char *old, const char *new, const struct cli_ctx *ctx);
 int rca_plot_verb(const char *graph, const char *format, const char *out,
                   const struct cli_ctx *ctx);
+
+struct rca_feedback_args { /* as given; NULL: not */
+    const char *path, *incident, *confirmed, *refuted, *out;
+};
+int rca_feedback_verb(const char *graph, const struct rca_feedback_args *a,
+                      const struct cli_ctx *ctx);
 
 /** A graph in the JSON that synthesise writes. AC_EINVAL names file and place. */
 int rca_graph_load(const char *path, struct ac_rca_graph **ret, struct ac_err *err) AC_MUST_USE;

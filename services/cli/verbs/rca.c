@@ -33,6 +33,8 @@ const struct cli_verb cli_verb_rca = {
     "                            [--knowledge FILE] [--observed] [--out FILE]\n"
     "       aceso rca diff OLD NEW\n"
     "       aceso rca plot GRAPH [--format svg|dot|graphml|matrix] [--out FILE]\n"
+    "       aceso rca feedback GRAPH --path CAUSE,...,SYMPTOM --incident NAME\n"
+    "                          --confirmed|--refuted [--out FILE]\n"
     "       aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
     "                          [--plot FILE]\n"
     "       aceso rca bench --dataset sockshop|petshop|nezha|causal-learn|bnlearn DIR [--late-s S] "
@@ -51,6 +53,8 @@ const struct cli_verb cli_verb_rca = {
     "  --observed      take measurements that the metrics do not have out of the graph\n"
     "  --metrics FILE  CSV: time,<component>_<metric>,... (Unix seconds), or a folder with\n"
     "                  normal.csv and anomalous.csv\n"
+    "  --path LIST     components or measurements that the fault travelled along, or did not\n"
+    "  --incident NAME  whose answer was confirmed or refuted; said twice it counts once\n"
     "  --time T        when the incident began: Unix seconds or RFC 3339; found when absent\n"
     "  --window-s S    length of the incident in seconds (default 300)\n"
     "  --graph FILE    CSV: caller,callee[,evidence], an adjacency matrix, or a graph (.json) of "
@@ -304,6 +308,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
                *plot = NULL;
     struct rca_discover_args discover = {0};
     struct rca_synthesise_args synthesise = {0};
+    struct rca_feedback_args feedback = {0};
     const char *format = NULL, *max_variables = NULL;
     const struct cli_opt opts[] = {
         {.name = "--method", .has_value = true, .value = &discover.method},
@@ -317,6 +322,10 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--knowledge", .has_value = true, .value = &synthesise.knowledge},
         {.name = "--proposer", .has_value = true, .value = &synthesise.proposer},
         {.name = "--out", .has_value = true, .value = &synthesise.out},
+        {.name = "--path", .has_value = true, .value = &feedback.path},
+        {.name = "--incident", .has_value = true, .value = &feedback.incident},
+        {.name = "--confirmed", .value = &feedback.confirmed},
+        {.name = "--refuted", .value = &feedback.refuted},
         {.name = "--format", .has_value = true, .value = &format},
         {.name = "--test", .has_value = true, .value = &discover.test},
         {.name = "--metrics", .has_value = true, .value = &metrics},
@@ -353,6 +362,9 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         return rca_synthesise_verb(&synthesise, ctx);
     if (ac_streq(action, "diff") && npos == 3)
         return rca_diff_verb(argv[2], argv[3], ctx);
+    feedback.out = synthesise.out;
+    if (ac_streq(action, "feedback") && npos == 2)
+        return rca_feedback_verb(argv[2], &feedback, ctx);
     if (ac_streq(action, "plot") && npos == 2)
         return rca_plot_verb(argv[2], format, synthesise.out, ctx);
     if (ac_streq(action, "bench")) {
@@ -373,7 +385,6 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
                              without);
         return bench(dataset, argv[2], &o, ctx);
     }
-    return cli_usage(
-        "rca",
-        "expected discover, synthesise, localise, diff, plot or bench (see aceso rca --help)");
+    return cli_usage("rca", "expected discover, synthesise, localise, diff, feedback, plot or "
+                            "bench (see aceso rca --help)");
 }

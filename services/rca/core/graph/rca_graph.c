@@ -178,6 +178,12 @@ void ac_rca_graph_edge_remove(struct ac_rca_graph *g, size_t edge)
     ac_map_set(g->edge_index, key, (void *)(intptr_t)(edge + 1));
 }
 
+double ac_rca_shift_odds(double confidence, double by)
+{
+    double c = fmax(0.01, fmin(0.99, confidence));
+    return fmax(0.01, fmin(0.99, 1.0 / (1.0 + (1.0 - c) / c * exp(-by))));
+}
+
 void ac_rca_graph_marginalise(struct ac_rca_graph *g, int node)
 {
     size_t n = g->nedges;

@@ -67,6 +67,9 @@ int ac_rca_graph_edge_find(const struct ac_rca_graph *g, int from, int to,
                            enum ac_rca_edge_kind kind); /* -1 when absent */
 void ac_rca_graph_edge_remove(struct ac_rca_graph *g, size_t edge);
 
+/** A confidence with log odds added, from .01 to .99. */
+double ac_rca_shift_odds(double confidence, double by);
+
 /** Takes a node that is not measured out: its causes drive its effects, and its effects are
  * confounded where it has two or more. */
 void ac_rca_graph_marginalise(struct ac_rca_graph *g, int node);

@@ -11,12 +11,6 @@
 
 /* ---- verdicts ---- */
 
-static double shift_odds(double confidence, double by)
-{
-    double c = fmax(0.01, fmin(0.99, confidence));
-    return 1.0 / (1.0 + (1.0 - c) / c * exp(-by));
-}
-
 /* Whether the effect moves first, clearly more than it follows. */
 static bool leads(const struct rca_check *k, const struct rca_finding *against,
                   const struct rca_finding *f)
@@ -35,7 +29,7 @@ static void judge(struct rca_check *k, int edge, struct rca_finding f, struct rc
     if (!f.ok)
         return;
     if (leads(k, &against, &f)) { /* the data know this pair, but not this direction */
-        e->confidence = shift_odds(e->confidence, -LEAD_ODDS);
+        e->confidence = ac_rca_shift_odds(e->confidence, -LEAD_ODDS);
         against.lag = -against.lag;
         rca_check_say(k, edge, &against, "the effect moves first");
         return;
@@ -45,14 +39,14 @@ static void judge(struct rca_check *k, int edge, struct rca_finding f, struct rc
     bool wrong_way = e->sign != 0 && f.r * e->sign < 0.0;
     if (f.p < k->p.alpha && !wrong_way) {
         e->state = AC_RCA_SUPPORTED;
-        e->confidence = shift_odds(e->confidence, TEST_ODDS + (f.lag > 0 ? LEAD_ODDS : 0.0));
+        e->confidence = ac_rca_shift_odds(e->confidence, TEST_ODDS + (f.lag > 0 ? LEAD_ODDS : 0.0));
         e->lag_s = (double)f.lag * (double)k->step_ns / 1e9;
         k->out->supported++;
         rca_check_say(k, edge, &f, "supported");
     } else if (f.p < k->p.alpha ? wrong_way && fabs(f.r) > k->p.detectable
                                 : f.p > k->p.alpha_weak && seen <= k->p.detectable) {
         e->state = AC_RCA_CONTRADICTED;
-        e->confidence = shift_odds(e->confidence, -TEST_ODDS);
+        e->confidence = ac_rca_shift_odds(e->confidence, -TEST_ODDS);
         k->out->contradicted++;
         rca_check_say(k, edge, &f,
                       wrong_way && f.p < k->p.alpha ? "moves the other way" : "not seen");

@@ -1,8 +1,10 @@
 /* The causal graph: confidence, cycles, hidden nodes, versions, typed edges, validation, writing.
  */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -11,6 +13,7 @@
 #include <aceso/clock.h>
 #include <aceso/rng.h>
 
+#include "graph/rca_feedback.h"
 #include "graph/rca_graph.h"
 #include "graph/rca_graph_write.h"
 #include "graph/rca_library.h"
@@ -117,6 +120,56 @@ static void versions_differ_by_edges_and_states(void **state)
     assert_int_equal(n[AC_RCA_EDGE_CHANGED], 1);
     ac_rca_graph_destroy(a);
     ac_rca_graph_destroy(b);
+}
+
+static void answered_incidents_move_the_confidence(void **state)
+{
+    (void)state;
+    struct ac_rca_graph *g = ac_rca_graph_create();
+    struct ac_err err = AC_ERR_INIT;
+    int db = ac_rca_graph_node(g, "db", AC_RCA_OTHER),
+        web = ac_rca_graph_node(g, "web", AC_RCA_OTHER);
+    int lat = ac_rca_graph_node(g, "db", AC_RCA_LAT), mid = ac_rca_graph_node(g, "web", AC_RCA_LAT),
+        cpu = ac_rca_graph_node(g, "web", AC_RCA_CPU),
+        err_ = ac_rca_graph_node(g, "db", AC_RCA_ERR);
+    int calls = ac_rca_graph_edge(g, web, db, AC_RCA_CALLS, 0.5, "l");
+    int a = ac_rca_graph_edge(g, lat, mid, AC_RCA_CAUSES, 0.5, "l");
+    int b = ac_rca_graph_edge(g, mid, cpu, AC_RCA_CAUSES, 0.5, "l");
+    int other = ac_rca_graph_edge(g, mid, err_, AC_RCA_CAUSES, 0.5, "l"); /* the other way */
+    size_t n = 0;
+    const int services[] = {db, web}, measures[] = {lat, mid, cpu}, gap[] = {lat, cpu};
+    struct ac_rca_feedback f = {"i-1", services, 2, true};
+    for (int twice = 0; twice < 2; twice++) {
+        assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
+        assert_int_equal(n, twice ? 0 : 2); /* one incident counts once */
+    }
+    double up = 1.0 / (1.0 + exp(-1.0));
+    assert_float_equal(g->edges[calls].confidence, up, 1e-9);
+    assert_float_equal(g->edges[a].confidence, up, 1e-9);
+    assert_float_equal(g->edges[b].confidence, 0.5, 1e-9);
+    assert_float_equal(g->edges[other].confidence, 0.5, 1e-9);
+    assert_string_equal(g->edges[a].evidence[1], "incident i-1: the path db ... web was confirmed");
+    f = (struct ac_rca_feedback){"i-2", measures, 3, false}; /* one of two steps was wrong */
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
+    assert_int_equal(n, 2);
+    assert_float_equal(g->edges[a].confidence, 1.0 / (1.0 + exp(-0.5)), 1e-9);
+    assert_float_equal(g->edges[b].confidence, 1.0 / (1.0 + exp(0.5)), 1e-9);
+    f = (struct ac_rca_feedback){"i-3", gap, 2, true};
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &n, &err), AC_EINVAL);
+    assert_non_null(strstr(err.msg, "drives web.cpu from db.lat"));
+    f.n = 1;
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), AC_EINVAL);
+    for (int i = 0; i < 40; i++) { /* more than an edge can remember */
+        char name[16];
+        (void)snprintf(name, sizeof(name), "j-%d", i);
+        f = (struct ac_rca_feedback){name, services, 2, i < 20};
+        assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
+        assert_int_equal(n, 2);
+    }
+    assert_int_equal(g->edges[a].nevidence, AC_RCA_MAX_EVIDENCE);
+    assert_string_equal(g->edges[a].evidence[0], "l");
+    assert_float_equal(g->edges[a].confidence, 0.01, 1e-9);
+    ac_rca_graph_destroy(g);
 }
 
 static void library_is_put_on_calls(void **state)
@@ -247,6 +300,7 @@ int main(void)
         cmocka_unit_test(cycles_lose_their_weakest_edge),
         cmocka_unit_test(hidden_nodes_are_taken_out),
         cmocka_unit_test(versions_differ_by_edges_and_states),
+        cmocka_unit_test(answered_incidents_move_the_confidence),
         cmocka_unit_test(library_is_put_on_calls),
         cmocka_unit_test(data_judge_the_edges),
         cmocka_unit_test(graphs_are_written),
