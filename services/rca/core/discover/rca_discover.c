@@ -66,6 +66,23 @@ void ac_rca_link_add(struct ac_rca_discovery *d, const struct ac_rca_link *l)
     }
 }
 
+void ac_rca_found_add(struct ac_rca_found *f, const struct ac_rca_link *l)
+{
+    ac_grow(&f->links, &f->cap, f->n + 1, sizeof(f->links[0]));
+    f->links[f->n++] = *l;
+}
+
+void ac_rca_found_take(struct ac_rca_found *f, size_t n, struct ac_rca_discovery *d)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < f[i].n; k++)
+            ac_rca_link_add(d, &f[i].links[k]);
+        d->tests += f[i].tests;
+        free(f[i].links);
+    }
+    free(f);
+}
+
 /* Background knowledge for the columns that are left. */
 static void map_knowledge(const struct ac_rca_knowledge *from, const struct ac_rca_clean *c,
                           struct ac_rca_knowledge *to)

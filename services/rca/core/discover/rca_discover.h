@@ -87,6 +87,15 @@ static inline bool ac_rca_required(const struct ac_rca_discover_params *params,
 
 /* Inside: what the methods over time and of linear effects add their links with. */
 void ac_rca_link_add(struct ac_rca_discovery *d, const struct ac_rca_link *l);
+/* Links that one item of shared work found; zeroed is empty. */
+struct ac_rca_found {
+    struct ac_rca_link *links;
+    size_t n, cap;
+    uint64_t tests;
+};
+void ac_rca_found_add(struct ac_rca_found *f, const struct ac_rca_link *l);
+/** Adds what n items found, in their order, to the discovery, and frees f. */
+void ac_rca_found_take(struct ac_rca_found *f, size_t n, struct ac_rca_discovery *d);
 int ac_rca_lingam(const struct ac_rca_clean *c, const struct ac_rca_discover_params *params,
                   struct ac_rca_discovery *d, struct ac_err *err) AC_MUST_USE;
 int ac_rca_pcmci(const struct ac_rca_clean *c, const struct ac_rca_discover_params *params,
