@@ -2,6 +2,13 @@
 
 #include <aceso/stats.h>
 
+/* The C library's lgamma leaves the sign in a global, which threads must not share. */
+static double log_gamma(double x)
+{
+    int sign;
+    return lgamma_r(x, &sign);
+}
+
 #define TERMS_MAX 1000
 #define TINY      1e-300
 
@@ -41,7 +48,7 @@ static double gamma_series(double a, double x)
         term *= x / (a + i);
         sum += term;
     }
-    return sum * exp(-x + a * log(x) - lgamma(a));
+    return sum * exp(-x + a * log(x) - log_gamma(a));
 }
 
 /* Upper incomplete gamma by its continued fraction (Lentz's way); good for x > a + 1. */
@@ -59,7 +66,7 @@ static double gamma_fraction(double a, double x)
         if (fabs(d * c - 1) < 1e-16)
             break;
     }
-    return h * exp(-x + a * log(x) - lgamma(a));
+    return h * exp(-x + a * log(x) - log_gamma(a));
 }
 
 double ac_stats_chi2_sf(double x, double df)
@@ -101,7 +108,7 @@ static double beta_inc(double a, double b, double x)
 {
     if (x <= 0 || x >= 1)
         return x <= 0 ? 0 : 1;
-    double front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x));
+    double front = exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * log(x) + b * log1p(-x));
     return x < (a + 1) / (a + b + 2) ? front * beta_fraction(a, b, x) / a
                                      : 1 - front * beta_fraction(b, a, 1 - x) / b;
 }
