@@ -10,6 +10,7 @@
 #include "graph/rca_check.h"
 
 #define PROPOSED  0.4 /* confidence that data alone give */
+#define WORTH     0.2 /* a correlation that is less is no cause worth a proposal */
 #define STRANGERS 8   /* of each that it is tested with: those it moves with most */
 #define STRANGE   "they have nothing to do with each other: something unseen drives both"
 
@@ -138,7 +139,7 @@ static bool test_pair(struct rca_check *k, const struct kin *kin, int x, int y,
     }
     if (ret->confounded)
         ret->why = "neither moves first: an unseen common cause, or faster than the samples";
-    if (weakest < k->p.detectable) /* what is weak is no cause worth a proposal */
+    if (weakest < WORTH)
         ret->f.p = 1.0;
     return true;
 }
@@ -207,7 +208,7 @@ static size_t find_strangers(const struct rca_check *k, struct stranger (*most)[
                 r += k->s[x].v[i] * k->s[y].v[i];
             r = fabs(r) / (double)k->rows; /* normal scores: of variance 1 */
             pairs++;
-            for (int side = 0; side < 2 && r >= k->p.detectable; side++) {
+            for (int side = 0; side < 2 && r >= WORTH; side++) {
                 struct stranger *m = most[side ? y : x];
                 size_t at = STRANGERS;
                 while (at > 0 && m[at - 1].r < r)
@@ -252,7 +253,7 @@ static void collect_far(struct rca_check *k, struct candidates *ret)
                 one.f.p = fmax(one.f.p, other.p);
                 weakest = fmin(weakest, fabs(other.r));
             }
-            if (one.f.ok && weakest >= k->p.detectable)
+            if (one.f.ok && weakest >= WORTH)
                 push(ret, one);
         }
     }

@@ -92,7 +92,7 @@ int ac_rca_validate(struct ac_rca_graph *g, const struct ac_rca_case *c,
     struct rca_check k;
     q.alpha = p->alpha > 0.0 ? p->alpha : 0.01;
     q.alpha_weak = p->alpha_weak > 0.0 ? p->alpha_weak : 0.2;
-    q.detectable = p->detectable > 0.0 ? p->detectable : 0.2;
+    q.detectable = p->detectable > 0.0 ? p->detectable : 0.15;
     q.fdr = p->fdr > 0.0 ? p->fdr : 0.05;
     q.max_lag = p->max_lag > 0 ? AC_MIN(p->max_lag, 64) : 6;
     int rc = rca_check_init(&k, g, c, &q, err);

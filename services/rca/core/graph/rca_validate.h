@@ -7,7 +7,7 @@
 struct ac_rca_validate_params {
     double alpha;           /* support below it, all lags together; 0: 0.01 */
     double alpha_weak;      /* above it nothing was seen; 0: 0.2 */
-    double detectable;      /* a partial correlation this large would have been seen; 0: 0.2 */
+    double detectable;      /* a partial correlation this large would have been seen; 0: 0.15 */
     double fdr;             /* share of false ones among proposals; 0: 0.05 */
     int max_lag;            /* samples; 0: 6 */
     int64_t from_ns, to_ns; /* part of the data to use; 0, 0: all */
