@@ -36,8 +36,10 @@ struct sched *sched_create(const struct sched_config *cfg, const struct policy_p
     s->ports = *ports;
     s->cfg.cells = AC_MAX(s->cfg.cells, 1u);
     s->cells = ac_xcalloc(s->cfg.cells, sizeof(*s->cells));
-    for (uint32_t i = 0; i < s->cfg.cells; i++)
+    for (uint32_t i = 0; i < s->cfg.cells; i++) {
         sched_guard_init(&s->cells[i].guard);
+        s->cells[i].ahead_most_ns = POLICY_NEVER;
+    }
     s->requests = ac_xcalloc(s->cfg.max_requests, sizeof(*s->requests));
     s->free_request = NIL;
     for (uint32_t i = s->cfg.max_requests; i-- > 0;) {
@@ -46,12 +48,7 @@ struct sched *sched_create(const struct sched_config *cfg, const struct policy_p
     }
     s->free_action = NIL;
     s->tick_at = POLICY_NEVER;
-    s->learnt = (struct sched_learnt){
-        .net_ns = cfg->net_ns,
-        .horizon_ns = cfg->horizon_ns ? cfg->horizon_ns : 2 * cfg->net_ns + SCHED_AHEAD_NS,
-        .answer_margin_ns = cfg->answer_margin_ns,
-        .exec_margin = cfg->exec_margin,
-    };
+    sched_learn_init(s);
     ac_rng_seed(&s->rng, cfg->seed);
     return s;
 }
@@ -73,6 +70,8 @@ void sched_destroy(struct sched *s)
     free(s->requests);
     free(s->actions);
     free(s->heap);
+    free(s->learners);
+    free(s->spreads);
     free(s);
 }
 
@@ -85,8 +84,10 @@ uint32_t sched_device_add(struct sched *s)
     struct cell *c = &s->cells[best];
     AC_ASSERT(c->n_devices < SCHED_CELL_DEVICES);
     ac_grow(&s->devices, &s->cap_devices, s->n_devices + 1, sizeof(*s->devices));
-    s->devices[id] = (struct device){.cell = best, .bit = c->n_devices, .timer.heap_at = NIL};
+    s->devices[id] =
+        (struct device){.cell = best, .bit = c->n_devices, .pace = 1, .timer.heap_at = NIL};
     s->n_devices++;
+    sched_learn_device_add(s);
     ac_grow(&s->heap, &s->cap_heap, s->n_models + s->n_devices, sizeof(*s->heap));
     c->devices[c->n_devices++] = id;
     /* Room for every action that the device can have in flight, so that none is allocated later. */
@@ -108,6 +109,7 @@ uint32_t sched_model_add(struct sched *s)
     size_t old_cell = c->cap_models;
     ac_grow(&s->models, &s->cap_models, s->n_models + 1, sizeof(*s->models));
     s->n_models++;
+    sched_learn_model_add(s);
     ac_grow(&s->heap, &s->cap_heap, s->n_models + s->n_devices, sizeof(*s->heap));
     s->models[id] = (struct model){.head = NIL,
                                    .tail = NIL,
@@ -134,6 +136,7 @@ void sched_device_up(struct sched *s, int64_t now, uint32_t device, uint32_t pag
     d->free_at = d->pipe_free = d->last_sent = now;
     d->outstanding = 0;
     d->n_resident = 0;
+    sched_learn_device_up(s, device);
     /* A model takes a page at least, so there are never more of them than pages. */
     d->cap_resident = pages;
     d->resident = ac_xrealloc(d->resident, AC_MAX(pages, 1u) * sizeof(*d->resident));
@@ -183,22 +186,22 @@ void sched_model_retire(struct sched *s, int64_t now, uint32_t model)
     sched_model_touch(s, model);
 }
 
-/* Earliest time at which some device could begin one row of the model; POLICY_NEVER without any. */
-static int64_t best_start(const struct sched *s, const struct model *m, int64_t now)
+/* Earliest time at which some device could begin what takes so long alone, as if it were a device
+ * like the others; POLICY_NEVER without any. */
+static int64_t best_start(const struct sched *s, const struct model *m, int64_t alone, int64_t now)
 {
     const struct cell *c = &s->cells[m->cell];
     int64_t best = POLICY_NEVER, net = s->learnt.net_ns;
     for (uint64_t k = m->loaded & c->up; k; k &= k - 1) {
         const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
-        int64_t t = sched_device_free(s, d, now);
-        t = AC_MAX(now + net, t + (int64_t)((double)d->outstanding * s->learnt.exec_margin));
-        best = AC_MIN(best, t);
+        int64_t t = sched_device_start(s, d, now) - AC_MAX(d->behind_ns, 0);
+        best = AC_MIN(best, t + sched_device_exec(d, alone) - alone);
     }
     if (m->loading & c->up)
         best = AC_MIN(best, AC_MAX(m->eta, now + net));
     if (best != POLICY_NEVER)
         return best;
-    int64_t load = m->cost.load_ns + (int64_t)((double)m->cost.load_ns * s->cfg.load_margin);
+    int64_t load = m->cost.load_ns + (int64_t)((double)m->cost.load_ns * s->learnt.load_margin);
     for (uint64_t k = m->able & c->up; k; k &= k - 1) {
         const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
         best = AC_MIN(best, AC_MAX(now + net, d->pipe_free) + load);
@@ -212,12 +215,13 @@ static bool too_late(struct sched *s, int64_t now, uint32_t req)
     struct model *m = &s->models[r->model];
     if (m->smallest == POLICY_BATCHES)
         return false;
-    int64_t start = best_start(s, m, now);
+    int64_t alone = m->eh[sched_batch_for_rows(m, r->rows)];
+    int64_t start = best_start(s, m, alone, now);
     /* With no device up the request waits for one: a worker may be restarting. */
     if (start == POLICY_NEVER)
         return false;
-    int64_t end = start + m->eh[sched_batch_for_rows(m, r->rows)] + s->learnt.net_ns;
-    if (end <= r->deadline)
+    int64_t end = start + alone + s->learnt.net_ns;
+    if (end <= r->deadline + s->learnt.hope_ns)
         return false;
     uint32_t id = r->model;
     sched_request_refuse(s, now, req, POLICY_REFUSED, end);
@@ -279,7 +283,7 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
     sched_model_touch(s, in->model);
     if (m->loaded & c->up) {
         sched_pick_for(s, now, in->model);
-        if (m->queued && at_risk(s, m, now))
+        if (m->queued && !(s->cfg.without & SCHED_WITHOUT_COPIES) && at_risk(s, m, now))
             sched_cold_add(s, in->model, true);
     } else if (!m->loading) {
         sched_cold_add(s, in->model, false);
@@ -358,40 +362,6 @@ static void list_take(uint32_t *list, uint32_t *n, uint32_t at)
     (*n)--;
 }
 
-/* ---- what results teach ---- */
-
-static void learn(struct sched *s, int64_t now, struct action *a, const struct policy_result *r)
-{
-    int64_t took = r->end_ns - r->begin_ns;
-    serving_sketch_add(&s->answer_delay, now - r->end_ns);
-    if (a->kind == POLICY_INFER && a->expected > 0) {
-        double excess = (double)(took - a->expected) / (double)a->expected;
-        serving_sketch_add(&s->exec_excess_ppm, excess > 0 ? (int64_t)(excess * 1e6) : 0);
-        struct model *m = &s->models[a->model];
-        int64_t *e = &m->cost.exec_ns[a->batch];
-        /* Outliers are the margin's business; one of them must not move the plan far. */
-        int64_t seen = AC_MIN(took, *e * 2);
-        *e += (seen - *e) / 16;
-        if (*e < 1)
-            *e = 1;
-        sched_model_plan(s, m);
-    } else if (a->kind == POLICY_LOAD) {
-        int64_t *l = &s->models[a->model].cost.load_ns;
-        *l += (took - *l) / 8;
-    }
-    if (++s->since_learnt < 128)
-        return;
-    s->since_learnt = 0;
-    int64_t net = serving_sketch_quantile(&s->answer_delay, 0.5);
-    int64_t p99 = serving_sketch_quantile(&s->answer_delay, 0.99);
-    double margin = (double)serving_sketch_quantile(&s->exec_excess_ppm, 0.99) * 1e-6;
-    s->learnt.net_ns = AC_MAX(net, 1000);
-    s->learnt.answer_margin_ns = p99 - net;
-    s->learnt.horizon_ns =
-        s->cfg.horizon_ns ? s->cfg.horizon_ns : 2 * net + AC_MAX(p99 - net, SCHED_AHEAD_NS);
-    s->learnt.exec_margin = AC_MIN(AC_MAX(margin, 0.002), 1.0);
-}
-
 static void infer_result(struct sched *s, int64_t now, struct action *a,
                          const struct policy_result *r)
 {
@@ -401,8 +371,9 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
     d->outstanding -= a->expected;
     sched_guard_over(&s->cells[d->cell], d, a);
     m->inflight--;
-    int64_t end = r->status == POLICY_DONE ? r->end_ns : now - s->learnt.net_ns;
-    d->free_at = d->n_infers ? AC_MAX(end, d->last_sent + s->learnt.net_ns) + d->outstanding : end;
+    int64_t end = r->status == POLICY_DONE ? r->end_ns : now - sched_device_net(s, d);
+    d->free_at =
+        d->n_infers ? AC_MAX(end, d->last_sent + sched_device_net(s, d)) + d->outstanding : end;
     uint32_t model = a->model, n = a->n;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t req = a->requests[i];
@@ -420,7 +391,7 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
         sched_request_answer(s, now, req, &out);
     }
     if (r->status == POLICY_DONE && s->cfg.learn)
-        learn(s, now, a, r);
+        sched_learn(s, now, a, r);
     uint32_t device = a->device;
     sched_action_free(s, a);
     if (r->status == POLICY_TOO_LATE) {
@@ -440,14 +411,14 @@ static void load_result(struct sched *s, int64_t now, struct action *a,
     uint32_t model = a->model, device = a->device;
     list_take(d->loads, &d->n_loads, (uint32_t)(a - s->actions));
     m->loading &= ~bit;
-    int64_t end = r->status == POLICY_DONE ? r->end_ns : now - s->learnt.net_ns;
+    int64_t end = r->status == POLICY_DONE ? r->end_ns : now - sched_device_net(s, d);
     if (d->n_loads == 0)
         d->pipe_free = AC_MIN(d->pipe_free, end);
     if (r->status == POLICY_DONE) {
         m->loaded |= bit;
         m->load_failures = 0;
         if (s->cfg.learn)
-            learn(s, now, a, r);
+            sched_learn(s, now, a, r);
     } else {
         for (uint32_t i = 0; i < d->n_resident; i++)
             if (d->resident[i] == model) {
@@ -535,6 +506,7 @@ void sched_wake(struct sched *s, int64_t now)
     sched_timers_run(s, now);
     if (now < s->tick_at)
         return;
+    sched_learn_tick(s, now);
     s->idle_ticks = s->arrivals_since_tick ? 0 : s->idle_ticks + 1;
     s->arrivals_since_tick = 0;
     /* Nothing came for a second and nothing waits: sleep until the next arrival. */
@@ -542,12 +514,15 @@ void sched_wake(struct sched *s, int64_t now)
     for (uint32_t i = 0; i < s->cfg.cells; i++) {
         struct cell *c = &s->cells[i];
         sched_guard_tick(&c->guard, c->n_devices);
+        int64_t slack = sched_guard_slack(&c->guard);
+        c->ahead_most_ns = slack == POLICY_NEVER ? slack : slack / 4;
         /* A device whose work overruns gets no result that would call pick: look again. */
         for (uint64_t k = c->n_records ? c->up : 0; k; k &= k - 1)
             sched_pick(s, now, c->devices[__builtin_ctzll(k)]);
         if (c->n_cold) {
             sched_loads_run(s, now, i);
-        } else if (c->since_look >= SCHED_LOOK_EVERY || now >= c->look_at) {
+        } else if (!(s->cfg.without & SCHED_WITHOUT_RATE_LOADS) &&
+                   (c->since_look >= SCHED_LOOK_EVERY || now >= c->look_at)) {
             /* Bounds what looking costs a request where many cells get few of them. */
             c->since_look = 0;
             c->look_at = now + SCHED_LOOK_NS;

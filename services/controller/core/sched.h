@@ -20,6 +20,7 @@ struct sched_config {
     double load_margin;
     int64_t answer_margin_ns; /* kept between expected answer and deadline (jitter) */
     bool learn;               /* delay, margins and execution times follow what results show */
+    uint32_t without;         /* SCHED_WITHOUT_*: ingredients left out, to see what each is worth */
     uint64_t seed;            /* for the sampling of eviction victims */
 };
 
@@ -28,6 +29,32 @@ struct sched_config {
         .max_requests = 1u << 16, .cells = 1, .net_ns = 100000, .exec_margin = 0.012,              \
         .load_margin = 0.04, .seed = 1                                                             \
     }
+
+/* X(enum, name): what can be left out */
+#define SCHED_PARTS(X)                                                                             \
+    X(SHEDDING, "shedding")                                                                        \
+    X(GUARD, "guard")                                                                              \
+    X(COPIES, "copies at risk")                                                                    \
+    X(RATE_LOADS, "loads by rate")                                                                 \
+    X(WANTED, "load on refusal")                                                                   \
+    X(VALUE, "eviction by value")                                                                  \
+    X(HOPE, "hope")                                                                                \
+    X(SPREADS, "margins by model and batch")                                                       \
+    X(DEVICE_DELAYS, "delays by device")                                                           \
+    X(DRIFT, "drift detection")
+
+enum sched_part {
+#define X(name, text) SCHED_PART_##name,
+    SCHED_PARTS(X)
+#undef X
+    SCHED_PART_END
+};
+
+enum {
+#define X(name, text) SCHED_WITHOUT_##name = 1 << SCHED_PART_##name,
+    SCHED_PARTS(X)
+#undef X
+};
 
 struct sched;
 
@@ -63,7 +90,11 @@ uint32_t sched_model_devices(const struct sched *s, uint32_t model, uint32_t *re
                              uint32_t max);
 
 struct sched_learnt {
-    int64_t net_ns, horizon_ns, answer_margin_ns;
-    double exec_margin;
+    int64_t net_ns;   /* usual delay one way */
+    int64_t ahead_ns; /* a device is given more so long before its end of work, and twice net */
+    int64_t answer_margin_ns; /* kept between expected answer and deadline */
+    int64_t hope_ns;          /* how much later than that a start may still do, with luck */
+    double exec_margin, load_margin;
+    uint64_t drifts; /* changes that were noticed */
 };
 struct sched_learnt sched_learnt(const struct sched *s);

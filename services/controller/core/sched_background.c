@@ -65,13 +65,17 @@ void sched_guard_tick(struct guard *g, uint32_t devices)
         g->quota *= QUOTA_CUT;
 }
 
+int64_t sched_guard_slack(const struct guard *g)
+{
+    return AC_MIN(g->slack, g->slack_before);
+}
+
 /* Half of what an arrival can wait for: the least slack of the last one to two seconds, less what
  * devices are given in advance beyond the way there and back, where delays vary. */
 static int64_t patience(const struct sched *s, const struct guard *g)
 {
-    int64_t ahead =
-        AC_MAX(s->learnt.horizon_ns - 2 * s->learnt.net_ns - SCHED_AHEAD_NS, (int64_t)0);
-    return AC_MAX(AC_MIN(g->slack, g->slack_before) - ahead, (int64_t)0) / 2;
+    int64_t ahead = AC_MAX(s->learnt.ahead_ns - SCHED_AHEAD_NS, (int64_t)0);
+    return AC_MAX(sched_guard_slack(g) - ahead, (int64_t)0) / 2;
 }
 
 static bool may_block(const struct guard *g, const struct cell *c, const struct device *d)
@@ -89,7 +93,8 @@ bool sched_guard_admit(const struct sched *s, const struct cell *c, const struct
 {
     const struct model *m = &s->models[k->model];
     const struct guard *g = &c->guard;
-    int64_t limit = may_block(g, c, d) ? POLICY_NEVER : patience(s, g);
+    bool free_for_all = (s->cfg.without & SCHED_WITHOUT_GUARD) || may_block(g, c, d);
+    int64_t limit = free_for_all ? POLICY_NEVER : patience(s, g);
     uint32_t need = s->requests[k->start].rows;
     for (int b = k->batch; b >= 0 && policy_batch_size[b] >= need; b--) {
         if (m->eh[b] == 0 || m->eh[b] > limit)

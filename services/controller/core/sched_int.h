@@ -21,6 +21,7 @@
 #define SCHED_SHED_SCAN     32
 #define SCHED_AHEAD_NS      100000 /* before its end of work a device is given more, at least */
 #define SCHED_BACKGROUND_NS (10 * AC_NS_PER_S) /* who has longer than this has all day */
+#define SCHED_CHANCES       32
 #define SCHED_LOAD_TRIES    3
 #define TIMER_DEVICE        (1u << 31)
 
@@ -38,6 +39,14 @@ struct request {
 struct decayed {
     double value;
     int64_t at;
+};
+
+/* What executions of one model and batch size showed. */
+struct model_spread {
+    struct spread spread;
+    struct drift drift;
+    uint16_t since; /* the plan was made */
+    int64_t late;   /* mean of the last few */
 };
 
 /* A place in the timer heap. */
@@ -101,7 +110,11 @@ struct device {
     int64_t last_sent;
     uint32_t blocking; /* actions under way that block it for the foreground */
     struct decayed util;
-    struct timer timer;                           /* when it should be given more */
+    bool delays_known;                      /* of its own; else those of all hold */
+    int64_t net_ns, ahead_ns, delay_p99_ns; /* of its answers */
+    int64_t behind_ns;                      /* how much later than of others its answers are safe */
+    double pace;        /* execution time beside that of the model on any device */
+    struct timer timer; /* when it should be given more */
     uint32_t infers[SCHED_OUTSTANDING], n_infers; /* action places, in the order sent */
     uint32_t loads[SCHED_OUTSTANDING], n_loads;
     uint32_t *resident; /* model numbers */
@@ -131,6 +144,7 @@ struct cell {
     uint32_t hand; /* of the tick's clock */
     uint32_t since_look;
     int64_t look_at;
+    int64_t ahead_most_ns; /* of what a device is given before its end of work */
     struct guard guard;
 };
 
@@ -147,6 +161,7 @@ struct sched {
     struct sched_config cfg;
     struct policy_ports ports;
     struct sched_learnt learnt;
+    double chance[SCHED_CHANCES]; /* by how much of the hope is used up */
     struct model *models;
     size_t n_models, cap_models;
     struct device *devices;
@@ -165,7 +180,12 @@ struct sched {
     uint32_t idle_ticks;
     struct ac_rng rng;
     struct sketch answer_delay, exec_excess_ppm;
+    struct spread load_excess;
+    struct learner *learners;     /* by device */
+    struct model_spread *spreads; /* by model and batch size */
+    size_t cap_learners, cap_spreads;
     uint32_t since_learnt;
+    int64_t learnt_at;
 };
 
 /* sched.c */
@@ -175,6 +195,16 @@ struct action *sched_action_new(struct sched *s, enum policy_action_kind kind, u
                                 uint32_t model);
 void sched_action_free(struct sched *s, struct action *a);
 void sched_action_send(struct sched *s, struct action *a, int64_t earliest, int64_t latest);
+
+/* sched_learn.c */
+void sched_learn_init(struct sched *s);
+void sched_learn_device_add(struct sched *s);
+void sched_learn_device_up(struct sched *s, uint32_t device);
+void sched_learn_model_add(struct sched *s);
+void sched_learn_tick(struct sched *s, int64_t now);
+double sched_learn_margin(const struct sched *s, const struct model *m, uint8_t batch);
+void sched_learn(struct sched *s, int64_t now, const struct action *a,
+                 const struct policy_result *r);
 
 /* sched_queue.c */
 void sched_model_plan(struct sched *s, struct model *m);
@@ -192,6 +222,16 @@ uint8_t sched_batch_for_rows(const struct model *m, uint32_t rows);
 
 /* sched_pick.c */
 int64_t sched_device_free(const struct sched *s, const struct device *d, int64_t now);
+/** Usual time of a message to or from it. */
+int64_t sched_device_net(const struct sched *s, const struct device *d);
+/** Soonest that it can begin something more, on the safe side and in the time of devices like the
+ * others: after it an answer is as safe as theirs. */
+int64_t sched_device_start(const struct sched *s, const struct device *d, int64_t now);
+/** An execution there. */
+static inline int64_t sched_device_exec(const struct device *d, int64_t ns)
+{
+    return d->pace == 1 ? ns : (int64_t)((double)ns * d->pace); /* NOLINT: set, not computed */
+}
 void sched_pick(struct sched *s, int64_t now, uint32_t device);
 void sched_pick_for(struct sched *s, int64_t now, uint32_t model);
 
@@ -208,6 +248,8 @@ void sched_guard_arrive(struct guard *g, const struct sched *s, int64_t now, con
                         const struct request *r);
 void sched_guard_dropped(struct guard *g, const struct request *r);
 void sched_guard_tick(struct guard *g, uint32_t devices);
+/** Least slack of the last one to two seconds' objectives; POLICY_NEVER without any. */
+int64_t sched_guard_slack(const struct guard *g);
 bool sched_guard_admit(const struct sched *s, const struct cell *c, const struct device *d,
                        int64_t fh, const struct choice *foreground, struct choice *k);
 int64_t sched_guard_retry_at(int64_t now);

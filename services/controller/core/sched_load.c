@@ -114,7 +114,10 @@ static uint32_t victim(struct sched *s, int64_t now, const struct device *d, dou
             at = (at + 1) % d->n_resident;
         if (pinned(s, d, d->resident[at]))
             continue;
-        double v = copy_value(&s->models[d->resident[at]], now, best == NIL ? INFINITY : least);
+        double v =
+            (s->cfg.without & SCHED_WITHOUT_VALUE)
+                ? 1
+                : copy_value(&s->models[d->resident[at]], now, best == NIL ? INFINITY : least);
         if (best == NIL || v < least) {
             best = at;
             least = v;
@@ -165,9 +168,9 @@ static bool load(struct sched *s, int64_t now, uint32_t device, uint32_t model)
     d->pages_free -= m->cost.pages;
     AC_ASSERT(d->n_resident < d->cap_resident);
     d->resident[d->n_resident++] = model;
-    a->begin_estimate = AC_MAX(now + s->learnt.net_ns, d->pipe_free);
+    a->begin_estimate = AC_MAX(now + sched_device_net(s, d), d->pipe_free);
     d->pipe_free = a->begin_estimate + a->expected;
-    int64_t ready = d->pipe_free + (int64_t)((double)a->expected * s->cfg.load_margin);
+    int64_t ready = d->pipe_free + (int64_t)((double)a->expected * s->learnt.load_margin);
     m->eta = m->loading ? AC_MIN(m->eta, ready) : ready;
     m->loading |= 1ull << d->bit;
     sched_action_send(s, a, now, POLICY_NEVER);
@@ -290,7 +293,8 @@ void sched_load_wanted(struct sched *s, int64_t now, uint32_t model)
 {
     struct model *m = &s->models[model];
     struct cell *c = &s->cells[m->cell];
-    if (c->n_cold || m->smallest == POLICY_BATCHES || m->retired)
+    if (c->n_cold || m->smallest == POLICY_BATCHES || m->retired ||
+        (s->cfg.without & SCHED_WITHOUT_WANTED))
         return;
     uint32_t device = place(s, now, m);
     if (device == NIL)

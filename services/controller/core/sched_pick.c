@@ -1,6 +1,22 @@
 /* The choice of what a device runs next. */
 #include "sched_int.h"
 
+int64_t sched_device_net(const struct sched *s, const struct device *d)
+{
+    return d->delays_known ? d->net_ns : s->learnt.net_ns;
+}
+
+/* A device is given more so long before its end of work that it does not run dry, but no longer
+ * ahead than the tightest objectives can bear. */
+static int64_t horizon(const struct sched *s, const struct device *d)
+{
+    if (s->cfg.horizon_ns)
+        return s->cfg.horizon_ns;
+    int64_t ahead = d->delays_known ? d->ahead_ns : s->learnt.ahead_ns;
+    ahead = AC_MAX(AC_MIN(ahead, s->cells[d->cell].ahead_most_ns), SCHED_AHEAD_NS);
+    return 2 * sched_device_net(s, d) + ahead;
+}
+
 /** Mean time at which the device will be idle. Work that overruns is taken to need as long again as
  * it is late, so that a stuck device looks ever less attractive instead of free. */
 int64_t sched_device_free(const struct sched *s, const struct device *d, int64_t now)
@@ -8,45 +24,72 @@ int64_t sched_device_free(const struct sched *s, const struct device *d, int64_t
     if (d->n_infers == 0)
         return d->free_at;
     const struct action *a = &s->actions[d->infers[0]];
-    int64_t late = now - (a->begin_estimate + a->expected + s->learnt.net_ns);
+    int64_t late = now - (a->begin_estimate + a->expected + sched_device_net(s, d));
     if (late <= a->expected / 2 + 1000000)
         return d->free_at;
     return AC_MAX(d->free_at, now) + late;
 }
 
-/* Largest compiled batch for the rows from r on that still meets r's deadline when begun at fh. */
+int64_t sched_device_start(const struct sched *s, const struct device *d, int64_t now)
+{
+    int64_t rest = (int64_t)((double)d->outstanding * s->learnt.exec_margin);
+    return AC_MAX(now + sched_device_net(s, d), sched_device_free(s, d, now) + rest) + d->behind_ns;
+}
+
+/* How likely an answer is in time when its batch begins so long after its latest start. */
+static double chance(const struct sched *s, const struct device *d, int64_t late)
+{
+    if (late <= 0)
+        return 1;
+    int64_t hope = s->learnt.hope_ns;
+    if (late > hope + AC_MAX(d->behind_ns, 0))
+        return 0;
+    return hope == 0 ? 0 : s->chance[(SCHED_CHANCES - 1) * AC_MIN(late, hope) / hope];
+}
+
+/* Batch for the rows from r on, begun at fh: the largest compiled one that still meets r's deadline
+ * with all margins; else the one that answers most a ns of device time, as likely as that is. */
 static bool fit(const struct sched *s, const struct model *m, uint32_t rows_left,
-                const struct request *r, int64_t fh, struct choice *ret_c)
+                const struct request *r, const struct device *d, int64_t fh, struct choice *ret_c)
 {
     uint32_t n = AC_MIN(rows_left, (uint32_t)POLICY_MAX_BATCH);
     uint8_t need = sched_batch_for_rows(m, r->rows);
+    bool found = false;
     for (int b = AC_MAX(m->first[n], need); b >= (int)need; b--) {
         if (m->eh[b] == 0 || b == POLICY_BATCHES)
             continue;
-        int64_t latest = r->deadline - m->eh[b] - s->learnt.net_ns;
-        if (latest < fh)
+        int64_t latest = r->deadline - sched_device_exec(d, m->eh[b]) - s->learnt.net_ns;
+        double p = chance(s, d, fh - latest);
+        if (p <= 0)
+            continue;
+        uint32_t take = AC_MIN(n, policy_batch_size[b]);
+        double rate = p * take / (double)m->eh[b];
+        if (found && rate <= ret_c->rate && p < 1)
             continue;
         ret_c->batch = (uint8_t)b;
-        ret_c->take = AC_MIN(n, policy_batch_size[b]);
+        ret_c->take = take;
         ret_c->latest = latest;
-        ret_c->rate = (double)ret_c->take / (double)m->eh[b];
-        return true;
+        ret_c->rate = rate;
+        found = true;
+        if (p >= 1)
+            break;
     }
-    return false;
+    return found;
 }
 
 /* The batch of one model: normally from its most urgent request that can still be met; when
  * shedding, from wherever among the first ones the device's time buys most. */
-static bool candidate(const struct sched *s, const struct record *rec, int64_t fh, bool shedding,
-                      struct choice *ret_c)
+static bool candidate(const struct sched *s, const struct record *rec, const struct device *d,
+                      int64_t fh, bool shedding, struct choice *ret_c)
 {
     const struct model *m = &s->models[rec->model];
     ret_c->model = rec->model;
-    if (rec->lfull >= fh) {
+    int64_t more = d->pace == 1 ? 0 : sched_device_exec(d, m->eh[rec->first]) - m->eh[rec->first];
+    if (rec->lfull - more >= fh) {
         ret_c->start = m->head;
         ret_c->batch = rec->first;
         ret_c->take = rec->take;
-        ret_c->latest = rec->lfull;
+        ret_c->latest = rec->lfull - more;
         ret_c->rate = (double)rec->take / (double)m->eh[rec->first];
         return true;
     }
@@ -55,10 +98,15 @@ static bool candidate(const struct sched *s, const struct record *rec, int64_t f
     for (uint32_t r = m->head; r != NIL && (!found || looked < SCHED_SHED_SCAN);
          r = s->requests[r].next, looked++) {
         struct choice c = {.model = rec->model, .start = r};
-        if (fit(s, m, rows, &s->requests[r], fh, &c) && (!found || c.rate > ret_c->rate)) {
-            *ret_c = c;
-            found = true;
-            if (!shedding)
+        if (fit(s, m, rows, &s->requests[r], d, fh, &c)) {
+            bool better = !found || (shedding ? c.rate > ret_c->rate
+                                              : ret_c->latest < fh &&
+                                                    (c.latest >= fh || c.rate > ret_c->rate));
+            if (better) {
+                *ret_c = c;
+                found = true;
+            }
+            if (!shedding && c.latest >= fh)
                 return true;
         }
         rows -= s->requests[r].rows;
@@ -66,9 +114,9 @@ static bool candidate(const struct sched *s, const struct record *rec, int64_t f
     return found;
 }
 
-static bool is_shedding(const struct cell *c, int64_t now)
+static bool is_shedding(const struct sched *s, const struct cell *c, int64_t now)
 {
-    if (c->drops.value <= 0)
+    if (c->drops.value <= 0 || (s->cfg.without & SCHED_WITHOUT_SHEDDING))
         return false;
     double drops = sched_decayed_get(&c->drops, now, 0.5e9);
     return drops > 0.02 * sched_decayed_get(&c->arrivals, now, 0.5e9);
@@ -91,17 +139,18 @@ static void choose(struct sched *s, int64_t now, const struct cell *c, const str
                    int64_t fh, struct choices *ret)
 {
     uint64_t bit = 1ull << d->bit;
-    bool shedding = c->n_records && is_shedding(c, now), found_urgent = false;
+    int64_t hope = s->learnt.hope_ns + AC_MAX(d->behind_ns, 0);
+    bool shedding = c->n_records && is_shedding(s, c, now), found_urgent = false;
     for (uint32_t i = 0; i < c->n_records; i++) {
         const struct record *rec = &c->records[i];
-        if (!(rec->mask & bit) || rec->llast < fh)
+        if (!(rec->mask & bit) || rec->llast + hope < fh)
             continue;
         /* The head bounds how early any batch of this model must start. */
         if (!shedding && ret->found && rec->lfull >= fh && rec->lfull >= ret->best.latest &&
             rec->lfull <= fh + SCHED_BACKGROUND_NS)
             continue;
         struct choice k = {0};
-        if (!candidate(s, rec, fh, shedding, &k))
+        if (!candidate(s, rec, d, fh, shedding, &k))
             continue;
         if (k.latest > fh + SCHED_BACKGROUND_NS) {
             note_spare(ret, &k);
@@ -109,7 +158,11 @@ static void choose(struct sched *s, int64_t now, const struct cell *c, const str
         }
         bool better;
         if (!shedding) {
-            better = !ret->found || k.latest < ret->best.latest;
+            /* What can surely be met comes first; of the rest, what is likeliest. */
+            bool safe = k.latest >= fh, best_safe = ret->found && ret->best.latest >= fh;
+            better = !ret->found || (safe && !best_safe) ||
+                     (safe == best_safe &&
+                      (safe ? k.latest < ret->best.latest : k.latest > ret->best.latest));
         } else {
             int64_t objective = s->requests[k.start].objective;
             bool urgent = k.latest - fh < objective / 4;
@@ -130,12 +183,11 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
 {
     struct device *d = &s->devices[device];
     struct model *m = &s->models[k->model];
-    int64_t net = s->learnt.net_ns;
     struct action *a = sched_action_new(s, POLICY_INFER, device, k->model);
     a->batch = k->batch;
-    a->expected = m->cost.exec_ns[k->batch];
+    a->expected = sched_device_exec(d, m->cost.exec_ns[k->batch]);
     a->sent = now;
-    a->begin_estimate = AC_MAX(now + net, sched_device_free(s, d, now));
+    a->begin_estimate = AC_MAX(now + sched_device_net(s, d), sched_device_free(s, d, now));
     uint32_t rows = 0, r = k->start;
     int64_t first_due = s->requests[r].deadline;
     while (r != NIL && a->n < POLICY_MAX_BATCH &&
@@ -156,7 +208,9 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     sched_guard_sent(s, &s->cells[d->cell], d, a, m->eh[k->batch], background);
     sched_model_touch(s, k->model);
     /* Latest useful start: after it the first request is lost whatever the device does. */
-    sched_action_send(s, a, now, first_due - m->eh[k->batch] - net);
+    int64_t need =
+        sched_device_exec(d, m->eh[k->batch]) + s->learnt.net_ns + AC_MIN(d->behind_ns, 0);
+    sched_action_send(s, a, now, first_due + s->learnt.hope_ns - need);
 }
 
 /** Gives the device work until its queue reaches past the horizon. */
@@ -166,12 +220,12 @@ void sched_pick(struct sched *s, int64_t now, uint32_t device)
     struct cell *c = &s->cells[d->cell];
     while (d->up && d->n_infers < SCHED_OUTSTANDING) {
         int64_t free_at = sched_device_free(s, d, now);
-        if (free_at > now + s->learnt.horizon_ns) {
-            sched_timer_set(s, device | TIMER_DEVICE, free_at - s->learnt.horizon_ns);
+        int64_t ahead = horizon(s, d);
+        if (free_at > now + ahead) {
+            sched_timer_set(s, device | TIMER_DEVICE, free_at - ahead);
             return;
         }
-        int64_t fh = AC_MAX(now + s->learnt.net_ns,
-                            free_at + (int64_t)((double)d->outstanding * s->learnt.exec_margin));
+        int64_t fh = sched_device_start(s, d, now);
         struct choices k = {0};
         choose(s, now, c, d, fh, &k);
         if (k.background && sched_guard_admit(s, c, d, fh, k.found ? &k.best : NULL, &k.spare)) {
@@ -199,7 +253,7 @@ void sched_pick_for(struct sched *s, int64_t now, uint32_t model)
         uint32_t id = c->devices[__builtin_ctzll(k)];
         const struct device *d = &s->devices[id];
         int64_t f = sched_device_free(s, d, now);
-        if (f > now + s->learnt.horizon_ns)
+        if (f > now + horizon(s, d))
             continue;
         if (!several) {
             best = id;

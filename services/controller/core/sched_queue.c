@@ -22,7 +22,7 @@ void sched_model_plan(struct sched *s, struct model *m)
     m->eh[POLICY_BATCHES] = POLICY_NEVER / 4;
     for (uint8_t b = 0; b < POLICY_BATCHES; b++) {
         int64_t e = m->cost.exec_ns[b];
-        m->eh[b] = e > 0 ? e + (int64_t)((double)e * s->learnt.exec_margin) : 0;
+        m->eh[b] = e > 0 ? e + (int64_t)((double)e * sched_learn_margin(s, m, b)) : 0;
         if (e > 0 && m->smallest == POLICY_BATCHES)
             m->smallest = b;
     }
@@ -124,7 +124,7 @@ void sched_timer_set(struct sched *s, uint32_t key, int64_t at)
 static int64_t last_chance(const struct sched *s, const struct model *m, const struct request *r)
 {
     uint8_t b = sched_batch_for_rows(m, r->rows);
-    return r->deadline - m->eh[b] - 2 * s->learnt.net_ns;
+    return r->deadline + s->learnt.hope_ns - m->eh[b] - 2 * s->learnt.net_ns;
 }
 
 static void record_update(struct sched *s, uint32_t id)

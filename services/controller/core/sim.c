@@ -83,12 +83,18 @@ static void schedule(struct sim *s, int64_t at, enum event_kind kind, uint32_t w
     agenda_add(s->agenda, at, kind, what);
 }
 
+static bool changed(const struct sim *s)
+{
+    return s->cfg->change_at_ns && s->now >= s->cfg->change_at_ns;
+}
+
 /* When what is sent at that time arrives: on a stream nothing overtakes what was sent before. */
 static int64_t arrival(struct sim *s, int64_t sent, int64_t *last)
 {
-    int64_t at = sent + s->cfg->net_ns;
+    int64_t delay = s->cfg->net_ns;
     if (s->cfg->jitter_mean_ns)
-        at += (int64_t)(ac_rng_exponential(&s->rng_noise) * (double)s->cfg->jitter_mean_ns);
+        delay += (int64_t)(ac_rng_exponential(&s->rng_noise) * (double)s->cfg->jitter_mean_ns);
+    int64_t at = sent + (changed(s) ? (int64_t)((double)delay * s->cfg->change_delay) : delay);
     return *last = AC_MAX(at, *last);
 }
 
@@ -363,6 +369,8 @@ static void on_at_device(struct sim *s, uint32_t at)
     if (infer) {
         uint32_t b = (uint32_t)__builtin_ctz(x->a.batch);
         took = noisy(s, c->exec_ns[b], s->cfg->exec_sigma);
+        if (x->a.device == 0 && changed(s))
+            took = (int64_t)((double)took * s->cfg->change_pace);
         if (s->cfg->straggler_share > 0 && ac_rng_uniform(&s->rng_noise) < s->cfg->straggler_share)
             took = (int64_t)((double)took * s->cfg->straggler_factor);
         s->busy_ns += took;

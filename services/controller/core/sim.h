@@ -41,6 +41,8 @@ struct sim_config {
     double exec_sigma, load_sigma; /* of the logarithm */
     double straggler_share, straggler_factor;
     int64_t crash_at_ns, crash_for_ns; /* device 0 dies and comes back; 0: never */
+    int64_t change_at_ns;              /* from then on, 0: never, these hold: */
+    double change_delay, change_pace;  /* factors on delays, and on device 0's executions */
     const struct sim_watch *watch;     /* NULL: nobody */
     const struct ac_clock *timer;      /* measures the policy's own time; NULL: not measured */
     const struct ac_clock *cpu; /* processor time of this thread: with it, time in which the thread
@@ -50,7 +52,8 @@ struct sim_config {
 #define SIM_CONFIG_INIT                                                                            \
     {                                                                                              \
         .policy = &policy_aceso, .sched = SCHED_CONFIG_INIT, .gpus = 1, .seed = 1,                 \
-        .net_ns = 100000, .exec_sigma = 0.003, .load_sigma = 0.01, .straggler_factor = 3           \
+        .net_ns = 100000, .exec_sigma = 0.003, .load_sigma = 0.01, .straggler_factor = 3,          \
+        .change_delay = 1, .change_pace = 1                                                        \
     }
 
 struct sim_stats {

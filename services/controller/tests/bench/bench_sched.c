@@ -1,0 +1,216 @@
+/* The scheduler on the virtual clock: what each ingredient is worth, and how goodput and cost grow.
+ * Usage: bench_sched [ablation|scale [COSTS.csv]]. Its seeds are none that constants were chosen
+ * on. */
+#include "sim.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <aceso/base.h>
+#include <aceso/file.h>
+#include <aceso/str.h>
+
+#define SEEDS      3
+#define FIRST_SEED 11
+
+static struct costs costs;
+
+static int64_t thread_cpu_ns(void *self)
+{
+    (void)self;
+    struct timespec t;
+    AC_ASSERT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
+    return (int64_t)t.tv_sec * AC_NS_PER_S + t.tv_nsec;
+}
+
+static const struct ac_clock thread_cpu_clock = {.now_ns = thread_cpu_ns};
+
+struct scene {
+    const char *workload;
+    double objective_ms;
+    uint32_t gpus;
+    void (*change)(struct sim_config *c, struct workload *w);
+};
+
+static void slower_device(struct sim_config *c, struct workload *w)
+{
+    (void)w;
+    c->change_at_ns = 10 * AC_NS_PER_S;
+    c->change_pace = 2;
+}
+
+static const struct scene scenes[] = {{"fig5", 10, 1, NULL},     {"fig5", 25, 1, NULL},
+                                      {"poisson", 8.2, 6, NULL}, {"fig8", 27.3, 6, NULL},
+                                      {"azure", 25, 6, NULL},    {"burst", 25, 6, NULL},
+                                      {"fig6", 100, 1, NULL},    {"poisson", 6, 6, slower_device}};
+
+static void fail(const struct ac_err *err)
+{
+    fprintf(stderr, "bench_sched: %s\n", err->msg);
+    exit(1);
+}
+
+static struct sim_stats run_one(const struct scene *x, uint64_t seed, int64_t jitter_ns,
+                                uint32_t without)
+{
+    struct sim_config c = SIM_CONFIG_INIT;
+    struct workload w;
+    struct sim_stats st;
+    struct ac_err err = AC_ERR_INIT;
+    if (serving_workload_named(x->workload, &costs, (int64_t)(x->objective_ms * 1e6), x->gpus, seed,
+                               &w, &err) != 0)
+        fail(&err);
+    c.gpus = x->gpus;
+    c.seed = seed;
+    c.jitter_mean_ns = jitter_ns;
+    c.sched.learn = true;
+    c.sched.without = without;
+    c.costs = &costs;
+    c.workload = &w;
+    if (x->change)
+        x->change(&c, &w);
+    if (serving_sim_run(&c, &st, &err) != 0)
+        fail(&err);
+    serving_workload_free(&w);
+    return st;
+}
+
+/* Closed loops: answers in time a second; open arrivals: the share in time of those that have an
+ * objective, and batch work in time a second. */
+static void cell(const struct scene *x, int64_t jitter_ns, uint32_t without)
+{
+    double share = 0, rps = 0, batch = 0;
+    bool open = !ac_streq(x->workload, "fig5") && !ac_streq(x->workload, "fig6");
+    bool beside = ac_streq(x->workload, "fig8");
+    for (uint64_t seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
+        struct sim_stats st = run_one(x, seed, jitter_ns, without);
+        share += (double)st.classes[0].on_time / (double)st.classes[0].requests / SEEDS;
+        rps += st.goodput_rps / SEEDS;
+        batch += beside ? (double)st.classes[1].on_time / st.seconds / SEEDS : 0;
+    }
+    if (!open)
+        printf(" %13.1f", rps);
+    else if (beside)
+        printf(" %8.5f/%4.0f", share, batch);
+    else
+        printf(" %13.5f", share);
+    (void)fflush(stdout);
+}
+
+static void row(const char *name, uint32_t without)
+{
+    static const int64_t jitters[] = {0, 200000, 1000000};
+    for (size_t j = 0; j < AC_ARRAY_LEN(jitters); j++) {
+        printf("%-26s %4.1f", name, (double)jitters[j] * 1e-6);
+        for (size_t i = 0; i < AC_ARRAY_LEN(scenes); i++)
+            cell(&scenes[i], jitters[j], without);
+        printf("\n");
+    }
+}
+
+static void ablation(void)
+{
+    static const char *const parts[] = {
+#define X(name, text) text,
+        SCHED_PARTS(X)
+#undef X
+    };
+    printf("%-26s %4s", "without", "ms");
+    for (size_t i = 0; i < AC_ARRAY_LEN(scenes); i++) {
+        char head[32];
+        snprintf(head, sizeof(head), "%s %.4g%s", scenes[i].workload, scenes[i].objective_ms,
+                 scenes[i].change ? " *" : "");
+        printf(" %13s", head);
+    }
+    printf("\n");
+    row("nothing", 0);
+    for (uint32_t p = 0; p < SCHED_PART_END; p++)
+        row(parts[p], 1u << p);
+}
+
+/* ---- growth: cells of at most 15 devices, models asked for by Zipf's law (.9) ---- */
+
+#define CELL          15
+#define RATE          300 /* requests a second for each device */
+#define REQUESTS_MOST 1500000.0
+
+static void zipf(struct workload *w, uint32_t gpus, uint32_t models)
+{
+    double sum = 0, rate = RATE * (double)gpus;
+    *w = (struct workload){.n_models = models, .n_functions = models, .gpus = gpus, .n_classes = 1};
+    w->classes[0] = (struct workload_class){.n_models = models, .objective_ns = 100 * AC_NS_PER_MS};
+    w->row = ac_xcalloc(models, sizeof(*w->row));
+    w->functions = ac_xcalloc(models, sizeof(*w->functions));
+    for (uint32_t i = 0; i < models; i++)
+        sum += w->functions[i].rate = pow(i + 1, -0.9);
+    for (uint32_t i = 0; i < models; i++) {
+        struct workload_function *f = &w->functions[i];
+        *f = (struct workload_function){
+            .model = i, .kind = WORKLOAD_POISSON, .rate = f->rate / sum * rate};
+        w->row[i] = i % (uint32_t)costs.n;
+    }
+    w->warmup_ns = AC_NS_PER_S;
+    w->duration_ns = (int64_t)(AC_MIN(REQUESTS_MOST / rate, 60) * 1e9) + w->warmup_ns;
+}
+
+static void scale(void)
+{
+    static const uint32_t sizes[][2] = {{1, 10},     {6, 40},     {15, 100},    {60, 400},
+                                        {150, 1000}, {450, 3000}, {1000, 6700}, {1000, 26800},
+                                        {60, 4000},  {15, 4000}};
+    printf("%7s %7s %12s %10s %10s %8s\n", "devices", "models", "in time/s", "share", "ns/request",
+           "cold");
+    for (size_t i = 0; i < AC_ARRAY_LEN(sizes); i++) {
+        struct sim_config c = SIM_CONFIG_INIT;
+        struct workload w;
+        struct sim_stats st;
+        struct ac_err err = AC_ERR_INIT;
+        c.gpus = sizes[i][0];
+        zipf(&w, c.gpus, sizes[i][1]);
+        c.costs = &costs;
+        c.workload = &w;
+        c.seed = FIRST_SEED;
+        c.sched.cells = (c.gpus + CELL - 1) / CELL;
+        c.timer = &ac_clock_real;
+        c.cpu = &thread_cpu_clock;
+        if (serving_sim_run(&c, &st, &err) != 0)
+            fail(&err);
+        printf("%7u %7u %12.0f %10.5f %10.0f %8lu\n", c.gpus, w.n_models, st.goodput_rps,
+               st.attainment, st.policy_ns_per_request, (unsigned long)st.cold_starts);
+        (void)fflush(stdout);
+        serving_workload_free(&w);
+    }
+}
+
+/* Without a file: the workhorse of the published table, and two others of it. */
+static const char few_costs[] =
+    "model,input_kb,output_kb,weights_mb,load_ms,b1_ms,b2_ms,b4_ms,b8_ms,b16_ms\n"
+    "resnet50_v2,602,4,102.2,8.32,2.73,4.05,5.87,9.93,17.30\n"
+    "resnet18_v2,602,4,46.7,3.81,1.32,1.81,2.48,4.42,7.12\n"
+    "densenet121,602,4,32,3,3.8,5,7,10,18\n";
+
+int main(int argc, char **argv)
+{
+    struct ac_err err = AC_ERR_INIT;
+    ac_cleanup(ac_free_p) char *text = NULL;
+    size_t len;
+    bool ablate = argc > 1 && ac_streq(argv[1], "ablation");
+    if (argc > 3 || (argc > 1 && !ablate && !ac_streq(argv[1], "scale"))) {
+        fprintf(stderr, "usage: bench_sched [ablation|scale [COSTS.csv]]\n");
+        return 2;
+    }
+    if (argc > 2 && ac_file_read(argv[2], 16u << 20, &text, &len, &err) != 0)
+        fail(&err);
+    if (serving_costs_parse(text ? text : few_costs, text ? len : strlen(few_costs), &costs,
+                            &err) != 0)
+        fail(&err);
+    if (ablate)
+        ablation();
+    else
+        scale();
+    serving_costs_free(&costs);
+    return 0;
+}

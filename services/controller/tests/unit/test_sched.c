@@ -1,0 +1,185 @@
+/* What the scheduler learns, and what it does with it, on the virtual clock. */
+#include "sim.h"
+#include "sketch.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <aceso/base.h>
+#include <aceso/rng.h>
+
+static const char table[] =
+    "model,input_kb,output_kb,weights_mb,load_ms,b1_ms,b2_ms,b4_ms,b8_ms,b16_ms\n"
+    "resnet50_v2,602,4,102.2,8.32,2.73,4.05,5.87,9.93,17.30\n"
+    "resnet18_v2,602,4,46.7,3.81,1.32,1.81,2.48,4.42,7.12\n"
+    "densenet121,602,4,32,3,3.8,5,7,10,18\n";
+
+static struct costs costs;
+
+static int setup(void **state)
+{
+    (void)state;
+    return serving_costs_parse(table, strlen(table), &costs, NULL);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    serving_costs_free(&costs);
+    return 0;
+}
+
+static struct sim_stats run(const char *name, double objective_ms, struct sim_config c)
+{
+    struct workload w;
+    struct sim_stats st;
+    assert_int_equal(
+        serving_workload_named(name, &costs, (int64_t)(objective_ms * 1e6), 0, c.seed, &w, NULL),
+        0);
+    w.duration_ns = 20 * AC_NS_PER_S;
+    c.costs = &costs;
+    c.workload = &w;
+    c.sched.learn = true;
+    assert_int_equal(serving_sim_run(&c, &st, NULL), 0);
+    serving_workload_free(&w);
+    print_message("%s %.2f ms, jitter %.1f, seed %lu, without %x: %.1f r/s, %.5f in time\n", name,
+                  objective_ms, (double)c.jitter_mean_ns * 1e-6, (unsigned long)c.seed,
+                  c.sched.without, st.goodput_rps, st.attainment);
+    assert_int_equal(st.violations, 0);
+    return st;
+}
+
+/* ---- sketches ---- */
+
+static void test_a_spread_has_the_quantiles_of_what_it_saw(void **state)
+{
+    (void)state;
+    struct spread k = {0};
+    struct ac_rng rng;
+    ac_rng_seed(&rng, 1);
+    assert_true(serving_spread_quantile(&k, 0.99) == 0);
+    for (int i = 0; i < 900; i++)
+        serving_spread_add(&k, 0.03 * ac_rng_normal(&rng));
+    double p = serving_spread_quantile(&k, 0.99); /* 2.33 sigma: .07; a bucket is half as much */
+    assert_true(p >= 0.06 && p <= 0.09);
+    for (int i = 0; i < 3000; i++)
+        serving_spread_add(&k, 9);
+    assert_true(serving_spread_quantile(&k, 0.99) > 1.4);
+    assert_true(k.total < SPREAD_WINDOW);
+}
+
+static void test_a_share_is_the_quantile_turned_round(void **state)
+{
+    (void)state;
+    static struct sketch k;
+    for (int64_t v = 1; v <= 1000; v++)
+        serving_sketch_add(&k, v * 1000);
+    for (double q = 0.05; q < 1; q += 0.05) {
+        double share = serving_sketch_share(&k, serving_sketch_quantile(&k, q));
+        assert_true(share >= q - 0.002 && share <= q + 0.1);
+    }
+    assert_true(serving_sketch_share(&k, -1) == 0);
+    uint32_t before = k.total;
+    serving_sketch_fade(&k);
+    assert_true(k.total <= before / 16);
+}
+
+static void test_drift_is_seen_soon_and_not_without_cause(void **state)
+{
+    (void)state;
+    struct drift d = {0};
+    struct ac_rng rng;
+    ac_rng_seed(&rng, 2);
+    unsigned false_alarms = 0, seen = 0;
+    for (int i = 0; i < 100000; i++) {
+        double u = ac_rng_uniform(&rng);
+        false_alarms += serving_drift_add(&d, u > 0.99, u < 0.5);
+    }
+    assert_true(false_alarms <= 2);
+    d = (struct drift){0};
+    while (!serving_drift_add(&d, true, false))
+        seen++;
+    assert_true(seen < 8);
+    for (seen = 0; !serving_drift_add(&d, false, true); seen++)
+        assert_true(seen < 40);
+}
+
+/* ---- what they are worth ---- */
+
+/* With delays that vary by a millisecond and an objective of three execution times the 99th
+ * percentile of delay leaves no time for the work: what may succeed is tried all the same. */
+static void test_what_may_succeed_is_tried(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    c.gpus = 6;
+    c.jitter_mean_ns = AC_NS_PER_MS;
+    for (c.seed = 1; c.seed <= 2; c.seed++) {
+        c.sched.without = 0;
+        double with = run("poisson", 8.2, c).attainment;
+        c.sched.without = SCHED_WITHOUT_HOPE;
+        assert_true(with > 0.94 && with > run("poisson", 8.2, c).attainment + 0.2);
+    }
+    c.sched.without = 0;
+    assert_true(run("fig5", 10, c).goodput_rps > 0);
+}
+
+static void test_a_slower_device_is_noticed(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    c.gpus = 6;
+    c.change_at_ns = 5 * AC_NS_PER_S;
+    c.change_pace = 2;
+    for (c.seed = 1; c.seed <= 2; c.seed++) {
+        c.sched.without = 0;
+        double with = run("poisson", 6, c).attainment;
+        c.sched.without = SCHED_WITHOUT_DRIFT;
+        assert_true(with > run("poisson", 6, c).attainment);
+    }
+}
+
+/* The network becomes ten times as slow, and stays so. */
+static void test_slower_delays_are_noticed(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    c.jitter_mean_ns = 200000;
+    c.change_at_ns = 10 * AC_NS_PER_S;
+    c.change_delay = 10;
+    for (c.seed = 1; c.seed <= 2; c.seed++)
+        assert_true(run("fig5", 50, c).goodput_rps > 0.96 * 925);
+}
+
+/* Delays of a second teach that nothing can be met; when they are over it must not stay so. */
+static void test_a_bad_second_is_forgotten(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    c.net_ns = 60 * AC_NS_PER_MS;
+    c.change_at_ns = 4 * AC_NS_PER_S;
+    c.change_delay = 0.002;
+    assert_true(run("fig5", 100, c).goodput_rps > 0.7 * 925);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_spread_has_the_quantiles_of_what_it_saw),
+        cmocka_unit_test(test_a_share_is_the_quantile_turned_round),
+        cmocka_unit_test(test_drift_is_seen_soon_and_not_without_cause),
+        cmocka_unit_test(test_what_may_succeed_is_tried),
+        cmocka_unit_test(test_a_slower_device_is_noticed),
+        cmocka_unit_test(test_slower_delays_are_noticed),
+        cmocka_unit_test(test_a_bad_second_is_forgotten),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
