@@ -17,6 +17,7 @@ help:
 	@echo 'make it      integration tests only (pytest; real processes); IT="-k name" chooses'
 	@echo 'make bench   benchmarks; figures to copy into docs/benchmarks.md'
 	@echo 'make bench-rules                rules beside numpy, their growth, points through the detector'
+	@echo 'make bench-serving SERVING_MODELS=CSV   every policy on every experiment, with and without jitter'
 	@echo 'make bench-rca RCA_DATA=DIR   tables on root causes, beside causal-learn, tigramite and RCAEval'
 	@echo 'make lint | layers | san | fuzz | helm-check | clean'
 
@@ -63,6 +64,15 @@ bench-rules: all $(BUILD)/bench/bench_rule_speed $(BUILD)/bench/bench_rules $(VE
 	$(Q)ACESO_BUILD=$(abspath $(BUILD)) $(VENV)/bin/python integration-tests/bench_rules.py
 	$(Q)$(BUILD)/bench/bench_rule_speed growth
 	$(Q)$(BUILD)/bench/bench_rules
+
+# Every policy on every experiment, without and with jitter (docs/benchmarks.md). SERVING_MODELS is a cost table.
+SERVING_SEED ?= 3
+.PHONY: bench-serving
+bench-serving: $(BUILD)/bin/aceso
+	$(Q)[ -n "$(SERVING_MODELS)" ] || { echo 'bench-serving: name a cost table, SERVING_MODELS=FILE.csv' >&2; exit 2; }
+	$(Q)for w in "fig5 --slo-ms 25" "fig5 --slo-ms 50" "fig5 --slo-ms 100" fig7 "fig8 --slo-ms 27.3" "azure --slo-ms 100" "azure --slo-ms 25" "burst --slo-ms 25"; do \
+	for j in 0 0.2 1; do echo "== $$w, jitter $$j ms"; \
+	$(BUILD)/bin/aceso serve compare --models $(SERVING_MODELS) --workload $$w --jitter-ms $$j --seed $(SERVING_SEED) || exit 1; done; done
 
 san:
 	$(Q)$(MAKE) -j$(JOBS) SAN=1 tests
