@@ -103,15 +103,36 @@ static int fill(struct run *r, const char *check, uint32_t batch, struct ac_err 
     return rc;
 }
 
+/* Of other types than these two: that its bytes are what they are. */
+static double element(const void *data, int dtype, size_t k)
+{
+    size_t size = wk_dtype_size(dtype);
+    const unsigned char *p = (const unsigned char *)data + size * k;
+    float f;
+    int32_t i;
+    if (dtype == WK_F32) {
+        memcpy(&f, p, 4);
+        return (double)f;
+    }
+    if (dtype == WK_I32) {
+        memcpy(&i, p, 4);
+        return i;
+    }
+    double v = 0;
+    for (size_t n = size; n-- > 0;)
+        v = v * 256 + p[n];
+    return v;
+}
+
 static double worst_error(const struct run *r)
 {
     double worst = 0;
     for (uint32_t i = 0; i < r->m->info.n_outputs; i++)
-        for (size_t k = 0; r->want[i].dtype == WK_F32 && k < r->want[i].elems; k++) {
-            float a, b;
-            memcpy(&a, (const char *)r->want[i].data + 4 * k, 4);
-            memcpy(&b, (const char *)r->out[i] + 4 * k, 4);
-            double e = fabs((double)a - (double)b);
+        for (size_t k = 0; k < r->want[i].elems; k++) {
+            double a = element(r->want[i].data, r->want[i].dtype, k);
+            double b = element(r->out[i], r->want[i].dtype, k);
+            bool same = a == b || (isnan(a) && isnan(b)); /* infinities, too */
+            double e = same ? 0 : fabs(a - b);
             worst = e > worst || isnan(e) ? e : worst;
         }
     return worst;

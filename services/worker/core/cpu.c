@@ -67,63 +67,6 @@ static void cpu_unload(struct wk_executor *x, struct wk_model *base)
     c->mem.release(c->mem.self, m->device, m->blob_bytes);
 }
 
-void cpu_activate(const struct wk_activation *act, float *v, size_t n)
-{
-    const float a = act->a, b = act->b;
-    switch (act->kind) {
-    case WK_KEEP:
-        return;
-    case WK_RELU:
-        for (size_t i = 0; i < n; i++)
-            v[i] = v[i] > 0 ? v[i] : 0;
-        return;
-    case WK_LEAKY_RELU:
-        for (size_t i = 0; i < n; i++)
-            v[i] = v[i] >= 0 ? v[i] : a * v[i];
-        return;
-    case WK_SIGMOID:
-        for (size_t i = 0; i < n; i++)
-            v[i] = 1 / (1 + expf(-v[i]));
-        return;
-    case WK_TANH:
-        for (size_t i = 0; i < n; i++)
-            v[i] = tanhf(v[i]);
-        return;
-    case WK_CLIP:
-        for (size_t i = 0; i < n; i++)
-            v[i] = v[i] < a ? a : v[i] > b ? b : v[i];
-        return;
-    case WK_ELU:
-        for (size_t i = 0; i < n; i++)
-            v[i] = v[i] >= 0 ? v[i] : a * expm1f(v[i]);
-        return;
-    case WK_HARD_SIGMOID:
-        for (size_t i = 0; i < n; i++)
-            v[i] = fminf(1, fmaxf(0, a * v[i] + b));
-        return;
-    case WK_NEG:
-        for (size_t i = 0; i < n; i++)
-            v[i] = -v[i];
-        return;
-    case WK_ABS:
-        for (size_t i = 0; i < n; i++)
-            v[i] = fabsf(v[i]);
-        return;
-    case WK_SQRT:
-        for (size_t i = 0; i < n; i++)
-            v[i] = sqrtf(v[i]);
-        return;
-    case WK_EXP:
-        for (size_t i = 0; i < n; i++)
-            v[i] = expf(v[i]);
-        return;
-    case WK_LOG:
-        for (size_t i = 0; i < n; i++)
-            v[i] = logf(v[i]);
-        return;
-    }
-}
-
 static void run_dense(const struct step *s, const float *in, const float *w, const float *bias,
                       float *out)
 {
@@ -150,25 +93,27 @@ static void run_affine(const struct step *s, const float *in, const float *scale
     cpu_activate(&s->act, out, s->m * s->k * s->n);
 }
 
-/* Softmax over k, for every m before it and n behind it. */
-static void run_softmax(const struct step *s, const float *in, float *out)
-{
-    for (size_t o = 0; o < s->m; o++)
-        for (size_t i = 0; i < s->n; i++) {
-            size_t at = o * s->k * s->n + i;
-            float top = -INFINITY, sum = 0;
-            for (size_t c = 0; c < s->k; c++)
-                top = fmaxf(top, in[at + c * s->n]);
-            for (size_t c = 0; c < s->k; c++)
-                sum += out[at + c * s->n] = expf(in[at + c * s->n] - top);
-            for (size_t c = 0; c < s->k; c++)
-                out[at + c * s->n] /= sum;
-        }
-}
-
 static float f32_op(enum wk_binary op, float a, float b)
 {
-    return op == WK_ADD ? a + b : op == WK_SUB ? a - b : op == WK_MUL ? a * b : a / b;
+    switch (op) {
+    case WK_ADD:
+        return a + b;
+    case WK_SUB:
+        return a - b;
+    case WK_MUL:
+        return a * b;
+    case WK_DIV:
+        break;
+    case WK_MAX: /* what is not a number stays so, unlike fmaxf's */
+        return a > b || isnan(a) ? a : b;
+    case WK_MIN:
+        return a < b || isnan(a) ? a : b;
+    case WK_POW:
+        return powf(a, b);
+    case WK_PRELU:
+        return a >= 0 ? a : a * b;
+    }
+    return a / b;
 }
 
 static int32_t i32_op(enum wk_binary op, int32_t a, int32_t b)
@@ -181,7 +126,13 @@ static int32_t i32_op(enum wk_binary op, int32_t a, int32_t b)
         return (int32_t)(x - y);
     case WK_MUL:
         return (int32_t)(x * y);
+    case WK_MAX:
+        return AC_MAX(a, b);
+    case WK_MIN:
+        return AC_MIN(a, b);
     case WK_DIV:
+    case WK_POW:
+    case WK_PRELU:
         break;
     }
     return b == 0 || (a == INT32_MIN && b == -1) ? 0 : a / b;
@@ -206,6 +157,13 @@ static void run_flat(const struct step *s, const float *a, const float *b, float
     case WK_DIV:
         for (size_t i = 0; i < s->n; i++)
             out[i] = a[i] / b[i];
+        break;
+    case WK_MAX:
+    case WK_MIN:
+    case WK_POW:
+    case WK_PRELU:
+        for (size_t i = 0; i < s->n; i++)
+            out[i] = f32_op(s->binary, a[i], b[i]);
         break;
     }
     cpu_activate(&s->act, out, s->n);
@@ -260,7 +218,10 @@ static bool run_step(const struct cpu *c, const struct cpu_model *m, const struc
             run_binary(s, a, b, out);
         break;
     case WK_SOFTMAX:
-        run_softmax(s, a, out);
+        cpu_softmax(s, a, out);
+        break;
+    case WK_REDUCE:
+        cpu_reduce(s, a, out);
         break;
     case WK_RESHAPE:
         memcpy(out, a, s->n * wk_dtype_size(s->dtype));

@@ -41,6 +41,9 @@ struct step {
     size_t from, to;          /* bytes at which it starts */
     struct wk_kernel *kernel; /* NULL: by our own loops */
     bool flat;                /* BINARY of equal shapes */
+    bool log;                 /* SOFTMAX */
+    /* REDUCE: rank dimensions that stay, then m that go, k elements of these; strides sa. */
+    enum wk_reduce reduce;
 };
 
 struct plan {
@@ -80,6 +83,8 @@ void cpu_channels_last(const struct wk_graph *g, const struct wk_shape *shapes, 
 int cpu_bind(struct cpu_model *m, char *workspace, struct ac_err *err) AC_MUST_USE;
 bool cpu_kernel_run(const struct cpu_model *m, const struct step *s, float *out);
 void cpu_activate(const struct wk_activation *act, float *v, size_t n);
+void cpu_softmax(const struct step *s, const float *in, float *out);
+void cpu_reduce(const struct step *s, const float *in, float *out);
 void cpu_conv(const struct step *s, const float *in, const float *w, const float *bias,
               float *scratch, float *out);
 void cpu_pool(const struct step *s, const float *in, float *out);

@@ -279,6 +279,30 @@ static int fill_move(const struct planner *p, const struct wk_node *x, uint32_t 
     return 0;
 }
 
+static void fill_reduce(const struct wk_node *x, const struct wk_shape *in, struct step *s)
+{
+    size_t at[WK_ONNX_MAX_RANK] = {0};
+    bool gone[WK_ONNX_MAX_RANK] = {0};
+    dense_strides(in, at);
+    for (uint32_t i = 0; i < x->n_axes; i++)
+        gone[x->axes[i] < 0 ? x->axes[i] + in->rank : x->axes[i]] = true;
+    s->reduce = x->reduce;
+    s->rank = 0;
+    s->m = 0;
+    s->k = 1;
+    uint32_t n = 0;
+    for (int going = 0; going < 2; going++)
+        for (uint32_t i = 0; i < in->rank; i++) {
+            if ((gone[i] || x->n_axes == 0) != going)
+                continue;
+            s->dims[n] = (size_t)in->dims[i];
+            s->sa[n++] = at[i];
+            s->rank += !going;
+            s->m += (size_t)going;
+            s->k *= going ? (size_t)in->dims[i] : 1;
+        }
+}
+
 static void fill_step(const struct planner *p, const struct layout *l, uint32_t node,
                       struct step *s)
 {
@@ -310,7 +334,10 @@ static void fill_step(const struct planner *p, const struct layout *l, uint32_t 
         strides(&p->shapes[x->in[1]], s, s->sb);
         s->flat = s->dtype == WK_F32 && memcmp(s->sa, s->sb, sizeof(s->sa)) == 0 &&
                   wk_shape_elems(in) == s->n && wk_shape_elems(&p->shapes[x->in[1]]) == s->n;
+    } else if (x->op == WK_REDUCE) {
+        fill_reduce(x, in, s);
     } else if (x->op == WK_SOFTMAX) {
+        s->log = x->log;
         int64_t axis = x->axis < 0 ? x->axis + in->rank : x->axis;
         bool rows = x->reshape == WK_FLATTEN;
         s->m = s->k = s->n = 1;
@@ -462,9 +489,12 @@ static int compile(const struct wk_source *src, struct ac_arena *arena, struct c
             return rc;
         m->base.info.compiled[b] = true;
     }
-    m->blob_bytes = AC_MAX(l.blob.len, (size_t)CPU_ALIGN);
-    if (!m->blob)
-        m->blob = ac_xcalloc(1, m->blob_bytes);
+    if (l.blob.len < CPU_ALIGN) { /* a model without weights loads something, too */
+        size_t at = blob_add(&l.blob, CPU_ALIGN);
+        memset(l.blob.data + at, 0, CPU_ALIGN);
+    }
+    m->blob = l.blob.data;
+    m->blob_bytes = l.blob.len;
     m->base.info.weights_bytes = m->blob_bytes;
     *ret_workspace = workspace;
     return 0;

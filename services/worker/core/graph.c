@@ -18,8 +18,8 @@ int gb_fail(const struct builder *b, const struct wk_onnx_node *n, int code, con
     return ac_err_set(b->err, code, "node %.80s (operator %.40s): %s", name, n->op, what);
 }
 
-static int add_value(struct builder *b, const char *name, int dtype,
-                     const struct wk_onnx_tensor *constant, uint32_t *ret_v)
+int gb_value(struct builder *b, const char *name, int dtype, const struct wk_onnx_tensor *constant,
+             uint32_t *ret_v)
 {
     struct wk_graph *g = b->g;
     if (name[0] && ac_map_get(b->by_name, name))
@@ -84,20 +84,26 @@ int gb_ints(const struct builder *b, const struct wk_onnx_node *n, const struct 
     return 0;
 }
 
-int gb_new_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op, int dtype,
-                struct wk_node **ret_x)
+int gb_named_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op, int dtype,
+                  const char *output, struct wk_node **ret_x)
 {
     struct wk_graph *g = b->g;
-    if (n->n_outputs == 0 || n->outputs[0][0] == '\0')
-        return gb_fail(b, n, AC_EINVAL, "it has no output");
     AC_ASSERT(g->n_nodes < g->cap_nodes);
     struct wk_node *x = &g->nodes[g->n_nodes++];
     *x = (struct wk_node){.op = op, .name = n->name[0] ? n->name : n->outputs[0], .onnx_op = n->op};
-    x->in = ac_arena_calloc(b->arena, AC_MAX(n->n_inputs, 1u), sizeof(*x->in));
+    x->in = ac_arena_calloc(b->arena, AC_MAX(n->n_inputs, 2u), sizeof(*x->in));
     if (!x->in)
         return gb_no_memory(b);
     *ret_x = x;
-    return add_value(b, n->outputs[0], dtype, NULL, &x->out);
+    return gb_value(b, output, dtype, NULL, &x->out);
+}
+
+int gb_new_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op, int dtype,
+                struct wk_node **ret_x)
+{
+    if (n->n_outputs == 0 || n->outputs[0][0] == '\0')
+        return gb_fail(b, n, AC_EINVAL, "it has no output");
+    return gb_named_node(b, n, op, dtype, n->outputs[0], ret_x);
 }
 
 int gb_one_input(struct builder *b, const struct wk_onnx_node *n, enum wk_op op,
@@ -221,42 +227,6 @@ static int tr_batchnorm(struct builder *b, const struct wk_onnx_node *n)
     return 0;
 }
 
-static int tr_unary(struct builder *b, const struct wk_onnx_node *n)
-{
-    static const struct {
-        const char *op;
-        enum wk_unary kind;
-        const char *attr_a, *attr_b;
-        float a, b;
-    } kinds[] = {
-        {"Relu", WK_RELU, NULL, NULL, 0, 0},
-        {"LeakyRelu", WK_LEAKY_RELU, "alpha", NULL, 0.01f, 0},
-        {"Sigmoid", WK_SIGMOID, NULL, NULL, 0, 0},
-        {"Tanh", WK_TANH, NULL, NULL, 0, 0},
-        {"Elu", WK_ELU, "alpha", NULL, 1, 0},
-        {"HardSigmoid", WK_HARD_SIGMOID, "alpha", "beta", 0.2f, 0.5f},
-        {"Neg", WK_NEG, NULL, NULL, 0, 0},
-        {"Abs", WK_ABS, NULL, NULL, 0, 0},
-        {"Sqrt", WK_SQRT, NULL, NULL, 0, 0},
-        {"Exp", WK_EXP, NULL, NULL, 0, 0},
-        {"Log", WK_LOG, NULL, NULL, 0, 0},
-    };
-    struct wk_node *x;
-    int rc = gb_one_input(b, n, WK_UNARY, &x);
-    if (rc == 0)
-        rc = gb_need_f32(b, n, x->in[0]);
-    for (size_t i = 0; rc == 0 && i < AC_ARRAY_LEN(kinds); i++) {
-        if (strcmp(kinds[i].op, n->op) != 0)
-            continue;
-        x->act = (struct wk_activation){.kind = kinds[i].kind, .a = kinds[i].a, .b = kinds[i].b};
-        if (kinds[i].attr_a)
-            x->act.a = wk_onnx_attr_float(n, kinds[i].attr_a, kinds[i].a);
-        if (kinds[i].attr_b)
-            x->act.b = wk_onnx_attr_float(n, kinds[i].attr_b, kinds[i].b);
-    }
-    return rc;
-}
-
 static int tr_clip(struct builder *b, const struct wk_onnx_node *n)
 {
     struct wk_node *x;
@@ -283,33 +253,6 @@ static int tr_clip(struct builder *b, const struct wk_onnx_node *n)
     return 0;
 }
 
-static int tr_binary(struct builder *b, const struct wk_onnx_node *n)
-{
-    uint32_t l, r;
-    int rc = gb_find(b, n, 0, &l);
-    if (rc == 0)
-        rc = gb_find(b, n, 1, &r);
-    if (rc)
-        return rc;
-    int dtype = b->g->values[l].dtype;
-    if (dtype != b->g->values[r].dtype)
-        return gb_fail(b, n, AC_EINVAL, "the inputs have different element types");
-    if (dtype != WK_F32 && dtype != WK_I32)
-        return gb_fail(b, n, AC_ENOTSUP, "only FP32 and INT32 are supported for this operator");
-    struct wk_node *x;
-    rc = gb_new_node(b, n, WK_BINARY, dtype, &x);
-    if (rc)
-        return rc;
-    x->in[0] = l;
-    x->in[1] = r;
-    x->n_in = 2;
-    x->binary = strcmp(n->op, "Add") == 0   ? WK_ADD
-                : strcmp(n->op, "Sub") == 0 ? WK_SUB
-                : strcmp(n->op, "Mul") == 0 ? WK_MUL
-                                            : WK_DIV;
-    return 0;
-}
-
 static int tr_softmax(struct builder *b, const struct wk_onnx_node *n)
 {
     struct wk_node *x;
@@ -322,6 +265,7 @@ static int tr_softmax(struct builder *b, const struct wk_onnx_node *n)
     bool rows = b->m->opset < 13;
     x->axis = wk_onnx_attr_int(n, "axis", rows ? 1 : -1);
     x->reshape = rows ? WK_FLATTEN : WK_SAME;
+    x->log = strcmp(n->op, "LogSoftmax") == 0;
     return 0;
 }
 
@@ -408,7 +352,7 @@ static int tr_constant(struct builder *b, const struct wk_onnx_node *n)
         return gb_fail(b, n, AC_ENOTSUP, "only the attribute value is supported");
     if (n->n_outputs == 0)
         return gb_fail(b, n, AC_EINVAL, "it has no output");
-    return add_value(b, n->outputs[0], a->t->dtype, a->t, &v);
+    return gb_value(b, n->outputs[0], a->t->dtype, a->t, &v);
 }
 
 static const struct {
@@ -418,23 +362,10 @@ static const struct {
     {"Gemm", tr_gemm},
     {"MatMul", tr_matmul},
     {"BatchNormalization", tr_batchnorm},
-    {"Relu", tr_unary},
-    {"LeakyRelu", tr_unary},
-    {"Sigmoid", tr_unary},
-    {"Tanh", tr_unary},
-    {"Elu", tr_unary},
-    {"HardSigmoid", tr_unary},
-    {"Neg", tr_unary},
-    {"Abs", tr_unary},
-    {"Sqrt", tr_unary},
-    {"Exp", tr_unary},
-    {"Log", tr_unary},
     {"Clip", tr_clip},
-    {"Add", tr_binary},
-    {"Sub", tr_binary},
-    {"Mul", tr_binary},
-    {"Div", tr_binary},
     {"Softmax", tr_softmax},
+    {"LogSoftmax", tr_softmax},
+    {"Split", gb_split},
     {"Reshape", tr_reshape},
     {"Flatten", tr_reshape},
     {"Squeeze", tr_reshape},
@@ -456,10 +387,13 @@ static const struct {
 
 static int translate(struct builder *b, const struct wk_onnx_node *n)
 {
+    int rc = 0;
     bool standard = n->domain[0] == '\0' || strcmp(n->domain, "ai.onnx") == 0;
     for (size_t i = 0; standard && i < AC_ARRAY_LEN(operators); i++)
         if (strcmp(operators[i].op, n->op) == 0)
             return operators[i].translate(b, n);
+    if (standard && gb_math(b, n, &rc))
+        return rc;
     return gb_fail(b, n, AC_ENOTSUP, "this operator is not supported");
 }
 
@@ -490,7 +424,7 @@ static int add_inputs(struct builder *b)
             g->batched = false;
             g->fixed_batch = s->dims[0];
         }
-        int rc = add_value(b, in->name, in->dtype, NULL, &g->inputs[g->n_inputs]);
+        int rc = gb_value(b, in->name, in->dtype, NULL, &g->inputs[g->n_inputs]);
         if (rc)
             return rc;
         g->values[g->inputs[g->n_inputs++]].input = true;
@@ -502,8 +436,9 @@ static int build(struct builder *b)
 {
     struct wk_graph *g = b->g;
     const struct wk_onnx *m = b->m;
-    g->cap_values = m->n_tensors + m->n_inputs + m->n_nodes;
-    g->cap_nodes = m->n_nodes;
+    for (uint32_t i = 0; i < m->n_nodes; i++)
+        g->cap_nodes += gb_nodes_of(&m->nodes[i]);
+    g->cap_values = m->n_tensors + m->n_inputs + m->n_nodes + g->cap_nodes;
     g->values = ac_arena_calloc(b->arena, g->cap_values + 1u, sizeof(*g->values));
     g->nodes = ac_arena_calloc(b->arena, g->cap_nodes + 1u, sizeof(*g->nodes));
     g->inputs = ac_arena_calloc(b->arena, WK_ONNX_MAX_IO, sizeof(*g->inputs));
@@ -517,7 +452,7 @@ static int build(struct builder *b)
     int rc = 0;
     uint32_t v;
     for (uint32_t i = 0; rc == 0 && i < m->n_tensors; i++)
-        rc = add_value(b, m->tensors[i].name, m->tensors[i].dtype, &m->tensors[i], &v);
+        rc = gb_value(b, m->tensors[i].name, m->tensors[i].dtype, &m->tensors[i], &v);
     if (rc == 0)
         rc = add_inputs(b);
     for (uint32_t i = 0; rc == 0 && i < m->n_nodes; i++)

@@ -19,6 +19,7 @@ enum wk_op {
     WK_SLICE,
     WK_CONCAT,
     WK_PAD,
+    WK_REDUCE,
     WK_DROPPED
 };
 
@@ -35,13 +36,53 @@ enum wk_unary {
     WK_ABS,
     WK_SQRT,
     WK_EXP,
-    WK_LOG
+    WK_LOG,
+    WK_FLOOR,
+    WK_CEIL,
+    WK_ROUND,
+    WK_RECIPROCAL,
+    WK_SIGN,
+    WK_SOFTPLUS,
+    WK_SOFTSIGN,
+    WK_ERF,
+    WK_SELU,
+    WK_CELU,
+    WK_HARD_SWISH,
+    WK_THRESHOLDED,
+    WK_MISH,
+    WK_SIN,
+    WK_COS,
+    WK_TAN,
+    WK_ASIN,
+    WK_ACOS,
+    WK_ATAN,
+    WK_SINH,
+    WK_COSH,
+    WK_ASINH,
+    WK_ACOSH,
+    WK_ATANH
 };
 enum wk_binary {
     WK_ADD,
     WK_SUB,
     WK_MUL,
-    WK_DIV
+    WK_DIV,
+    WK_MAX,
+    WK_MIN,
+    WK_POW,
+    WK_PRELU
+};
+enum wk_reduce {
+    WK_SUM,
+    WK_MEAN,
+    WK_GREATEST,
+    WK_LEAST,
+    WK_PRODUCT,
+    WK_L1,
+    WK_L2,
+    WK_SUM_SQUARE,
+    WK_LOG_SUM,
+    WK_LOG_SUM_EXP
 };
 enum wk_reshape {
     WK_TO_SHAPE,
@@ -98,7 +139,11 @@ struct wk_node {
     uint32_t *in, n_in, out;    /* in: in the arena */
     struct wk_activation act;   /* UNARY, or fused behind another */
     enum wk_binary binary;
-    enum wk_reshape reshape;
+    enum wk_reshape reshape; /* REDUCE: WK_SQUEEZE when its axes go */
+    enum wk_reduce reduce;
+    bool batched;         /* REDUCE: dimension 0 is the batch, whose rows are not mixed */
+    bool log;             /* SOFTMAX: its logarithm */
+    uint32_t part, parts; /* SLICE: number part of parts of equal size along axes[0]; 0: not so */
     int64_t axis;
     int64_t axes[WK_ONNX_MAX_RANK]; /* also the target of a RESHAPE, the order of a TRANSPOSE */
     uint32_t n_axes;

@@ -31,6 +31,20 @@ int gb_new_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op, 
 int gb_one_input(struct builder *b, const struct wk_onnx_node *n, enum wk_op op,
                  struct wk_node **ret_x);
 
+/** The same with another name for its output; "" for a step on the way. */
+int gb_named_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op, int dtype,
+                  const char *output, struct wk_node **ret_x);
+int gb_value(struct builder *b, const char *name, int dtype, const struct wk_onnx_tensor *constant,
+             uint32_t *ret_v);
+/** A list given as an attribute (older operator sets) or as a constant input; input 0: never. */
+int gb_int_list(const struct builder *b, const struct wk_onnx_node *n, const char *name,
+                uint32_t input, uint32_t max, int64_t *ret_list, uint32_t *ret_n);
+/** Most nodes that an operator becomes. */
+uint32_t gb_nodes_of(const struct wk_onnx_node *n);
+
+/** Operators that go through elements one by one, and reductions. False: it is none of these. */
+bool gb_math(struct builder *b, const struct wk_onnx_node *n, int *ret_rc);
+int gb_split(struct builder *b, const struct wk_onnx_node *n);
 int gb_conv(struct builder *b, const struct wk_onnx_node *n);
 int gb_pool(struct builder *b, const struct wk_onnx_node *n);
 int gb_transpose(struct builder *b, const struct wk_onnx_node *n);

@@ -180,6 +180,11 @@ int wk_slice(const struct wk_node *x, const struct wk_shape *in, int64_t *ret_fi
             return mismatch(x, err, "an axis is out of range or given twice");
         cut[a] = true;
         int64_t n = in->dims[a];
+        if (x->parts) { /* the last may be smaller */
+            int64_t each = (n + x->parts - 1) / x->parts;
+            first = each * x->part;
+            last = AC_MIN(first + each, n);
+        }
         first = first < 0 ? first + n : first;
         last = last < 0 ? last + n : last;
         /* Backwards, the last element is n - 1 and the end before the first one -1. */
@@ -239,6 +244,27 @@ static int pad(const struct wk_node *x, struct wk_shape *out, struct ac_err *err
     return 0;
 }
 
+static int reduce(const struct wk_node *x, const struct wk_shape *in, struct wk_shape *out,
+                  struct ac_err *err)
+{
+    bool gone[WK_ONNX_MAX_RANK] = {0};
+    for (uint32_t i = 0; i < x->n_axes; i++) {
+        int64_t a = x->axes[i];
+        if (!axis_in(&a, in->rank, false) || gone[a])
+            return mismatch(x, err, "an axis is out of range or given twice");
+        gone[a] = true;
+    }
+    out->rank = 0;
+    for (uint32_t i = 0; i < in->rank; i++) {
+        bool reduced = gone[i] || x->n_axes == 0;
+        if (reduced && i == 0 && x->batched)
+            return mismatch(x, err, "it mixes the rows of a batch");
+        if (!reduced || x->reshape != WK_SQUEEZE)
+            out->dims[out->rank++] = reduced ? 1 : in->dims[i];
+    }
+    return 0;
+}
+
 static int node_shape(const struct wk_node *x, struct wk_shape *shapes, struct ac_err *err)
 {
     const struct wk_shape in = shapes[x->in[0]];
@@ -283,6 +309,9 @@ static int node_shape(const struct wk_node *x, struct wk_shape *shapes, struct a
         break;
     case WK_PAD:
         rc = pad(x, &out, err);
+        break;
+    case WK_REDUCE:
+        rc = reduce(x, &in, &out, err);
         break;
     case WK_UNARY:
     case WK_DROPPED:

@@ -139,9 +139,8 @@ int gb_pool(struct builder *b, const struct wk_onnx_node *n)
     return rc;
 }
 
-/* A list given as an attribute (older operator sets) or as a constant input. */
-static int int_list(const struct builder *b, const struct wk_onnx_node *n, const char *name,
-                    uint32_t input, uint32_t max, int64_t *ret_list, uint32_t *ret_n)
+int gb_int_list(const struct builder *b, const struct wk_onnx_node *n, const char *name,
+                uint32_t input, uint32_t max, int64_t *ret_list, uint32_t *ret_n)
 {
     const struct wk_onnx_attr *a = wk_onnx_attr(n, name);
     const struct wk_onnx_tensor *t = NULL;
@@ -162,7 +161,7 @@ int gb_transpose(struct builder *b, const struct wk_onnx_node *n)
 {
     struct wk_node *x;
     int rc = gb_one_input(b, n, WK_TRANSPOSE, &x);
-    return rc ? rc : int_list(b, n, "perm", 0, WK_ONNX_MAX_RANK, x->axes, &x->n_axes);
+    return rc ? rc : gb_int_list(b, n, "perm", 0, WK_ONNX_MAX_RANK, x->axes, &x->n_axes);
 }
 
 int gb_slice(struct builder *b, const struct wk_onnx_node *n)
@@ -171,13 +170,13 @@ int gb_slice(struct builder *b, const struct wk_onnx_node *n)
     uint32_t firsts, lasts, steps;
     int rc = gb_one_input(b, n, WK_SLICE, &x);
     if (rc == 0)
-        rc = int_list(b, n, "starts", 1, WK_ONNX_MAX_RANK, x->first, &firsts);
+        rc = gb_int_list(b, n, "starts", 1, WK_ONNX_MAX_RANK, x->first, &firsts);
     if (rc == 0)
-        rc = int_list(b, n, "ends", 2, WK_ONNX_MAX_RANK, x->last, &lasts);
+        rc = gb_int_list(b, n, "ends", 2, WK_ONNX_MAX_RANK, x->last, &lasts);
     if (rc == 0)
-        rc = int_list(b, n, "axes", 3, WK_ONNX_MAX_RANK, x->axes, &x->n_axes);
+        rc = gb_int_list(b, n, "axes", 3, WK_ONNX_MAX_RANK, x->axes, &x->n_axes);
     if (rc == 0)
-        rc = int_list(b, n, "steps", 4, WK_ONNX_MAX_RANK, x->step, &steps);
+        rc = gb_int_list(b, n, "steps", 4, WK_ONNX_MAX_RANK, x->step, &steps);
     if (rc)
         return rc;
     for (uint32_t i = 0; x->n_axes == 0 && i < firsts; i++)
@@ -224,7 +223,7 @@ int gb_pad(struct builder *b, const struct wk_onnx_node *n)
     if (rc == 0)
         rc = gb_need_f32(b, n, x->in[0]);
     if (rc == 0)
-        rc = int_list(b, n, "pads", 1, 2 * WK_ONNX_MAX_RANK, pads, &count);
+        rc = gb_int_list(b, n, "pads", 1, 2 * WK_ONNX_MAX_RANK, pads, &count);
     if (rc == 0)
         rc = gb_constant(b, n, 2, &fill);
     if (rc)

@@ -298,9 +298,42 @@ def refused(folder):
     one("other_shape", "Concat", image, ["w"], weights=[1, 2, 3, 5], axis=1)
 
 
+def maths(folder):
+    """Parts of a value, sums over some of its dimensions, functions of one and of several values."""
+    c = Case("maths", [4, 3, 5])
+    c.ints("sizes", [1, 3])
+    c.node("Split", ["x", "sizes"], "p", "q", axis=1)
+    c.node("Softplus", ["q"], "u")
+    c.node("ReduceMean", ["u"], "m", axes=[1, -1], keepdims=1)
+    c.node("ReduceLogSumExp", ["q"], "l", axes=[2], keepdims=0)
+    c.node("Unsqueeze", ["l"], "k", axes=[2])
+    c.node("ReduceL2", ["p"], "n", axes=[3], keepdims=0)
+    c.node("Unsqueeze", ["n"], "o", axes=[1])
+    c.node("Max", ["p", "m", "k"], "g")
+    c.node("Mean", ["g", "k", "p"], "h")
+    c.node("HardSwish", ["h"], "s")
+    c.node("Flatten", ["s"], "fs")
+    c.node("Flatten", ["o"], "fo")
+    c.node("Concat", ["fs", "fo"], "y", axis=1)
+    x = c.x
+    p = Array([BATCH, 1, 3, 5], lambda i: x.v[i])
+    q = Array([BATCH, 3, 3, 5], lambda i: x.v[i[0], i[1] + 1, i[2], i[3]])
+    u = q.map(lambda v: math.log1p(math.exp(v)))
+    m = Array([BATCH, 1, 3, 1], lambda i: sum(u.v[i[0], a, i[2], b] for a in range(3) for b in range(5)) / 15)
+    k = Array([BATCH, 3, 1, 5], lambda i: math.log(sum(math.exp(q.v[i[0], i[1], a, i[3]]) for a in range(3))))
+    n = Array([BATCH, 1, 3], lambda i: math.sqrt(sum(p.v[i[0], i[1], i[2], a] ** 2 for a in range(5))))
+
+    def at(i):
+        top = max(p.v[i[0], 0, i[2], i[3]], m.v[i[0], 0, i[2], 0], k.v[i[0], i[1], 0, i[3]])
+        h = (top + k.v[i[0], i[1], 0, i[3]] + p.v[i[0], 0, i[2], i[3]]) / 3
+        return h * max(0.0, min(1.0, h / 6 + 0.5))
+
+    c.write(folder, flattened([Array([BATCH, 3, 3, 5], at), n]))
+
+
 def main():
     folder = pathlib.Path(__file__).resolve().parent / "data/operators"
-    for case in (conv_fused, conv_residual, conv_line, conv_tiles, pools, moves, windows, apart):
+    for case in (conv_fused, conv_residual, conv_line, conv_tiles, pools, moves, windows, apart, maths):
         case(folder)
     refused(folder.parent / "refused")
 
