@@ -10,12 +10,36 @@
 #include <aceso/base.h>
 #include <aceso/str.h>
 
-const struct bank_atom bank_atoms[] = {
+static const struct bank_atom minute_atoms[] = {
 #define ATOM(r, s, d, p, t) {R_##r, SC_##s, DIR_##d, p, t},
 #include "prior.def"
 #undef ATOM
 };
-const size_t bank_n_atoms = AC_ARRAY_LEN(bank_atoms);
+static const struct bank_atom hourly_atoms[] = {
+#define ATOM_HOURLY(r, s, d, p) {R_##r, SC_##s, DIR_##d, p, 0},
+#include "prior_kind.def"
+#undef ATOM_HOURLY
+};
+static const struct bank_atom state_atoms[] = {
+#define ATOM_STATE(r, s, d, p) {R_##r, SC_##s, DIR_##d, p, 0},
+#include "prior_kind.def"
+#undef ATOM_STATE
+};
+
+const struct bank_atom *bank_atoms_of(enum series_kind k, size_t *ret_n)
+{
+    switch (k) {
+    case KIND_HOURLY:
+        *ret_n = AC_ARRAY_LEN(hourly_atoms);
+        return hourly_atoms;
+    case KIND_STATE:
+        *ret_n = AC_ARRAY_LEN(state_atoms);
+        return state_atoms;
+    default:
+        *ret_n = AC_ARRAY_LEN(minute_atoms);
+        return minute_atoms;
+    }
+}
 
 const struct bank_atom bank_steps[] = {
 #define STEP(r, s, d, p) {R_##r, SC_##s, DIR_##d, p, 0},

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include "kind.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,8 +42,10 @@ struct bank_atom {
     enum bank_dir dir;
     double prior, theta;
 };
-extern const struct bank_atom bank_atoms[], bank_steps[];
-extern const size_t bank_n_atoms, bank_n_steps;
+extern const struct bank_atom bank_steps[];
+extern const size_t bank_n_steps;
+/** Atoms that a rule may stand on, with the priors of a kind of series. */
+const struct bank_atom *bank_atoms_of(enum series_kind k, size_t *ret_n);
 
 #define BANK_AR_MAX 41
 

@@ -14,14 +14,12 @@
 #include <aceso/buf.h>
 #include <aceso/rules.h>
 
-#define LUMPY     0.3 /* median by mean size of changes, below which a series is state-like */
-#define QUIET     7   /* points without it before a part fires again; the texts say so, too */
-#define FLAT_MIN  12  /* points */
+#define QUIET     7  /* points without it before a part fires again; the texts say so, too */
+#define FLAT_MIN  12 /* points */
 #define STUCK_MIN 6
 #define FLAT_MORE 2.0 /* times the longest seen */
 #define CAP_SEEN  3   /* points at the greatest value that make it the end of a scale */
 #define ON_SHARE  0.1 /* of points: more is staying on */
-#define HOURLY_NS 1800000000000LL
 
 /* What a kind of series has, and how far beyond what was seen. */
 static const struct {
@@ -34,34 +32,6 @@ static const struct {
     [KIND_HOURLY] = {{true, true, true, true}, 0.05, 0.05},
     [KIND_STATE] = {{true, true, true, true}, 1.0, 0.1},
 };
-
-const char *series_kind_name(enum series_kind k)
-{
-    return k == KIND_MINUTE ? "minute" : k == KIND_HOURLY ? "hourly" : "state-like";
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-enum series_kind series_kind_of(const struct train_part *p)
-{
-    double *d = ac_xmalloc((p->n + 1) * sizeof *d), sum = 0;
-    size_t k = 0;
-    for (size_t i = 1; i < p->n; i++) {
-        double x = fabs(p->values[i] - p->values[i - 1]);
-        if (x == x) {
-            sum += x;
-            d[k++] = x;
-        }
-    }
-    qsort(d, k, sizeof *d, by_value);
-    bool lumpy = k && !(d[k / 2] > LUMPY * sum / (double)k);
-    free(d);
-    return lumpy ? KIND_STATE : p->step_ns >= HOURLY_NS ? KIND_HOURLY : KIND_MINUTE;
-}
 
 /* What the parts are made from; n: the points that were looked at. */
 struct seen {

@@ -4,6 +4,7 @@
  * it must be silent on what follows, or it is dropped. Pure. */
 #pragma once
 
+#include "kind.h"
 #include "train.h"
 
 #include <stdbool.h>
@@ -11,15 +12,6 @@
 #include <stdint.h>
 
 #include <aceso/err.h>
-
-enum series_kind {
-    KIND_MINUTE,
-    KIND_HOURLY,
-    KIND_STATE /* rests on levels, and jumps between them */
-};
-const char *series_kind_name(enum series_kind k);
-/** By the interval and the shape of the values; labels play no part. */
-enum series_kind series_kind_of(const struct train_part *p);
 
 enum default_part {
     DEFAULT_SPIKE,

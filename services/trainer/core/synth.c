@@ -19,9 +19,13 @@
 #define STEP_PRIOR_WEIGHT 3.0
 #define STEP_GAIN_MIN     0.02
 #define QUIET             7 /* points without it before a step atom fires again */
+/* The same for the base atom of an hourly series, where the way back from an event is as far as the
+ * way into it; the text says so, too. */
+#define QUIET_HOURLY 3
 
 struct synth {
     const struct train_part *part;
+    enum series_kind kind;
     struct threshold_data data;
     struct bank_fit fit;
     struct bank_lets lets;
@@ -129,19 +133,28 @@ static void need_fini(struct need *d)
     free(d->of);
 }
 
+/* An F1 of few events says little: with one event the prior counts twice as much as with many. */
+static double prior_weight(size_t events)
+{
+    return PRIOR_WEIGHT * (events < THRESHOLD_FEW ? 1 + 1 / (double)events : 1);
+}
+
 /* The largest smoothed F1 plus a weighted prior: what transferred elsewhere counts twice. */
 static int choose_base(struct synth *s, struct choice *ret)
 {
-    struct need d = needed(s, bank_atoms, bank_n_atoms);
+    size_t n = 0;
+    const struct bank_atom *atoms = bank_atoms_of(s->kind, &n);
+    double weight = prior_weight(s->data.n_events);
+    struct need d = needed(s, atoms, n);
     double *block = NULL, **cols = NULL, best = -INFINITY;
     int rc = columns(s, d.ptr, d.n, &block, &cols);
-    for (size_t i = 0; rc == 0 && i < bank_n_atoms; i++) {
-        const struct bank_atom *a = &bank_atoms[i];
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        const struct bank_atom *a = &atoms[i];
         struct threshold t;
         if (d.of[i] == SIZE_MAX ||
             !threshold_fit(&s->data, cols[d.of[i]], sign_of(a->dir), a->dir == DIR_ABS, &t))
             continue;
-        double z = t.f + PRIOR_WEIGHT * a->prior;
+        double z = t.f + weight * a->prior;
         if (z > best) {
             best = z;
             ret->atom = a;
@@ -178,6 +191,11 @@ static void print_head(struct synth *s, const char *const *texts, size_t n, stru
     bank_print_used(&s->lets, texts, n, b);
 }
 
+static const char *base_says(const struct synth *s)
+{
+    return s->data.quiet ? "edge(strength >= limit, 3)" : "strength >= limit";
+}
+
 /* The rule of a base atom and, where there is one, a step atom. Takes no step when step is NULL. */
 static char *print_rule(struct synth *s, const struct choice *base, const struct choice *step)
 {
@@ -196,10 +214,10 @@ static char *print_rule(struct synth *s, const struct choice *base, const struct
         ac_buf_puts(&b, "    # the stronger atom, in units of its limit\n    let score = "
                         "greatest(coalesce(strength / limit, "
                         "0), coalesce(step_strength / step_limit, 0))\n");
-        ac_buf_printf(&b, "    when strength >= limit or edge(step_strength >= step_limit, %d)\n",
+        ac_buf_printf(&b, "    when %s or edge(step_strength >= step_limit, %d)\n", base_says(s),
                       QUIET);
     } else {
-        ac_buf_puts(&b, "    let score = strength / limit\n    when strength >= limit\n");
+        ac_buf_printf(&b, "    let score = strength / limit\n    when %s\n", base_says(s));
     }
     ac_buf_printf(&b, "    severity warning\n    reason \"%s: {strength} (limit {limit})",
                   bank_resid_says(base->atom->resid));
@@ -320,6 +338,8 @@ int train_labelled(const struct train_part *p, size_t delay, struct train_result
     memset(ret, 0, sizeof *ret);
     s.data = (struct threshold_data){.labels = p->labels, .n = p->n, .delay = delay};
     s.data.n_events = score_segments(p->labels, p->n, &events);
+    s.kind = series_kind_of(p);
+    s.data.quiet = s.kind == KIND_HOURLY ? QUIET_HOURLY : 0;
     s.data.events = events;
     ret->events = s.data.n_events;
     int rc = s.data.n_events ? synthesise(&s, ret) : AC_ENOTSUP;

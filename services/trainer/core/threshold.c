@@ -8,6 +8,9 @@
 
 #define WIDTH 0.15 /* of the smoothing, in the logarithm */
 #define GRID  80
+/* Where few events are known the next one may be far smaller: the unlabelled points alone bound the
+ * threshold. */
+#define FEW_BELOW 3.5
 
 static double value(double v, double sign, bool both)
 {
@@ -95,7 +98,7 @@ static bool search(const double *m, size_t n_m, struct top *neg, double hits, do
         lo = m[i] < lo ? m[i] : lo;
         hi = m[i] > hi ? m[i] : hi;
     }
-    lo -= 0.5;
+    lo -= total < THRESHOLD_FEW ? FEW_BELOW : 0.5;
     if (neg->n) {
         hi = neg->v[0] > hi ? neg->v[0] : hi;
         if (neg->n == THRESHOLD_NEGATIVES && neg->v[neg->n - 1] > lo)
@@ -121,13 +124,30 @@ static bool search(const double *m, size_t n_m, struct top *neg, double hits, do
     return true;
 }
 
+/* The greatest, and the first such, within so many points on both sides. */
+static bool peak(const struct threshold_data *d, const double *col, double sign, bool both,
+                 size_t i, size_t quiet)
+{
+    double v = value(col[i], sign, both);
+    bool most = true;
+    for (size_t k = i > quiet ? i - quiet : 0; most && k <= i + quiet && k < d->n; k++) {
+        double x = value(col[k], sign, both);
+        most = !(x > v) && !(x == v && k < i);
+    }
+    return most;
+}
+
 bool threshold_fit(const struct threshold_data *d, const double *col, double sign, bool both,
                    struct threshold *ret)
 {
     struct top neg = {.n = 0};
+    size_t since = d->quiet; /* the end of an event */
     for (size_t i = 0; i < d->n; i++) {
         double v = value(col[i], sign, both);
-        if (!d->labels[i] && v > 0)
+        since = d->labels[i] ? 0 : since + 1;
+        if (since <= d->quiet || !(v > 0))
+            continue; /* the way back from an event follows its alarm */
+        if (!d->quiet || peak(d, col, sign, both, i, d->quiet))
             top_add(&neg, v);
     }
     double *m = ac_xmalloc((d->n_events + 1) * sizeof *m);
@@ -147,12 +167,7 @@ bool threshold_fit_or(const struct threshold_data *d, const double *col, double 
         if (d->labels[i] || base_flags[i] || !(v > 0) ||
             (neg.n == THRESHOLD_NEGATIVES && v <= neg.v[0]))
             continue;
-        bool peak = true;
-        for (size_t k = i > quiet ? i - quiet : 0; peak && k <= i + quiet && k < d->n; k++) {
-            double x = value(col[k], sign, both);
-            peak = !(x > v) && !(x == v && k < i);
-        }
-        if (peak)
+        if (peak(d, col, sign, both, i, quiet))
             top_add(&neg, v);
     }
     size_t hits = 0;

@@ -9,12 +9,15 @@
 #include <stdint.h>
 
 #define THRESHOLD_NEGATIVES 600
+#define THRESHOLD_FEW       8 /* events; fewer are few */
 
 struct threshold_data {
     const struct score_segment *events;
     size_t n_events;
     const uint8_t *labels;
     size_t n, delay;
+    size_t quiet; /* the rule speaks up once, and again after so many points without it; 0: at every
+                     point */
 };
 
 struct threshold {

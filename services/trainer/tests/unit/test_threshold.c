@@ -66,6 +66,38 @@ static void test_events_are_parted_from_the_rest(void **state)
     }
 }
 
+/* One known event says nothing of how small the next may be: the unlabelled points bound it. */
+static void test_few_events_leave_room_for_smaller_ones(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct made *one = make(seed, 1, 20), *many = make(seed, THRESHOLD_FEW, 20);
+        struct threshold few, enough;
+        assert_true(threshold_fit(&one->data, one->col, 1, false, &few));
+        assert_true(threshold_fit(&many->data, many->col, 1, false, &enough));
+        assert_true(few.theta > 1.2 && few.theta < 5);
+        assert_true(enough.theta > 20 * exp(-0.5) - 1e-9); /* not far below those it knows */
+        drop(one);
+        drop(many);
+    }
+}
+
+/* The way back from an event is no false alarm of a rule that speaks up once. */
+static void test_the_way_back_from_an_event_is_quiet(void **state)
+{
+    (void)state;
+    struct made *m = make(3, 3, 20);
+    struct threshold loud, quiet;
+    for (size_t e = 0; e < m->data.n_events; e++)
+        m->col[m->events[e].b + 1] = 40;
+    assert_true(threshold_fit(&m->data, m->col, 1, false, &loud));
+    m->data.quiet = 3;
+    assert_true(threshold_fit(&m->data, m->col, 1, false, &quiet));
+    assert_true(quiet.f > 0.99 && quiet.f > loud.f + 0.2);
+    assert_true(quiet.theta > 1.2 && quiet.theta < 20);
+    drop(m);
+}
+
 static void test_an_atom_that_joins_is_valued_with_what_was_there(void **state)
 {
     (void)state;
@@ -89,6 +121,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events_are_parted_from_the_rest),
+        cmocka_unit_test(test_few_events_leave_room_for_smaller_ones),
+        cmocka_unit_test(test_the_way_back_from_an_event_is_quiet),
         cmocka_unit_test(test_an_atom_that_joins_is_valued_with_what_was_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,75 @@
+/* Few labels: the kind of a series says what a rule may stand on, and a rule from one event finds a
+ * smaller one, once. */
+#include "bank.h"
+#include "evalrule.h"
+#include "kind.h"
+#include "score.h"
+#include "train.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <aceso/base.h>
+#include <aceso/rng.h>
+
+#define N     1400u
+#define TRAIN 800u
+
+static void test_each_kind_has_atoms_of_its_own(void **state)
+{
+    (void)state;
+    const struct bank_atom *seen[KIND_END];
+    for (int k = 0; k < KIND_END; k++) {
+        size_t n = 0;
+        seen[k] = bank_atoms_of((enum series_kind)k, &n);
+        assert_true(n >= 60);
+        for (size_t i = 0; i < n; i++)
+            assert_true(seen[k][i].prior > 0 && seen[k][i].prior < 1 &&
+                        seen[k][i].prior <= seen[k][0].prior);
+        for (int j = 0; j < k; j++)
+            assert_ptr_not_equal(seen[j], seen[k]);
+    }
+}
+
+/* A day and noise; one labelled spike of 60 in training, one of 30 behind it. */
+static void test_one_event_is_enough_to_find_a_smaller_one_once(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        double v[N];
+        uint8_t labels[N] = {0}, flags[N];
+        struct ac_rng r;
+        ac_rng_seed(&r, seed);
+        for (size_t i = 0; i < N; i++)
+            v[i] = 100 + 20 * sin((double)i * 2 * M_PI / 24) + ac_rng_normal(&r);
+        v[500] += 60;
+        labels[500] = 1;
+        v[1200] += 30;
+        struct train_part p = {
+            .name = "made", .values = v, .labels = labels, .n = TRAIN, .step_ns = 3600000000000};
+        struct train_result t;
+        struct ac_err err = AC_ERR_INIT;
+        assert_int_equal(series_kind_of(&p), KIND_HOURLY);
+        assert_int_equal(train_labelled(&p, 3, &t, &err), 0);
+        assert_int_equal(evalrule_flags(t.base_text, v, N, flags, NULL, &err), 0);
+        if (!flags[1200] || score_alarms(flags + 1190, 20) != 1)
+            fail_msg("seed %llu: %s", (unsigned long long)seed, t.base_text);
+        assert_int_equal(score_alarms(flags, TRAIN), 1);
+        train_result_fini(&t);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_kind_has_atoms_of_its_own),
+        cmocka_unit_test(test_one_event_is_enough_to_find_a_smaller_one_once)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
