@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define THRESHOLD_NEGATIVES 600
-#define THRESHOLD_FEW       8 /* events; fewer are few */
+#define THRESHOLD_FEW       4 /* events; fewer are few */
 
 struct threshold_data {
     const struct score_segment *events;
