@@ -25,6 +25,11 @@ int64_t ac_wall_ns(void)
     return read_clock(CLOCK_REALTIME);
 }
 
+int64_t ac_thread_cpu_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 static int64_t real_now(void *self)
 {
     (void)self;
@@ -37,6 +42,13 @@ static int64_t real_wall(void *self)
     return ac_wall_ns();
 }
 
+static int64_t thread_cpu_now(void *self)
+{
+    (void)self;
+    return ac_thread_cpu_ns();
+}
+
+const struct ac_clock ac_clock_thread_cpu = {.now_ns = thread_cpu_now};
 const struct ac_clock ac_clock_real = {.now_ns = real_now, .wall_ns = real_wall};
 
 /* Days since 1970-01-01 in the proleptic Gregorian calendar, in 400-year eras from 1 March. */

@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <aceso/base.h>
 #include <aceso/clock.h>
@@ -85,19 +84,12 @@ static void start_call(struct app_engine *e, struct app_op *op)
 
 /* ---- time ---- */
 
-static int64_t thread_cpu_ns(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-    return ts.tv_sec * AC_NS_PER_S + ts.tv_nsec;
-}
-
 static void burn(void *arg)
 {
     const struct app_op *op = arg;
-    int64_t until = thread_cpu_ns() + op->duration_ns;
+    int64_t until = ac_thread_cpu_ns() + op->duration_ns;
     volatile uint64_t x = 1;
-    while (thread_cpu_ns() < until) {
+    while (ac_thread_cpu_ns() < until) {
         for (int i = 0; i < 1000; i++)
             x = x * 6364136223846793005ull + 1442695040888963407ull;
     }

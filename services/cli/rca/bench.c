@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <aceso/base.h>
 #include <aceso/clock.h>
@@ -27,9 +26,7 @@ static struct rca_tally *tally_of(struct rca_bench *b, const char *fault)
 /* Beside other work on the machine the wall clock says little. */
 static double processor_s(void)
 {
-    struct timespec t;
-    AC_ASSERT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    return (double)ac_thread_cpu_ns() / AC_NS_PER_S;
 }
 
 int rca_bench_case(struct rca_bench *b, const struct ac_rca_case *c, const struct ac_rca_params *p,

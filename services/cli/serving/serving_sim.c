@@ -4,23 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <aceso/base.h>
+#include <aceso/clock.h>
 #include <aceso/file.h>
 #include <aceso/series.h>
 
 #include "serving/serving_watch.h"
-
-static int64_t thread_cpu_ns(void *self)
-{
-    (void)self;
-    struct timespec t;
-    AC_ASSERT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
-    return (int64_t)t.tv_sec * AC_NS_PER_S + t.tv_nsec;
-}
-
-static const struct ac_clock thread_cpu_clock = {.now_ns = thread_cpu_ns};
 
 static int sim_config(const struct cli_sim_args *a, struct sim_config *c, double *slo,
                       double *seconds)
@@ -48,7 +38,7 @@ static int sim_config(const struct cli_sim_args *a, struct sim_config *c, double
     c->jitter_mean_ns = (int64_t)(jitter * 1e6);
     c->sched.learn = jitter > 0;
     c->timer = &ac_clock_real;
-    c->cpu = &thread_cpu_clock;
+    c->cpu = &ac_clock_thread_cpu;
     return 0;
 }
 

@@ -16,9 +16,13 @@ struct ac_clock {
 };
 
 extern const struct ac_clock ac_clock_real;
+/** The processor time of the calling thread: what others take of the machine does not count. It has
+ * no wall clock. */
+extern const struct ac_clock ac_clock_thread_cpu;
 
-int64_t ac_now_ns(void);  /* real, monotonic; adapters and tools only */
-int64_t ac_wall_ns(void); /* real, Unix epoch; adapters and tools only */
+int64_t ac_now_ns(void);        /* real, monotonic; adapters and tools only */
+int64_t ac_wall_ns(void);       /* real, Unix epoch; adapters and tools only */
+int64_t ac_thread_cpu_ns(void); /* of the calling thread; adapters and tools only */
 
 /** RFC 3339 UTC with microseconds, e.g. 2026-01-02T03:04:05.000006Z; dst of at least 28 bytes. */
 void ac_time_format(int64_t wall_ns, char *dst, size_t dst_size);

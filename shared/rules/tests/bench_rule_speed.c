@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <malloc.h>
 
 #include <aceso/base.h>
 #include <aceso/buf.h>
+#include <aceso/clock.h>
 #include <aceso/rng.h>
 #include <aceso/rules.h>
 
@@ -22,9 +22,7 @@
 /* Other programs may have the processor meanwhile: their time is not counted. */
 static double seconds(void)
 {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    return (double)ac_thread_cpu_ns() / AC_NS_PER_S;
 }
 
 static void die(const char *what, const char *why)

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <aceso/base.h>
+#include <aceso/clock.h>
 #include <aceso/file.h>
 #include <aceso/str.h>
 
@@ -17,16 +17,6 @@
 #define FIRST_SEED 11
 
 static struct costs costs;
-
-static int64_t thread_cpu_ns(void *self)
-{
-    (void)self;
-    struct timespec t;
-    AC_ASSERT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
-    return (int64_t)t.tv_sec * AC_NS_PER_S + t.tv_nsec;
-}
-
-static const struct ac_clock thread_cpu_clock = {.now_ns = thread_cpu_ns};
 
 struct scene {
     const char *workload;
@@ -175,7 +165,7 @@ static void scale(void)
         c.seed = FIRST_SEED;
         c.sched.cells = (c.gpus + CELL - 1) / CELL;
         c.timer = &ac_clock_real;
-        c.cpu = &thread_cpu_clock;
+        c.cpu = &ac_clock_thread_cpu;
         if (serving_sim_run(&c, &st, &err) != 0)
             fail(&err);
         printf("%7u %7u %12.0f %10.5f %10.0f %8lu\n", c.gpus, w.n_models, st.goodput_rps,
