@@ -110,6 +110,8 @@ static int make_workload(const struct cli_sim_args *a, double slo, struct cli_si
         return cli_usage("serve", "--instances: a whole number from 1 to %d",
                          WORKLOAD_REPLAY_MODELS);
     if (strpbrk(name, "/.")) {
+        if (a->cv)
+            return cli_usage("serve", "--cv: not of a trace, whose gaps are recorded");
         struct workload_replay r = {.rate = scale,
                                     .models = (uint32_t)instances,
                                     .objective_ns = (int64_t)(slo * 1e6),

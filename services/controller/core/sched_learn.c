@@ -118,8 +118,11 @@ static void learn_delay(struct sched *s, uint32_t device, int64_t delay)
 {
     struct learner *l = &s->learners[device];
     struct device *d = &s->devices[device];
+    /* The median is known as the upper edge of a bucket, an eighth of it wide at most: values within
+     * that bucket are not below it. */
+    bool below = delay < d->net_ns - d->net_ns / 8;
     bool drifted = d->delays_known && !(s->cfg.without & SCHED_WITHOUT_DRIFT) &&
-                   serving_drift_add(&l->delay_drift, delay > d->delay_p99_ns, delay < d->net_ns);
+                   serving_drift_add(&l->delay_drift, delay > d->delay_p99_ns, below);
     if (drifted) {
         serving_sketch_fade(&l->delay);
         serving_sketch_fade(&s->answer_delay);
@@ -185,6 +188,9 @@ static void learn_execution(struct sched *s, const struct action *a, int64_t too
     struct device *d = &s->devices[a->device];
     struct model_spread *p = &s->spreads[(size_t)a->model * POLICY_BATCHES + a->batch];
     int64_t *e = &m->cost.exec_ns[a->batch];
+    /* The size was taken back while this was on its way: another device does not have it. */
+    if (*e <= 0)
+        return;
     double ratio = (double)took / (double)*e, margin = sched_learn_margin(s, m, a->batch);
     learn_pace(s, a->device, ratio, margin);
     ratio /= d->pace;

@@ -146,7 +146,7 @@ static void choose(struct sched *s, int64_t now, const struct cell *c, const str
         if (!(rec->mask & bit) || rec->llast + hope < fh)
             continue;
         /* The head bounds how early any batch of this model must start. */
-        if (!shedding && ret->found && rec->lfull >= fh && rec->lfull >= ret->best.latest &&
+        if (!shedding && ret->found && ret->best.latest >= fh && rec->lfull >= ret->best.latest &&
             rec->lfull <= fh + SCHED_BACKGROUND_NS)
             continue;
         struct choice k = {0};
