@@ -118,8 +118,8 @@ static void learn_delay(struct sched *s, uint32_t device, int64_t delay)
 {
     struct learner *l = &s->learners[device];
     struct device *d = &s->devices[device];
-    /* The median is known as the upper edge of a bucket, an eighth of it wide at most: values within
-     * that bucket are not below it. */
+    /* The median is known as the upper edge of a bucket, an eighth of it wide at most: values
+     * within that bucket are not below it. */
     bool below = delay < d->net_ns - d->net_ns / 8;
     bool drifted = d->delays_known && !(s->cfg.without & SCHED_WITHOUT_DRIFT) &&
                    serving_drift_add(&l->delay_drift, delay > d->delay_p99_ns, below);

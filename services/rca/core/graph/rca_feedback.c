@@ -32,19 +32,21 @@ static bool has_step(const struct ac_rca_graph *g, int from, int to)
     return false;
 }
 
-/* Evidence is limited: an older incident makes room, what documents say does not. */
-static void make_room(struct ac_rca_gedge *e)
+/* Evidence is limited: an older incident makes room, what documents say does not. False: it is all
+ * theirs, and an incident that cannot be remembered would count at every telling. */
+static bool make_room(struct ac_rca_gedge *e)
 {
     if (e->nevidence < AC_RCA_MAX_EVIDENCE)
-        return;
+        return true;
     for (size_t i = 0; i < e->nevidence; i++) {
         if (strncmp(e->evidence[i], incident_prefix, sizeof(incident_prefix) - 1) != 0)
             continue;
         free(e->evidence[i]);
         memmove(e->evidence + i, e->evidence + i + 1,
                 (--e->nevidence - i) * sizeof(e->evidence[0]));
-        return;
+        return true;
     }
+    return false;
 }
 
 static bool said_before(const struct ac_rca_gedge *e, const char *text)
@@ -59,9 +61,8 @@ static bool learn(struct ac_rca_graph *g, size_t edge, const char *text, double 
 {
     struct ac_rca_gedge *e = &g->edges[edge];
     double confidence = e->confidence;
-    if (said_before(e, text))
+    if (said_before(e, text) || !make_room(e))
         return false;
-    make_room(e);
     (void)ac_rca_graph_edge(g, e->from, e->to, e->kind, 0.0, text);
     e->confidence = ac_rca_shift_odds(confidence, odds);
     return true;

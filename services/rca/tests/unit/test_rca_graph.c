@@ -172,6 +172,28 @@ static void answered_incidents_move_the_confidence(void **state)
     ac_rca_graph_destroy(g);
 }
 
+/* Nothing is learnt of an incident that finds no room to be remembered: it would count twice. */
+static void documents_leave_no_room(void **state)
+{
+    (void)state;
+    struct ac_rca_graph *g = ac_rca_graph_create();
+    int a = ac_rca_graph_node(g, "web", AC_RCA_OTHER), b = ac_rca_graph_node(g, "db", AC_RCA_OTHER);
+    int calls = -1;
+    for (int i = 0; i < AC_RCA_MAX_EVIDENCE; i++) {
+        char line[32];
+        (void)snprintf(line, sizeof(line), "deploy.yaml:%d: db", i);
+        calls = ac_rca_graph_edge(g, a, b, AC_RCA_CALLS, 0.5, line);
+    }
+    double before = g->edges[calls].confidence;
+    const int path[] = {b, a};
+    struct ac_rca_feedback f = {"i-1", path, 2, true};
+    size_t n = 9;
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
+    assert_int_equal(n, 0);
+    assert_float_equal(g->edges[calls].confidence, before, 0);
+    ac_rca_graph_destroy(g);
+}
+
 static void library_is_put_on_calls(void **state)
 {
     (void)state;
@@ -301,6 +323,7 @@ int main(void)
         cmocka_unit_test(hidden_nodes_are_taken_out),
         cmocka_unit_test(versions_differ_by_edges_and_states),
         cmocka_unit_test(answered_incidents_move_the_confidence),
+        cmocka_unit_test(documents_leave_no_room),
         cmocka_unit_test(library_is_put_on_calls),
         cmocka_unit_test(data_judge_the_edges),
         cmocka_unit_test(graphs_are_written),
