@@ -25,7 +25,7 @@ rule "slow" {
 class World:
     def __init__(self, b):
         self.b = b
-        _, at = b.service("trainer", "--collector-addr=127.0.0.1:1")
+        self.trainer_process, at = b.service("trainer", "--collector-addr=127.0.0.1:1")
         self.trainer = at["grpc"]
         self.rules = Client(self.trainer)
         self.start()
@@ -194,6 +194,25 @@ def test_bus_and_database_die_and_come_back(world):
     assert [(a.series.component, a.state) for a in listed] == [("svc-b", "open"), ("svc-a", "closed")]
     assert len(world.told()) == len(told) == 4
     assert "another detector" not in b.log("detector")
+
+
+def test_points_wait_for_the_first_rules(world):
+    """A detector that knows no rules yet takes no point before the trainer has answered."""
+    world.put("shop")
+    world.kill()
+    world.b.sql("update detector.position set rules = '', revision = 0")  # as if it had died before it stored them
+    world.trainer_process.send_signal(signal.SIGSTOP)
+    try:
+        world.start()
+        for t in range(20):
+            world.send("shop", t, {"svc-a": 1.0 if t < 10 else 50.0})
+        last = world.nats.stream_last("TELEMETRY")
+        assert last >= 20 and world.status().points == 0
+    finally:
+        world.trainer_process.send_signal(signal.SIGCONT)
+    world.caught_up(20)
+    assert world.status().alerts_open == 1
+    assert [(a.state, a.started_ns) for a in world.told()] == [("open", 10 * S)]
 
 
 def test_bad_input_and_lost_peers(world):

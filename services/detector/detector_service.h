@@ -42,7 +42,7 @@ struct det_service {
     struct ac_bus_reader *reader;
     struct det_held *held, **held_tail;
     size_t n_held;
-    bool paused; /* until the rules that were just taken are stored */
+    bool paused; /* no rules are known yet, or those that were just taken are not stored yet */
     bool first_start;
     uint64_t position;      /* last message that was taken; 0: none yet */
     int64_t clock_ns;       /* time in which the stream spoke: silence is measured by it */
@@ -69,6 +69,7 @@ struct det_service {
     struct ac_timer *poll;
     bool asking, ask_again, unreachable;
     struct det_rules rules, next; /* in force; to be taken (bytes NULL: none) */
+    uint64_t stored_revision;     /* of the rules that a new process would start with */
 
     struct ac_metric *m_alerts, *m_repeats, *m_bad, *m_points, *m_late, *m_refused, *m_series,
         *m_open, *m_rules, *m_unwatched, *m_state, *m_lag, *m_snapshots;

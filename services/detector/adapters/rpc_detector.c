@@ -18,7 +18,7 @@ static void on_status(struct ac_rpc_call *c, const void *req, void *self)
     m.rules = n.rules;
     m.points = n.points;
     m.alerts_open = n.open;
-    m.rules_revision = s->rules.revision;
+    m.rules_revision = s->stored_revision;
     ac_rpc_reply(c, &m);
 }
 

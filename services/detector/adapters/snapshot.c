@@ -142,6 +142,7 @@ static void stored(struct det_service *s, const struct job *j)
     if (!j->snapshot)
         return;
     bool resumes = s->snapshot->resumes;
+    s->stored_revision = s->snapshot->w.revision;
     snapshot_free(s->snapshot);
     s->snapshot = NULL;
     s->store_took_ns = ac_now_ns() - j->began;

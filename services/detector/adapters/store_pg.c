@@ -172,6 +172,7 @@ static int load_position(struct det_service *s, struct ac_pg_conn *c, struct ac_
     s->stream_ns = ac_pg_int(r, 0, 2);
     s->clock_ns = ac_pg_int(r, 0, 5);
     struct det_rules rules = {.revision = (uint64_t)ac_pg_int(r, 0, 3)};
+    s->stored_revision = rules.revision;
     const void *bytes = ac_pg_bytes(r, 0, 4, &len);
     if (len) {
         rules.bytes = ac_xmalloc(len);
