@@ -10,7 +10,7 @@
 static const char *const outcome_names[POLICY_OUTCOME_END] = {
     [POLICY_ON_TIME] = "on_time", [POLICY_LATE] = "late",           [POLICY_REFUSED] = "refused",
     [POLICY_EXPIRED] = "expired", [POLICY_NO_DEVICE] = "no_device", [POLICY_FULL] = "full",
-    [POLICY_ERROR] = "error"};
+    [POLICY_ERROR] = "error",     [POLICY_SHARE] = "share",         [POLICY_YIELDED] = "yielded"};
 static const char *const status_names[] = {
     [POLICY_DONE] = "done", [POLICY_TOO_LATE] = "too_late", [POLICY_FAILED] = "failed"};
 static const char *const kind_names[] = {

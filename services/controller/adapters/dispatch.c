@@ -101,7 +101,8 @@ static void refuse(struct ctl_service *s, struct ctl_request *r, const struct po
     static const int codes[] = {
         [POLICY_REFUSED] = AC_ETIMEOUT, [POLICY_EXPIRED] = AC_ETIMEOUT,
         [POLICY_NO_DEVICE] = AC_ENET,   [POLICY_FULL] = AC_EAGAIN,
-        [POLICY_ERROR] = AC_EINTERNAL,
+        [POLICY_ERROR] = AC_EINTERNAL,  [POLICY_SHARE] = AC_EAGAIN,
+        [POLICY_YIELDED] = AC_EAGAIN,
     };
     struct ac_err err = AC_ERR_INIT;
     char more[128] = "";

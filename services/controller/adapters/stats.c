@@ -18,8 +18,8 @@ struct ctl_model_metrics {
 
 static const char *outcome_label(enum policy_outcome o)
 {
-    static const char *const labels[] = {"on_time",   "late", "refused", "expired",
-                                         "no_device", "full", "error"};
+    static const char *const labels[] = {"on_time", "late",  "refused", "expired", "no_device",
+                                         "full",    "error", "share",   "yielded"};
     return labels[o];
 }
 

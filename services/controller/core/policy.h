@@ -8,9 +8,12 @@
 
 #include <aceso/err.h>
 
-#define POLICY_BATCHES   5 /* compiled batch sizes 1, 2, 4, 8, 16 */
-#define POLICY_MAX_BATCH 16
-#define POLICY_NEVER     INT64_MAX
+#define POLICY_BATCHES    5 /* compiled batch sizes 1, 2, 4, 8, 16 */
+#define POLICY_MAX_BATCH  16
+#define POLICY_NEVER      INT64_MAX
+#define POLICY_KINDS      8 /* of devices: one kind has one cost for each model, but for noise */
+#define POLICY_TENANTS    32
+#define POLICY_PRIORITIES 8
 
 extern const uint32_t policy_batch_size[POLICY_BATCHES];
 
@@ -26,6 +29,8 @@ struct policy_request {
     uint32_t model;
     uint32_t rows;       /* 1 to POLICY_MAX_BATCH: places it takes in a batch */
     int64_t deadline_ns; /* when the answer must be with the caller */
+    uint8_t tenant;      /* below POLICY_TENANTS: whose share of device time it is served from */
+    uint8_t priority;    /* below POLICY_PRIORITIES: lower ones of the same tenant are shed first */
 };
 
 enum policy_action_kind {
@@ -63,7 +68,9 @@ struct policy_result {
     X(EXPIRED, "waited too long in the queue")                                                     \
     X(NO_DEVICE, "no worker holds or can load the model")                                          \
     X(FULL, "too many requests are waiting")                                                       \
-    X(ERROR, "execution failed")
+    X(ERROR, "execution failed")                                                                   \
+    X(SHARE, "its tenant has had its share of device time")                                        \
+    X(YIELDED, "requests of higher priority came first")
 
 enum policy_outcome {
 #define X(name, text) POLICY_##name,
@@ -95,6 +102,9 @@ struct policy_ops {
     /** Devices and models get the numbers 0, 1, 2, ... in the order they are added. */
     uint32_t (*device_add)(void *p);
     uint32_t (*model_add)(void *p);
+    /** Before device_up: the device is of this kind, below POLICY_KINDS; 0 without this call. What
+     * model_able then says of it holds for its kind. NULL where a policy knows no kinds. */
+    void (*device_kind)(void *p, uint32_t device, uint32_t kind);
     void (*device_up)(void *p, int64_t now, uint32_t device, uint32_t pages);
     void (*device_down)(void *p, int64_t now, uint32_t device);
     /** The device can load and run the model from now on, at this cost. */

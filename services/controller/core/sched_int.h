@@ -78,14 +78,14 @@ struct model {
 
 /* What Pick scans: one cache line a model with waiting requests. */
 struct record {
-    uint64_t mask; /* devices that hold it */
-    int64_t lfull; /* latest start (device time) of the batch the table would pick */
-    int64_t llast; /* latest start of the last request alone */
-    int64_t lhead;
+    uint64_t mask;            /* devices that hold it */
+    int64_t lfull;            /* latest start (device time) of the batch the table would pick */
+    int64_t llast;            /* the last moment at which any waiting request could be begun */
+    int64_t full_ns, last_ns; /* the execution that each of the two leaves room for */
     uint32_t model;
     uint8_t first, take;
     uint16_t pad0;
-    uint64_t pad1[2];
+    uint64_t pad1;
 };
 
 struct action {

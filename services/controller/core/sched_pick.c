@@ -77,6 +77,12 @@ static bool fit(const struct sched *s, const struct model *m, uint32_t rows_left
     return found;
 }
 
+/* By how much longer than on a device like the others the execution takes there. */
+static int64_t longer(const struct device *d, int64_t ns)
+{
+    return sched_device_exec(d, ns) - ns;
+}
+
 /* The batch of one model: normally from its most urgent request that can still be met; when
  * shedding, from wherever among the first ones the device's time buys most. */
 static bool candidate(const struct sched *s, const struct record *rec, const struct device *d,
@@ -84,12 +90,12 @@ static bool candidate(const struct sched *s, const struct record *rec, const str
 {
     const struct model *m = &s->models[rec->model];
     ret_c->model = rec->model;
-    int64_t more = d->pace == 1 ? 0 : sched_device_exec(d, m->eh[rec->first]) - m->eh[rec->first];
-    if (rec->lfull - more >= fh) {
+    int64_t full = rec->lfull - longer(d, rec->full_ns);
+    if (full >= fh) {
         ret_c->start = m->head;
         ret_c->batch = rec->first;
         ret_c->take = rec->take;
-        ret_c->latest = rec->lfull - more;
+        ret_c->latest = full;
         ret_c->rate = (double)rec->take / (double)m->eh[rec->first];
         return true;
     }
@@ -143,11 +149,12 @@ static void choose(struct sched *s, int64_t now, const struct cell *c, const str
     bool shedding = c->n_records && is_shedding(s, c, now), found_urgent = false;
     for (uint32_t i = 0; i < c->n_records; i++) {
         const struct record *rec = &c->records[i];
-        if (!(rec->mask & bit) || rec->llast + hope < fh)
+        if (!(rec->mask & bit) || rec->llast - longer(d, rec->last_ns) + hope < fh)
             continue;
         /* The head bounds how early any batch of this model must start. */
-        if (!shedding && ret->found && ret->best.latest >= fh && rec->lfull >= ret->best.latest &&
-            rec->lfull <= fh + SCHED_BACKGROUND_NS)
+        int64_t full = rec->lfull - longer(d, rec->full_ns);
+        if (!shedding && ret->found && ret->best.latest >= fh && full >= ret->best.latest &&
+            full <= fh + SCHED_BACKGROUND_NS)
             continue;
         struct choice k = {0};
         if (!candidate(s, rec, d, fh, shedding, &k))

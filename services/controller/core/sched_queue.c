@@ -153,8 +153,9 @@ static void record_update(struct sched *s, uint32_t id)
     c->records[m->record] = (struct record){
         .mask = m->loaded,
         .lfull = h->deadline - m->eh[b] - net,
-        .lhead = h->deadline - m->eh[need] - net,
-        .llast = t->deadline - m->eh[sched_batch_for_rows(m, t->rows)] - net,
+        .llast = t->deadline - m->eh[m->smallest] - net,
+        .full_ns = m->eh[b],
+        .last_ns = m->eh[m->smallest],
         .model = id,
         .first = b,
         .take = (uint8_t)AC_MIN(n, policy_batch_size[b]),

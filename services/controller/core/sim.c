@@ -189,10 +189,16 @@ static void ask(struct sim *s, uint32_t model, uint32_t client)
     } else {
         s->free_request = s->requests[at].next_free;
     }
-    int64_t due = s->now + serving_workload_objective_ns(class_of(s, model), s->now);
+    const struct workload_class *c = class_of(s, model);
+    int64_t due = s->now + serving_workload_objective_ns(c, s->now);
     s->requests[at] =
         (struct sim_request){.came = s->now, .due = due, .model = model, .client = client};
-    struct policy_request r = {.cookie = at, .model = model, .rows = 1, .deadline_ns = due};
+    struct policy_request r = {.cookie = at,
+                               .model = model,
+                               .rows = 1,
+                               .deadline_ns = due,
+                               .tenant = c->tenant,
+                               .priority = c->priority};
     s->policy_requests += s->lap.timed;
     int64_t t = clock_start(s);
     s->cfg->policy->arrive(s->policy, s->now, &r);

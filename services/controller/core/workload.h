@@ -19,6 +19,7 @@ struct workload_class {
     int64_t objective_ns;
     double objective_grows; /* factor each objective_every_ns; 0: it stays */
     int64_t objective_every_ns;
+    uint8_t tenant, priority; /* of its requests */
 };
 
 #define WORKLOAD_CLASSES 4

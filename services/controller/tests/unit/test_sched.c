@@ -17,6 +17,16 @@
 #include <aceso/base.h>
 #include <aceso/rng.h>
 
+/* Policy aceso, which leaves here what it had learnt in the end. */
+static struct policy_ops noting;
+static struct sched_learnt learnt;
+
+static void destroy_noting(void *p)
+{
+    learnt = sched_learnt(p);
+    policy_aceso.destroy(p);
+}
+
 static struct sim_stats run(const char *name, double objective_ms, struct sim_config c)
 {
     struct workload w;
@@ -28,11 +38,13 @@ static struct sim_stats run(const char *name, double objective_ms, struct sim_co
     c.costs = &costs;
     c.workload = &w;
     c.sched.learn = true;
+    c.policy = &noting;
     assert_int_equal(serving_sim_run(&c, &st, NULL), 0);
     serving_workload_free(&w);
-    print_message("%s %.2f ms, jitter %.1f, seed %lu, without %x: %.1f r/s, %.5f in time\n", name,
-                  objective_ms, (double)c.jitter_mean_ns * 1e-6, (unsigned long)c.seed,
-                  c.sched.without, st.goodput_rps, st.attainment);
+    print_message(
+        "%s %.2f ms, jitter %.1f, seed %lu, without %x: %.1f r/s, %.5f in time, %lu drifts\n", name,
+        objective_ms, (double)c.jitter_mean_ns * 1e-6, (unsigned long)c.seed, c.sched.without,
+        st.goodput_rps, st.attainment, (unsigned long)learnt.drifts);
     assert_int_equal(st.violations, 0);
     return st;
 }
@@ -108,8 +120,9 @@ static void test_what_may_succeed_is_tried(void **state)
         c.sched.without = SCHED_WITHOUT_HOPE;
         assert_true(with > 0.94 && with > run("poisson", 8.2, c).attainment + 0.2);
     }
+    c.gpus = 1;
     c.sched.without = 0;
-    assert_true(run("fig5", 10, c).goodput_rps > 0);
+    assert_true(run("fig5", 10, c).goodput_rps > 420);
 }
 
 static void test_a_slower_device_is_noticed(void **state)
@@ -122,8 +135,38 @@ static void test_a_slower_device_is_noticed(void **state)
     for (c.seed = 1; c.seed <= 2; c.seed++) {
         c.sched.without = 0;
         double with = run("poisson", 6, c).attainment;
+        assert_in_range(learnt.drifts, 1, 20);
         c.sched.without = SCHED_WITHOUT_DRIFT;
-        assert_true(with > run("poisson", 6, c).attainment);
+        assert_true(with > 0.998 && with > run("poisson", 6, c).attainment + 0.5);
+    }
+}
+
+/* What a faster device can still do is not left undone by what others would need. */
+static void test_a_faster_device_is_used(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    c.change_at_ns = 3 * AC_NS_PER_S;
+    c.change_pace = 0.4;
+    for (c.seed = 1; c.seed <= 2; c.seed++) {
+        assert_true(run("poisson", 3.2, c).attainment > 0.55); /* .525 where its pace is ignored */
+        assert_in_range(learnt.drifts, 1, 20);
+    }
+}
+
+/* Noise of execution and of delays is no change. */
+static void test_steady_devices_do_not_drift(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    c.gpus = 6;
+    for (c.seed = 1; c.seed <= 2; c.seed++) {
+        c.jitter_mean_ns = 0;
+        assert_true(run("poisson", 6, c).attainment > 0.998);
+        assert_int_equal(learnt.drifts, 0);
+        c.jitter_mean_ns = 200000;
+        assert_true(run("poisson", 25, c).attainment > 0.999);
+        assert_int_equal(learnt.drifts, 0);
     }
 }
 
@@ -135,8 +178,10 @@ static void test_slower_delays_are_noticed(void **state)
     c.jitter_mean_ns = 200000;
     c.change_at_ns = 10 * AC_NS_PER_S;
     c.change_delay = 10;
-    for (c.seed = 1; c.seed <= 2; c.seed++)
+    for (c.seed = 1; c.seed <= 2; c.seed++) {
         assert_true(run("fig5", 50, c).goodput_rps > 0.96 * 925);
+        assert_true(learnt.drifts >= 1 && learnt.net_ns > 10 * 200000);
+    }
 }
 
 /* Delays of a second teach that nothing can be met; when they are over it must not stay so. */
@@ -152,12 +197,16 @@ static void test_a_bad_second_is_forgotten(void **state)
 
 int main(void)
 {
+    noting = policy_aceso;
+    noting.destroy = destroy_noting;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_spread_has_the_quantiles_of_what_it_saw),
         cmocka_unit_test(test_a_share_is_the_quantile_turned_round),
         cmocka_unit_test(test_drift_is_seen_soon_and_not_without_cause),
         cmocka_unit_test(test_what_may_succeed_is_tried),
         cmocka_unit_test(test_a_slower_device_is_noticed),
+        cmocka_unit_test(test_a_faster_device_is_used),
+        cmocka_unit_test(test_steady_devices_do_not_drift),
         cmocka_unit_test(test_slower_delays_are_noticed),
         cmocka_unit_test(test_a_bad_second_is_forgotten),
     };
