@@ -72,7 +72,7 @@ def test_a_job_trains_stores_and_tells(world):
     states = [j.state for j in world.trainer("Trainer/WatchJob", id=job.meta.id)]
     assert states[-1] == "done" and set(states) <= {"queued", "running", "done"}
     job = world.job(job.meta.id)
-    assert (job.series_total, job.series_done, len(job.rules)) == (4, 4, 4) and job.seconds < 3
+    assert (job.series_total, job.series_done, len(job.rules)) == (4, 4, 4)
     stored = world.trainer("Rules/List", namespace="shop")
     assert {r.name for r in stored.rules} == {*job.rules, "mine"} and stored.revision == before + 1
     assert all(r.job_id == job.meta.id and r.origin == "synth" for r in stored.rules if r.name != "mine")
