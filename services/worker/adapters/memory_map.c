@@ -17,6 +17,9 @@
 
 #define STOCK_MAX 16384 /* pages in stock; each may be a mapping of its own, which are limited */
 
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -25,8 +28,9 @@ struct memory_map {
     struct wk_memory base;
     pthread_mutex_t mu;
     char *stock;
-    uint32_t *full, *empty; /* places of the stock with and without a page; under mu */
-    uint32_t n_full, n_empty;
+    uint32_t *full, *empty;   /* places of the stock with and without a page; under mu */
+    uint32_t n_full, n_empty; /* in these lists */
+    uint32_t n_places;        /* of the stock */
     atomic_bool warned;
 };
 
@@ -91,12 +95,29 @@ static void put(struct memory_map *m, uint32_t *list, uint32_t *n, uint32_t at)
     pthread_mutex_unlock(&m->mu);
 }
 
+/* A move that fails may have unmapped its target already: a hole, which the next mmap of anyone
+ * might get. True when the range is reserved (again, or still). */
+static bool keep_reserved(struct memory_map *m, char *p)
+{
+    void *at = mmap(p, m->base.page, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (at == p || (at == MAP_FAILED && errno == EEXIST))
+        return true;
+    AC_LOGE("memory", "address_lost", AC_KS("error", strerror(errno)),
+            AC_KS("remedy", "raise vm.max_map_count or RLIMIT_AS; --page makes fewer mappings"));
+    if (at != MAP_FAILED) /* a kernel before 4.17 takes the address for a hint */
+        (void)munmap(at, m->base.page);
+    return false;
+}
+
 static bool from_stock(struct memory_map *m, char *to)
 {
     uint32_t at = 0;
     if (!take(m, m->full, &m->n_full, &at))
         return false;
     bool ok = move_page(m, m->stock + (size_t)at * m->base.page, to);
+    if (!ok)
+        (void)keep_reserved(m, to); /* else the caller's mprotect says that it is not there */
     if (ok)
         put(m, m->empty, &m->n_empty, at);
     else
@@ -112,7 +133,7 @@ static bool to_stock(struct memory_map *m, char *from)
     bool ok = move_page(m, from, m->stock + (size_t)at * m->base.page);
     if (ok)
         put(m, m->full, &m->n_full, at);
-    else
+    else if (keep_reserved(m, m->stock + (size_t)at * m->base.page))
         put(m, m->empty, &m->n_empty, at);
     return ok;
 }
@@ -151,6 +172,15 @@ static bool commit(void *self, void *range, size_t bytes)
     return false;
 }
 
+static bool extend(void *self, void *p, size_t bytes)
+{
+    bytes = whole(self, bytes);
+    if (populate(self, p, bytes))
+        return true;
+    give_back(p, bytes);
+    return false;
+}
+
 static void drop(void *self, void *p, size_t bytes)
 {
     if (p)
@@ -170,6 +200,7 @@ int wk_memory_map_create(uint64_t bytes, uint64_t page_bytes, bool all, struct w
                                  .page = (size_t)page,
                                  .reserve = reserve,
                                  .commit = commit,
+                                 .extend = extend,
                                  .release = release,
                                  .drop = drop};
     m->full = ac_xcalloc(n, sizeof(*m->full));
@@ -190,6 +221,7 @@ int wk_memory_map_create(uint64_t bytes, uint64_t page_bytes, bool all, struct w
     uint32_t *list = all ? m->full : m->empty;
     for (uint32_t i = 0; i < n; i++)
         list[i] = n - 1 - i;
+    m->n_places = n;
     m->n_full = all ? n : 0;
     m->n_empty = all ? 0 : n;
     *ret_m = &m->base;
@@ -202,7 +234,7 @@ void wk_memory_map_destroy(struct wk_memory *base)
         return;
     struct memory_map *m = AC_CONTAINER_OF(base, struct memory_map, base);
     if (m->stock)
-        (void)munmap(m->stock, m->base.page * ((size_t)m->n_full + m->n_empty));
+        (void)munmap(m->stock, m->base.page * m->n_places);
     (void)pthread_mutex_destroy(&m->mu);
     free(m->full);
     free(m->empty);

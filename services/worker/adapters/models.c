@@ -246,6 +246,10 @@ static void prepared(void *arg)
         return;
     }
     free(p);
+    if (slot->model->info.without_library[0])
+        AC_LOGW("models", "without_library", AC_KS("model", slot->name),
+                AC_KS("why", slot->model->info.without_library),
+                AC_KS("effect", "the executor's own loops run it, several times slower"));
     slot->state = WK_SLOT_PROFILING;
     wk_lanes_model_set(s->lanes, slot->slot, slot->model);
     struct wk_job *job = ac_xcalloc(1, sizeof(*job));

@@ -24,7 +24,7 @@ static int cpu_prepare(struct wk_executor *x, const struct wk_source *src, struc
     if (rc == 0 && workspace > c->workspace_bytes) {
         size_t more = workspace - c->workspace_bytes;
         more = (more + c->mem.page - 1) / c->mem.page * c->mem.page;
-        if (c->mem.commit(c->mem.self, c->workspace + c->workspace_bytes, more))
+        if (c->mem.extend(c->mem.self, c->workspace + c->workspace_bytes, more))
             c->workspace_bytes += more;
         else
             rc = ac_err_set(err, AC_ENOMEM, "no memory for a workspace of %zu bytes", workspace);

@@ -10,6 +10,7 @@
 #define CPU_ALIGN         64
 #define CPU_TILE          (128 * 1024) /* floats of an image laid out for the matrix product */
 #define CPU_WORKSPACE_MAX ((size_t)1 << 30)
+#define CPU_PACKED_MAX    8 /* times their own size that a library may make of weights */
 #define CPU_DESCRIPTION                                                                            \
     (64u << 20) /* most memory for a model's description while it is prepared                      \
                  */
@@ -77,8 +78,9 @@ int cpu_compile(const struct wk_source *src, const struct wk_kernels *lib, struc
 /** Whether a library can take the node over. */
 bool cpu_kernel_fits(const struct wk_node *x, const struct wk_shape *in);
 /** Which values are images with their channels last: those between kernels, and between steps
- * that do not see the layout. last: all false. */
-void cpu_channels_last(const struct wk_graph *g, const struct wk_shape *shapes, bool *last);
+ * that do not see the layout. last: all false; group: scratch, a number a value. */
+void cpu_channels_last(const struct wk_graph *g, const struct wk_shape *shapes, uint32_t *group,
+                       bool *last);
 /** Gives the kernels of all plans their places. */
 int cpu_bind(struct cpu_model *m, char *workspace, struct ac_err *err) AC_MUST_USE;
 bool cpu_kernel_run(const struct cpu_model *m, const struct step *s, float *out);

@@ -47,30 +47,39 @@ static bool elementwise(const struct wk_node *x, const struct wk_shape *shapes)
             same_shape(&shapes[x->in[1]], &shapes[x->out]));
 }
 
-void cpu_channels_last(const struct wk_graph *g, const struct wk_shape *shapes, bool *last)
+static uint32_t group_of(uint32_t *group, uint32_t v)
 {
+    while (group[v] != v)
+        v = group[v] = group[group[v]];
+    return v;
+}
+
+/* Values on both sides of an elementwise step lie in one layout, so each connected group of them
+ * has one: channels last, unless a value of the group comes from or goes to what needs it plain. */
+void cpu_channels_last(const struct wk_graph *g, const struct wk_shape *shapes, uint32_t *group,
+                       bool *last)
+{
+    for (uint32_t v = 0; v < g->n_values; v++)
+        group[v] = v;
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const struct wk_node *x = &g->nodes[i];
-        last[x->out] =
-            !g->values[x->out].output &&
-            (elementwise(x, shapes) || (is_window(x) && cpu_kernel_fits(x, &shapes[x->in[0]])));
+        bool through = elementwise(x, shapes);
+        last[x->out] = through || (is_window(x) && cpu_kernel_fits(x, &shapes[x->in[0]]));
+        for (uint32_t k = 0; through && k < x->n_in; k++)
+            group[group_of(group, x->in[k])] = group_of(group, x->out);
     }
-    bool changed = true;
-    while (changed) {
-        changed = false;
-        for (uint32_t i = 0; i < g->n_nodes; i++) {
-            const struct wk_node *x = &g->nodes[i];
-            bool through = elementwise(x, shapes);
-            bool window = is_window(x) && cpu_kernel_fits(x, &shapes[x->in[0]]);
-            for (uint32_t k = 0; k < x->n_in; k++) {
-                bool *in = &last[x->in[k]], *out = &last[x->out];
-                if (*in && !window && !(through && *out))
-                    changed = true, *in = false;
-                if (*out && !*in && through)
-                    changed = true, *out = false;
-            }
-        }
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const struct wk_node *x = &g->nodes[i];
+        bool any =
+            elementwise(x, shapes) || (is_window(x) && cpu_kernel_fits(x, &shapes[x->in[0]]));
+        for (uint32_t k = 0; !any && k < x->n_in; k++)
+            last[x->in[k]] = false;
     }
+    for (uint32_t v = 0; v < g->n_values; v++)
+        if (!last[v] || g->values[v].output)
+            last[group_of(group, v)] = false;
+    for (uint32_t v = 0; v < g->n_values; v++)
+        last[v] = last[group_of(group, v)];
 }
 
 int cpu_bind(struct cpu_model *m, char *workspace, struct ac_err *err)

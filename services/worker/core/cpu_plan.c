@@ -1,6 +1,7 @@
 /* From an ONNX file to weights in one blob and a list of steps for each batch. */
 #include "cpu_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ struct layout { /* offsets of weights, per node and per constant value; shared b
     struct blob blob;
     const struct wk_kernels *lib;
     struct wk_kernel **kernels; /* per node, of the first batch */
+    bool refused;               /* the library cannot do a node, or not for a batch */
 };
 
 static void pack_dense(struct blob *b, const struct wk_node *x, size_t *ret_weights,
@@ -195,6 +197,9 @@ static int pack_kernel(struct layout *l, const struct wk_node *x, uint32_t node,
 {
     struct blob plain = {0};
     size_t weights, bias;
+    if (bytes / CPU_PACKED_MAX > x->weights->elems * sizeof(float) + CPU_TILE)
+        return ac_err_set(err, AC_ENOTSUP, "node %.80s: the library would make %zu bytes of %zu",
+                          x->name, bytes, x->weights->elems * sizeof(float));
     if (x->op == WK_DENSE)
         pack_dense(&plain, x, &weights, &bias);
     else
@@ -229,6 +234,7 @@ static int add_kernel(struct planner *p, struct layout *l, uint32_t node, struct
         s->act.kind = WK_KEEP;
     }
     int rc = l->lib->make(l->lib->self, &spec, l->kernels[node], &s->kernel, err);
+    l->refused = rc == AC_ENOTSUP;
     if (rc)
         return rc;
     l->lib->sizes(s->kernel, &weights, &scratch);
@@ -237,6 +243,7 @@ static int add_kernel(struct planner *p, struct layout *l, uint32_t node, struct
     if (!l->kernels[node]) {
         l->kernels[node] = s->kernel;
         rc = weighted ? pack_kernel(l, x, node, weights, err) : 0;
+        l->refused = rc == AC_ENOTSUP;
     }
     s->weights = l->weights[node];
     s->bias = l->bias[node];
@@ -410,7 +417,8 @@ static int make_plan(const struct wk_graph *g, struct layout *l, int64_t batch,
                         .last_use = ac_arena_calloc(arena, g->n_values, sizeof(*p.last_use)),
                         .place = ac_arena_calloc(arena, g->n_values, sizeof(*p.place)),
                         .last = ac_arena_calloc(arena, g->n_values, sizeof(*p.last))};
-    if (!shapes || !p.blocks || !p.last_use || !p.place || !p.last)
+    uint32_t *group = ac_arena_calloc(arena, g->n_values, sizeof(*group));
+    if (!shapes || !p.blocks || !p.last_use || !p.place || !p.last || !group)
         return ac_err_set(err, AC_ENOMEM,
                           "the model needs more memory than is allowed for its description");
     int rc = wk_graph_shapes(g, batch, shapes, err);
@@ -424,7 +432,7 @@ static int make_plan(const struct wk_graph *g, struct layout *l, int64_t batch,
                               g->values[g->outputs[i]].name);
     }
     if (l->lib)
-        cpu_channels_last(g, shapes, p.last);
+        cpu_channels_last(g, shapes, group, p.last);
     last_uses(&p);
     rc = make_steps(&p, l, plan, err);
     if (rc)
@@ -453,8 +461,9 @@ void cpu_model_free(struct cpu_model *m)
     free(m);
 }
 
+/* ret_refused: the library cannot do it, which says nothing of the model. */
 static int compile(const struct wk_source *src, struct ac_arena *arena, struct cpu_model *m,
-                   size_t *ret_workspace, struct ac_err *err)
+                   size_t *ret_workspace, bool *ret_refused, struct ac_err *err)
 {
     struct wk_onnx onnx;
     struct wk_graph g;
@@ -482,8 +491,10 @@ static int compile(const struct wk_source *src, struct ac_arena *arena, struct c
         int64_t batch = g.batched ? wk_batch_size[b] : g.fixed_batch;
         rc = make_plan(&g, &l, batch, arena, &m->plans[b], &workspace, err);
         m->blob = l.blob.data;
+        *ret_refused = l.refused;
         /* Some models hold shapes for one batch only: they run, but one at a time. */
-        if (rc && b > 0)
+        bool its_own = rc == AC_EINVAL || rc == AC_ERANGE || (rc == AC_ENOTSUP && !l.refused);
+        if (b > 0 && its_own)
             break;
         if (rc)
             return rc;
@@ -501,11 +512,12 @@ static int compile(const struct wk_source *src, struct ac_arena *arena, struct c
 }
 
 static int compile_with(const struct wk_source *src, const struct wk_kernels *lib,
-                        struct cpu_model *m, size_t *ret_workspace, struct ac_err *err)
+                        struct cpu_model *m, size_t *ret_workspace, bool *ret_refused,
+                        struct ac_err *err)
 {
     struct ac_arena *arena = ac_arena_create(CPU_DESCRIPTION);
     m->lib = lib;
-    int rc = compile(src, arena, m, ret_workspace, err);
+    int rc = compile(src, arena, m, ret_workspace, ret_refused, err);
     ac_arena_destroy(arena);
     return rc;
 }
@@ -513,10 +525,14 @@ static int compile_with(const struct wk_source *src, const struct wk_kernels *li
 int cpu_compile(const struct wk_source *src, const struct wk_kernels *lib, struct cpu_model *m,
                 size_t *ret_workspace, struct ac_err *err)
 {
-    int rc = compile_with(src, lib, m, ret_workspace, err);
-    if (rc != AC_ENOTSUP || !lib)
-        return rc;
+    struct ac_err why = AC_ERR_INIT;
+    bool refused = false;
+    int rc = compile_with(src, lib, m, ret_workspace, &refused, &why);
+    if (!refused)
+        return rc ? ac_err_set(err, rc, "%s", why.msg) : 0;
     /* What the library cannot do our own loops may. */
     cpu_model_clear(m);
-    return compile_with(src, NULL, m, ret_workspace, err);
+    rc = compile_with(src, NULL, m, ret_workspace, &refused, err);
+    snprintf(m->base.info.without_library, sizeof(m->base.info.without_library), "%s", why.msg);
+    return rc;
 }

@@ -29,6 +29,7 @@ struct wk_model_info {
     bool batched;
     uint64_t weights_bytes, workspace_bytes; /* the second is shared by all models */
     bool compiled[WK_BATCHES];
+    char without_library[160]; /* why the executor's own loops run it all; "": they need not */
 };
 
 /* A model that is prepared on a device; executors put theirs behind it. */
@@ -81,6 +82,8 @@ struct wk_memory {
     size_t page;
     void *(*reserve)(void *self, size_t bytes);
     bool (*commit)(void *self, void *p, size_t bytes);
+    /** The same, but takes none of the pages that are kept for commits: for what stays. */
+    bool (*extend)(void *self, void *p, size_t bytes);
     void (*release)(void *self, void *p, size_t bytes);
     void (*drop)(void *self, void *p, size_t bytes); /* ends the reservation */
 };

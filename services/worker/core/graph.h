@@ -144,6 +144,7 @@ struct wk_node {
     bool batched;         /* REDUCE: dimension 0 is the batch, whose rows are not mixed */
     bool log;             /* SOFTMAX: its logarithm */
     uint32_t part, parts; /* SLICE: number part of parts of equal size along axes[0]; 0: not so */
+    int64_t whole;        /* SLICE: what axes[0] must be, since all parts of it are given; or 0 */
     int64_t axis;
     int64_t axes[WK_ONNX_MAX_RANK]; /* also the target of a RESHAPE, the order of a TRANSPOSE */
     uint32_t n_axes;

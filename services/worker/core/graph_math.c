@@ -206,7 +206,7 @@ uint32_t gb_nodes_of(const struct wk_onnx_node *n)
 
 int gb_split(struct builder *b, const struct wk_onnx_node *n)
 {
-    int64_t sizes[WK_ONNX_MAX_IO], at = 0;
+    int64_t sizes[WK_ONNX_MAX_IO], at = 0, whole = 0;
     uint32_t count = 0, v = 0;
     int rc = gb_find(b, n, 0, &v);
     if (rc == 0)
@@ -215,13 +215,16 @@ int gb_split(struct builder *b, const struct wk_onnx_node *n)
         return rc;
     if (count && count != n->n_outputs)
         return gb_fail(b, n, AC_EINVAL, "it has not as many outputs as split has sizes");
+    for (uint32_t i = 0; i < count; i++) {
+        if (sizes[i] <= 0 || sizes[i] > INT32_MAX)
+            return gb_fail(b, n, AC_ENOTSUP,
+                           "a size is out of range, or nothing is left of a part");
+        whole += sizes[i];
+    }
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         struct wk_node *x;
         if (n->outputs[i][0] == '\0')
             return gb_fail(b, n, AC_EINVAL, "an output has no name");
-        if (count && (sizes[i] <= 0 || sizes[i] > INT32_MAX))
-            return gb_fail(b, n, AC_ENOTSUP,
-                           "a size is out of range, or nothing is left of a part");
         rc = gb_named_node(b, n, WK_SLICE, b->g->values[v].dtype, n->outputs[i], &x);
         if (rc)
             return rc;
@@ -235,6 +238,7 @@ int gb_split(struct builder *b, const struct wk_onnx_node *n)
         x->last[0] = at;
         x->part = i;
         x->parts = count ? 0 : n->n_outputs;
+        x->whole = whole;
     }
     return n->n_outputs ? 0 : gb_fail(b, n, AC_EINVAL, "it has no output");
 }

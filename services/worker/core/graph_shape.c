@@ -180,6 +180,8 @@ int wk_slice(const struct wk_node *x, const struct wk_shape *in, int64_t *ret_fi
             return mismatch(x, err, "an axis is out of range or given twice");
         cut[a] = true;
         int64_t n = in->dims[a];
+        if (x->whole && x->whole != n)
+            return mismatch(x, err, "the sizes of the parts do not add up to the dimension");
         if (x->parts) { /* the last may be smaller */
             int64_t each = (n + x->parts - 1) / x->parts;
             first = each * x->part;

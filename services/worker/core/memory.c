@@ -31,5 +31,9 @@ static void drop(void *self, void *p, size_t bytes)
     free(p);
 }
 
-const struct wk_memory wk_memory_heap = {
-    .page = 64, .reserve = reserve, .commit = commit, .release = release, .drop = drop};
+const struct wk_memory wk_memory_heap = {.page = 64,
+                                         .reserve = reserve,
+                                         .commit = commit,
+                                         .extend = commit,
+                                         .release = release,
+                                         .drop = drop};

@@ -295,6 +295,7 @@ def refused(folder):
     one("empty_slice", "Slice", image, ["a", "b", "c"], [("a", [9]), ("b", [9]), ("c", [3])])
     one("negative_pad", "Pad", image, ["a"], [("a", [0, 0, 0, 0, 0, 0, 0, -1])])
     one("perm", "Transpose", image, perm=[0, 1, 1, 2])
+    one("split_sum", "Split", image, ["a"], [("a", [1, 2])], outputs=("y", "z"), axis=3)
     one("other_shape", "Concat", image, ["w"], weights=[1, 2, 3, 5], axis=1)
 
 

@@ -349,6 +349,7 @@ static void test_impossible_operators_are_refused(void **state)
         {"empty_slice", "(operator Slice): the result is empty"},
         {"negative_pad", "(operator Pad): a pad is negative or too large"},
         {"perm", "(operator Transpose): perm does not name every dimension once"},
+        {"split_sum", "(operator Split): the sizes of the parts do not add up to the dimension"},
         {"other_shape", "(operator Concat): the shapes of its inputs do not match"},
         {"much_memory", "the model needs a workspace of 1152524288 bytes"},
     };
