@@ -8,7 +8,7 @@
 #include <aceso/base.h>
 
 #define CPU_ALIGN         64
-#define CPU_TILE          (128 * 1024) /* floats of an image laid out for the matrix product */
+#define CPU_TILE          (128ul * 1024) /* floats of an image laid out for the matrix product */
 #define CPU_WORKSPACE_MAX ((size_t)1 << 30)
 #define CPU_PACKED_MAX    8 /* times their own size that a library may make of weights */
 #define CPU_DESCRIPTION                                                                            \

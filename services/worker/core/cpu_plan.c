@@ -186,7 +186,7 @@ static int fill_window(struct planner *p, uint32_t node, bool own, struct step *
     size_t area = (size_t)(s->geometry.out[0] * s->geometry.out[1]);
     s->groups = x->groups;
     s->taps = x->k;
-    s->tile = AC_MIN(AC_MAX((size_t)CPU_TILE / s->taps, (size_t)8), area);
+    s->tile = AC_MIN(AC_MAX(CPU_TILE / s->taps, (size_t)8), area);
     if (own)
         s->scratch = take_bytes(p, s->taps * s->tile * sizeof(float), node, node);
     return 0;
@@ -533,6 +533,7 @@ int cpu_compile(const struct wk_source *src, const struct wk_kernels *lib, struc
     /* What the library cannot do our own loops may. */
     cpu_model_clear(m);
     rc = compile_with(src, NULL, m, ret_workspace, &refused, err);
-    snprintf(m->base.info.without_library, sizeof(m->base.info.without_library), "%s", why.msg);
+    (void)snprintf(m->base.info.without_library, sizeof(m->base.info.without_library), "%s",
+                   why.msg);
     return rc;
 }

@@ -321,7 +321,8 @@ static void test_no_right_to_lock(void **state)
     assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &none), 0);
     bool could = set_may_lock(false); /* root may, whatever the limit */
     static char here[4096];
-    assert_int_not_equal(mlock(here, sizeof(here)), 0);
+    if (COUNTED) /* the address sanitizer's mlock does nothing */
+        assert_int_not_equal(mlock(here, sizeof(here)), 0);
     struct wk_memory *m = NULL;
     assert_int_equal(wk_memory_map_create(1u << 20, 1u << 16, false, &m, &err), 0);
     char *p = m->reserve(m->self, 1u << 20);
