@@ -189,7 +189,7 @@ static void test_packed_weights_have_a_limit(void **state)
 
 /* ---- layouts ---- */
 
-#define CHAIN 15000
+#define CHAIN 100000
 
 /* CONV, a chain of activations, and a last step: another CONV or one that needs images plain. */
 static void chain(enum wk_op end, bool *ret_middle, double *ret_s)
@@ -227,7 +227,8 @@ static void chain(enum wk_op end, bool *ret_middle, double *ret_s)
     free(last);
 }
 
-/* A pass over the model for each step back along the chain would be 225 million looks at a node. */
+/* A pass over the model for each step back along the chain would be ten thousand million looks at a
+ * node: minutes, where this takes milliseconds. */
 static void test_layouts_of_long_chains(void **state)
 {
     (void)state;
@@ -238,7 +239,7 @@ static void test_layouts_of_long_chains(void **state)
     chain(WK_TRANSPOSE, &middle, &s);
     assert_false(middle);
     print_message("%d steps: %.4f s of processor time\n", CHAIN, s);
-    assert_true(s < 0.25);
+    assert_true(s < 10);
 }
 
 int main(void)
