@@ -4,7 +4,6 @@
 #include "evalrule.h"
 #include "vote.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,53 +44,6 @@ static int train_first(const char *path, enum bench_protocol protocol,
     return rc;
 }
 
-struct ranked {
-    double s;
-    bool event;
-};
-
-static int falling(const void *a, const void *b)
-{
-    const struct ranked *x = a, *y = b;
-    return x->s > y->s ? -1 : x->s < y->s;
-}
-
-/* The threshold with the best event F1 on the scored labels: for comparison with the paper only.
- * INFINITY: nothing is better than silence. */
-static double best_threshold(const uint8_t *labels, const double *score, size_t n)
-{
-    struct ranked *r = ac_xmalloc((n + 1) * sizeof *r);
-    size_t k = 0, events = 0;
-    for (size_t i = 0; i < n;) {
-        if (!labels[i]) {
-            r[k++] = (struct ranked){score[i] == score[i] ? score[i] : -INFINITY, false};
-            i++;
-            continue;
-        }
-        double m = -INFINITY;
-        for (; i < n && labels[i]; i++)
-            m = score[i] > m ? score[i] : m;
-        r[k++] = (struct ranked){m, true};
-        events++;
-    }
-    qsort(r, k, sizeof *r, falling);
-    double best = INFINITY, best_f = 0;
-    size_t tp = 0, fp = 0;
-    for (size_t i = 0; i < k;) {
-        size_t j = i;
-        for (; j < k && r[j].s == r[i].s; j++)
-            *(r[j].event ? &tp : &fp) += 1;
-        double f = 2.0 * (double)tp / (double)(tp + fp + events);
-        if (f > best_f && isfinite(r[i].s)) {
-            best_f = f;
-            best = r[i].s;
-        }
-        i = j;
-    }
-    free(r);
-    return best;
-}
-
 /* The detector that the rule was built on, alone: to see whether what joined it did harm. */
 static int base_alone(const struct bench_result *r, const struct series_file *f, size_t cut,
                       size_t delay, struct score_events *ret, struct ac_err *err)
@@ -105,10 +57,11 @@ static int base_alone(const struct bench_result *r, const struct series_file *f,
 }
 
 /* The column of a let; where the rule has none of that name, what score has stays. */
-static void rank_by(const char *name, const char *rule, const struct series_file *f, double *score)
+static int rank_by(const char *name, const char *rule, const struct series_file *f, double *score,
+                   struct ac_err *err)
 {
-    int rc = evalrule_term(rule, name, f->values, f->n, score, NULL);
-    AC_ASSERT(rc == 0 || rc == AC_ENOTFOUND);
+    int rc = evalrule_term(rule, name, f->values, f->n, score, err);
+    return rc == AC_ENOTFOUND ? 0 : rc;
 }
 
 /* Flags of the whole file as the protocol has them; score is what points are ranked by. */
@@ -118,10 +71,8 @@ static int flag_all(const struct series_file *f, size_t cut, enum bench_protocol
 {
     int rc = evalrule_flags(ret->rule.text, f->values, f->n, flags, score, err);
     if (rc == 0 && protocol == BENCH_ARGOS) {
-        rank_by(VOTE_NAME, ret->rule.text, f, score);
-        double t = best_threshold(f->labels + cut, score + cut, f->n - cut);
-        for (size_t i = 0; i < f->n; i++)
-            flags[i] = score[i] >= t;
+        rc = rank_by(VOTE_NAME, ret->rule.text, f, score, err);
+        score_best_flags(f->labels + cut, score + cut, f->n - cut, flags + cut);
     }
     if (rc == 0 && protocol == BENCH_FEEDBACK) { /* limits follow the labels behind cut */
         size_t week = (size_t)(7 * 86400000000000LL / f->step_ns);
@@ -133,12 +84,11 @@ static int flag_all(const struct series_file *f, size_t cut, enum bench_protocol
                               .delay = delay};
         rc = feedback_run(ret->rule.text, &fb, flags, &ret->feedback, err);
     }
-    rank_by(DEVIATION_NAME, ret->rule.text, f, score);
-    return rc;
+    return rc < 0 ? rc : rank_by(DEVIATION_NAME, ret->rule.text, f, score, err);
 }
 
-static int score_rest(const struct series_file *f, size_t cut, enum bench_protocol protocol,
-                      size_t delay, struct bench_result *ret, struct ac_err *err)
+int bench_score(const struct series_file *f, size_t cut, enum bench_protocol protocol, size_t delay,
+                struct bench_result *ret, struct ac_err *err)
 {
     uint8_t *flags = ac_xcalloc(f->n + 1, 1);
     double *score = ac_xcalloc(f->n + 1, sizeof *score);
@@ -173,7 +123,7 @@ int bench_series(const char *path, enum bench_protocol protocol, const struct gu
         series_file_fini(&f);
     } else if (rc == 0) {
         f.n = AC_MIN(f.n, end);
-        rc = score_rest(&f, AC_MIN(cut, f.n), protocol, o->delay, ret, err);
+        rc = bench_score(&f, AC_MIN(cut, f.n), protocol, o->delay, ret, err);
         series_file_fini(&f);
     }
     if (rc < 0)

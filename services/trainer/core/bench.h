@@ -6,7 +6,11 @@
 #include "score.h"
 #include "train.h"
 
+#include <stddef.h>
+
 #include <aceso/err.h>
+
+#include "readers/series_file.h"
 
 enum bench_protocol {
     BENCH_HONEST,   /* all choices from the training part; score on the test part */
@@ -28,4 +32,7 @@ struct bench_result {
 /** AC_EINVAL for a file that cannot be read, or has no labels to be scored by. */
 int bench_series(const char *path, enum bench_protocol protocol, const struct guard_options *o,
                  struct bench_result *ret, struct ac_err *err) AC_MUST_USE;
+/** Scores ret->rule behind cut. AC_EINTERNAL when its text does not compile (a bug). */
+int bench_score(const struct series_file *f, size_t cut, enum bench_protocol protocol, size_t delay,
+                struct bench_result *ret, struct ac_err *err) AC_MUST_USE;
 void bench_result_fini(struct bench_result *r);

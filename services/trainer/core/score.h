@@ -53,6 +53,10 @@ double score_adjusted_f1(const uint8_t *labels, const uint8_t *flags, size_t n);
 double score_auc_pr(const uint8_t *labels, const double *score, size_t n);
 /** length: at most SCORE_VUS_MAX. 0 without segments. */
 double score_vus_pr(const uint8_t *labels, const double *score, size_t n, size_t length);
+/** Flags at the finite threshold with the best event F1 without a delay, of equal ones the
+ * greatest; none where all are worse than silence. It looks at the labels that are scored: for
+ * comparison with what others publish only. */
+void score_best_flags(const uint8_t *labels, const double *score, size_t n, uint8_t *ret);
 /** Alarms: runs of flags. */
 size_t score_alarms(const uint8_t *flags, size_t n);
 /** Changes of the flag. */

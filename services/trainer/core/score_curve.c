@@ -1,4 +1,5 @@
-/* Measures of scores over all thresholds: the areas under precision against recall. */
+/* Measures of scores over all thresholds: the areas under precision against recall, and the best
+ * threshold. */
 #include "score.h"
 
 #include <math.h>
@@ -46,6 +47,46 @@ double score_auc_pr(const uint8_t *labels, const double *score, size_t n)
     }
     free(r);
     return area;
+}
+
+/* Points outside events count one by one, an event by its greatest point. */
+static size_t event_ranks(const uint8_t *labels, const double *score, size_t n, struct ranked *r,
+                          size_t *ret_events)
+{
+    size_t k = 0;
+    for (size_t i = 0; i < n; k++) {
+        double m = -INFINITY;
+        size_t a = i;
+        do {
+            m = score[i] > m ? score[i] : m;
+            i++;
+        } while (labels[a] && i < n && labels[i]);
+        r[k] = (struct ranked){m, a};
+        *ret_events += labels[a] != 0;
+    }
+    qsort(r, k, sizeof *r, descending);
+    return k;
+}
+
+void score_best_flags(const uint8_t *labels, const double *score, size_t n, uint8_t *ret)
+{
+    struct ranked *r = ac_xmalloc((n + 1) * sizeof *r);
+    size_t events = 0, tp = 0, fp = 0, k = event_ranks(labels, score, n, r, &events);
+    double at = INFINITY, best = 0;
+    for (size_t i = 0; i < k;) {
+        size_t j = i;
+        for (; j < k && r[j].s == r[i].s; j++)
+            *(labels[r[j].i] ? &tp : &fp) += 1;
+        double f = 2.0 * (double)tp / (double)(tp + fp + events);
+        if (f > best && isfinite(r[i].s)) {
+            best = f;
+            at = r[i].s;
+        }
+        i = j;
+    }
+    free(r);
+    for (size_t i = 0; i < n; i++)
+        ret[i] = isfinite(at) && score[i] >= at;
 }
 
 /* ---- volume under the surface ---- */

@@ -20,7 +20,7 @@
 #define STEP_GAIN_MIN     0.02
 #define QUIET             7 /* points without it before a step atom fires again */
 /* The same for the base atom of an hourly series, where the way back from an event is as far as the
- * way into it; the text says so, too. */
+ * way into it. */
 #define QUIET_HOURLY 3
 
 struct synth {
@@ -191,9 +191,12 @@ static void print_head(struct synth *s, const char *const *texts, size_t n, stru
     bank_print_used(&s->lets, texts, n, b);
 }
 
-static const char *base_says(const struct synth *s)
+static void put_base(const struct synth *s, struct ac_buf *b)
 {
-    return s->data.quiet ? "edge(strength >= limit, 3)" : "strength >= limit";
+    if (s->data.quiet)
+        ac_buf_printf(b, "edge(strength >= limit, %zu)", s->data.quiet);
+    else
+        ac_buf_puts(b, "strength >= limit");
 }
 
 /* The rule of a base atom and, where there is one, a step atom. Takes no step when step is NULL. */
@@ -214,12 +217,14 @@ static char *print_rule(struct synth *s, const struct choice *base, const struct
         ac_buf_puts(&b, "    # the stronger atom, in units of its limit\n    let score = "
                         "greatest(coalesce(strength / limit, "
                         "0), coalesce(step_strength / step_limit, 0))\n");
-        ac_buf_printf(&b, "    when %s or edge(step_strength >= step_limit, %d)\n", base_says(s),
-                      QUIET);
     } else {
-        ac_buf_printf(&b, "    let score = strength / limit\n    when %s\n", base_says(s));
+        ac_buf_puts(&b, "    let score = strength / limit\n");
     }
-    ac_buf_printf(&b, "    severity warning\n    reason \"%s: {strength} (limit {limit})",
+    ac_buf_puts(&b, "    when ");
+    put_base(s, &b);
+    if (step)
+        ac_buf_printf(&b, " or edge(step_strength >= step_limit, %d)", QUIET);
+    ac_buf_printf(&b, "\n    severity warning\n    reason \"%s: {strength} (limit {limit})",
                   bank_resid_says(base->atom->resid));
     if (step)
         ac_buf_printf(&b, "; %s: {step_strength} (limit {step_limit})",

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include <aceso/base.h>
 #include <aceso/rng.h>
 
 #define N     6000u
@@ -95,10 +96,35 @@ static void test_honest_is_the_rule(void **state)
     bench_result_fini(&r);
 }
 
+static int judge(const char *rule, const char *base, struct bench_result *ret, struct ac_err *err)
+{
+    struct series_file f = {
+        .values = v, .labels = labels, .labelled = true, .n = N, .step_ns = 60000000000};
+    *ret = (struct bench_result){.rule = {.text = ac_xstrdup(rule), .base_text = ac_xstrdup(base)}};
+    return bench_score(&f, CUT, BENCH_ARGOS, 7, ret, err);
+}
+
+#define SCORED(expr)                                                                               \
+    "language 1\nrule \"r\" {\n step 60s\n let alarm_score = " expr "\n when value > 1e9\n}\n"
+
+static void test_a_rule_that_does_not_compile_is_an_error(void **state)
+{
+    (void)state;
+    fill();
+    struct bench_result r;
+    struct ac_err err = AC_ERR_INIT;
+    assert_int_equal(judge("language 1\nrule", SCORED("value"), &r, &err), AC_EINTERNAL);
+    assert_non_null(strstr(err.msg, "2:"));
+    bench_result_fini(&r);
+    assert_int_equal(judge(SCORED("value"), "no rule", &r, &err), AC_EINTERNAL);
+    bench_result_fini(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_argos_is_the_best_threshold_of_the_alarm_score),
-        cmocka_unit_test(test_honest_is_the_rule)};
+        cmocka_unit_test(test_honest_is_the_rule),
+        cmocka_unit_test(test_a_rule_that_does_not_compile_is_an_error)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,10 +66,49 @@ static void test_one_event_is_enough_to_find_a_smaller_one_once(void **state)
     }
 }
 
+static size_t alarms_of_two(const struct train_part *p, const char *rule, size_t apart)
+{
+    double v[N];
+    uint8_t flags[N];
+    memcpy(v, p->values, sizeof v);
+    v[1200] += 90;
+    v[1200 + apart] += 90;
+    assert_int_equal(evalrule_flags(rule, v, N, flags, NULL, NULL), 0);
+    return score_alarms(flags + 1190, 30);
+}
+
+/* The quiet points that the threshold was chosen with are those of the text. */
+static void test_hourly_rules_speak_again_after_three_quiet_points(void **state)
+{
+    (void)state;
+    double v[N];
+    uint8_t labels[N] = {0};
+    struct ac_rng r;
+    ac_rng_seed(&r, 1);
+    for (size_t i = 0; i < N; i++)
+        v[i] = 100 + ac_rng_normal(&r);
+    for (size_t i = 250; i < TRAIN; i += 100) {
+        v[i] += 60;
+        labels[i] = 1;
+    }
+    struct train_part p = {
+        .name = "made", .values = v, .labels = labels, .n = TRAIN, .step_ns = 3600000000000};
+    struct train_result t;
+    struct ac_err err = AC_ERR_INIT;
+    assert_int_equal(train_labelled(&p, 3, &t, &err), 0);
+    assert_non_null(strstr(t.base_text, "when edge(strength >= limit, 3)\n"));
+    size_t apart = 1;
+    while (apart < 20 && alarms_of_two(&p, t.base_text, apart) == 1)
+        apart++;
+    assert_in_range(apart, 4, 8); /* the way back may be an alarm that goes on */
+    train_result_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_kind_has_atoms_of_its_own),
-        cmocka_unit_test(test_one_event_is_enough_to_find_a_smaller_one_once)};
+        cmocka_unit_test(test_one_event_is_enough_to_find_a_smaller_one_once),
+        cmocka_unit_test(test_hourly_rules_speak_again_after_three_quiet_points)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,24 @@ static void test_times_and_alarms(void **state)
     assert_float_equal(r.flaps_per_hour, 5 / (13 * 300 / 3600.0), 1e-9);
 }
 
+static void test_best_flags(void **state)
+{
+    (void)state;
+    static const uint8_t labels[] = {0, 1, 1, 0, 0, 1, 0};
+    static const double inf = INFINITY, s[] = {3, 1, 5, 2, 4, 4, NAN};
+    static const double hot[] = {inf, 1, 5, inf, inf, 1, inf}, only[] = {inf, 1, inf, 2, 0, inf, 0},
+                        none[] = {inf, -inf, -inf, inf, inf, NAN, inf};
+    uint8_t got[7], want[7] = {0, 0, 1, 0, 1, 1, 0};
+    score_best_flags(labels, s, 7, got); /* 4: both events, one false; 5: one event */
+    assert_memory_equal(got, want, 7);
+    score_best_flags(labels, hot, 7, got); /* what is infinite is above any threshold */
+    assert_memory_equal(got, ((uint8_t[]){1, 1, 1, 1, 1, 1, 1}), 7);
+    score_best_flags(labels, only, 7, got); /* infinity is no threshold: the next lower one */
+    assert_memory_equal(got, ((uint8_t[]){1, 0, 1, 1, 0, 1, 0}), 7);
+    score_best_flags(labels, none, 7, got); /* no threshold at all: nothing, infinite or not */
+    assert_memory_equal(got, ((uint8_t[7]){0}), 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_properties),
         cmocka_unit_test(test_edges),
         cmocka_unit_test(test_times_and_alarms),
+        cmocka_unit_test(test_best_flags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
