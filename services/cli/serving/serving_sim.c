@@ -9,6 +9,7 @@
 #include <aceso/clock.h>
 #include <aceso/file.h>
 #include <aceso/series.h>
+#include <aceso/str.h>
 
 #include "serving/serving_watch.h"
 
@@ -131,6 +132,23 @@ static int make_workload(const struct cli_sim_args *a, double slo, struct cli_si
     return CLI_OK;
 }
 
+/* Weights of tenants 0, 1, ...: shares alone rank requests, and so do a workload's tenants. */
+static int sim_shares(const struct cli_sim_args *a, const struct workload *w,
+                      struct sched_config *c)
+{
+    c->ranks = a->shares || serving_workload_ranked(w);
+    if (!a->shares)
+        return CLI_OK;
+    ac_cleanup(ac_free_p) char *copy = ac_xstrdup(a->shares);
+    char *rest = copy;
+    uint32_t n = 0;
+    for (char *f; (f = ac_str_next(&rest, ',')) != NULL; n++)
+        if (n == POLICY_TENANTS || !cli_number(f, 0.001, 1e6, &c->shares[n]))
+            return cli_usage("serve", "--shares: at most %d numbers from 0.001 to 1e6, by comma",
+                             POLICY_TENANTS);
+    return CLI_OK;
+}
+
 int cli_sim_prepare(const struct cli_sim_args *a, struct cli_sim *ret)
 {
     *ret = (struct cli_sim){.config = SIM_CONFIG_INIT};
@@ -149,6 +167,9 @@ int cli_sim_prepare(const struct cli_sim_args *a, struct cli_sim *ret)
         return cli_fail("serve", &err);
     }
     rc = make_workload(a, slo, ret);
+    if (rc)
+        return rc;
+    rc = sim_shares(a, &ret->workload, &c->sched);
     if (rc)
         return rc;
     if (c->gpus == 0)

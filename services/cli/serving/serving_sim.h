@@ -7,7 +7,7 @@
 
 struct cli_sim_args {
     const char *models, *gpus, *workload, *slo, *policy, *seed, *seconds, *jitter;
-    const char *rate_scale, *cv, *instances;
+    const char *rate_scale, *cv, *instances, *shares;
     const char *plot, *request_log, *action_log; /* files to write, or NULL */
 };
 

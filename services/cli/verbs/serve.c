@@ -33,11 +33,14 @@ const struct cli_verb cli_verb_serve = {
     "                   started again; the address is printed as one line of JSON\n"
     "  --worker X       executors of the workers (default: one cpu)\n"
     "  --models CSV     cost table: model,input_kb,output_kb,weights_mb,load_ms,b1_ms..b16_ms\n"
-    "  --workload NAME  fig5 (default), fig6, fig7, fig8, azure, scale, poisson, burst\n"
+    "  --workload NAME  fig5 (default), fig6, fig7, fig8, azure, scale, poisson, burst,\n"
+    "                   tenants\n"
     "  --workload FILE  a recorded trace, by its header: Azure Functions 2019 (counts a minute) "
     "or\n"
     "                   Azure LLM inference (a time a request); a file has a / or . in its name\n"
     "  --instances N    models that a trace's callers share (default: 4,026; LLM: 72)\n"
+    "  --shares W,W,... weights of tenants 0, 1, ... where not all requests can be met (default: "
+    "1)\n"
     "  --rate-scale X   so many times the requests; --cv X: their gaps' coefficient of variation\n"
     "  --gpus N, --slo-ms X, --seed N, --seconds S    instead of the workload's own\n"
     "  --policy NAME    aceso (default), clockwork, clockwork-10ms, clockwork-fixed, fifo,\n"
@@ -332,6 +335,7 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--jitter-ms", .has_value = true, .value = &a.jitter},
         {.name = "--rate-scale", .has_value = true, .value = &a.rate_scale},
         {.name = "--cv", .has_value = true, .value = &a.cv},
+        {.name = "--shares", .has_value = true, .value = &a.shares},
         {.name = "--instances", .has_value = true, .value = &a.instances},
         {.name = "--plot", .has_value = true, .value = &a.plot},
         {.name = "--request-log", .has_value = true, .value = &a.request_log},

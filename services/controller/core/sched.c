@@ -48,6 +48,7 @@ struct sched *sched_create(const struct sched_config *cfg, const struct policy_p
     }
     s->free_action = NIL;
     s->tick_at = POLICY_NEVER;
+    sched_share_init(s);
     sched_learn_init(s);
     ac_rng_seed(&s->rng, cfg->seed);
     return s;
@@ -64,6 +65,7 @@ void sched_destroy(struct sched *s)
     }
     for (size_t i = 0; i < s->n_devices; i++)
         free(s->devices[i].resident);
+    sched_share_fini(s);
     free(s->cells);
     free(s->devices);
     free(s->models);
@@ -114,6 +116,7 @@ uint32_t sched_model_add(struct sched *s)
     s->models[id] = (struct model){.head = NIL,
                                    .tail = NIL,
                                    .record = NIL,
+                                   .groups = NIL,
                                    .timer.heap_at = NIL,
                                    .cell = id % s->cfg.cells,
                                    .smallest = POLICY_BATCHES};
@@ -259,22 +262,29 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
     if (s->tick_at == POLICY_NEVER)
         s->tick_at = now + SCHED_TICK_NS;
     uint32_t req = s->free_request;
-    bool bad_rows = in->rows == 0 || in->rows > POLICY_MAX_BATCH;
-    if (req == NIL || m->retired || bad_rows) {
+    bool bad = in->rows == 0 || in->rows > POLICY_MAX_BATCH || in->tenant >= POLICY_TENANTS ||
+               in->priority >= POLICY_PRIORITIES;
+    bool more_than_share = !bad && s->groups && sched_share_full(s, in->tenant, now);
+    if (req == NIL || m->retired || bad || more_than_share) {
         struct policy_reply r = {.cookie = in->cookie,
-                                 .outcome = m->retired ? POLICY_NO_DEVICE
-                                            : bad_rows ? POLICY_ERROR
-                                                       : POLICY_FULL};
+                                 .outcome = m->retired        ? POLICY_NO_DEVICE
+                                            : bad             ? POLICY_ERROR
+                                            : more_than_share ? POLICY_SHARE
+                                                              : POLICY_FULL};
         s->ports.reply(s->ports.self, &r);
         return;
     }
     s->free_request = s->requests[req].next;
+    s->in_use++;
+    s->tenant_in_use[in->tenant]++;
     s->requests[req] = (struct request){.cookie = in->cookie,
                                         .due = in->deadline_ns,
                                         .objective = in->deadline_ns - now,
                                         .deadline = in->deadline_ns - s->learnt.answer_margin_ns,
                                         .model = in->model,
                                         .rows = (uint8_t)in->rows,
+                                        .tenant = in->tenant,
+                                        .priority = in->priority,
                                         .cold = m->loaded == 0};
     sched_guard_arrive(&c->guard, s, now, m, &s->requests[req]);
     if (too_late(s, now, req))
@@ -299,8 +309,7 @@ bool sched_cancel(struct sched *s, uint32_t model, uint64_t cookie)
         if (s->requests[r].cookie != cookie)
             continue;
         sched_queue_remove(s, r);
-        s->requests[r].next = s->free_request;
-        s->free_request = r;
+        sched_request_free(s, r);
         sched_model_touch(s, model);
         return true;
     }

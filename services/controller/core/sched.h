@@ -8,7 +8,8 @@
 
 #include "policy.h"
 
-#define SCHED_CELL_DEVICES 64
+#define SCHED_CELL_DEVICES    64
+#define SCHED_SHARE_WINDOW_NS 2000000000LL
 
 struct sched_config {
     uint32_t max_requests; /* waiting or running; beyond it arrivals get FULL */
@@ -20,8 +21,11 @@ struct sched_config {
     double load_margin;
     int64_t answer_margin_ns; /* kept between expected answer and deadline (jitter) */
     bool learn;               /* delay, margins and execution times follow what results show */
-    uint32_t without;         /* SCHED_WITHOUT_*: ingredients left out, to see what each is worth */
-    uint64_t seed;            /* for the sampling of eviction victims */
+    bool ranks;               /* tenants' shares and priorities count where not all can be met */
+    double shares[POLICY_TENANTS]; /* weights; 0 counts as 1 */
+    int64_t share_window_ns;       /* of which shares are kept; 0: SCHED_SHARE_WINDOW_NS */
+    uint32_t without; /* SCHED_WITHOUT_*: ingredients left out, to see what each is worth */
+    uint64_t seed;    /* for the sampling of eviction victims */
 };
 
 #define SCHED_CONFIG_INIT                                                                          \
@@ -41,7 +45,9 @@ struct sched_config {
     X(HOPE, "hope")                                                                                \
     X(SPREADS, "margins by model and batch")                                                       \
     X(DEVICE_DELAYS, "delays by device")                                                           \
-    X(DRIFT, "drift detection")
+    X(DRIFT, "drift detection")                                                                    \
+    X(SHARES, "tenants' shares")                                                                   \
+    X(PRIORITIES, "priorities")
 
 enum sched_part {
 #define X(name, text) SCHED_PART_##name,
@@ -88,6 +94,9 @@ void sched_device_view(const struct sched *s, uint32_t device, struct sched_devi
 /** Devices that hold the model, as a list of at most max numbers; returns how many. */
 uint32_t sched_model_devices(const struct sched *s, uint32_t model, uint32_t *ret_devices,
                              uint32_t max);
+
+/** Device time that a tenant's work took of late, a second; background work apart. */
+double sched_tenant_use(const struct sched *s, int64_t now, uint32_t tenant);
 
 struct sched_learnt {
     int64_t net_ns;   /* usual delay one way */

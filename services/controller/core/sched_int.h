@@ -33,6 +33,15 @@ struct request {
     uint32_t model, prev, next;
     uint8_t rows;
     bool cold;
+    uint8_t tenant, priority;
+    uint32_t group, group_prev, group_next; /* with ranks, while it waits */
+};
+
+/* The waiting requests of one model, tenant and priority, by deadline. */
+struct group {
+    uint32_t next; /* of the model's groups, or of the free ones */
+    uint32_t head, tail, rows;
+    uint8_t tenant, priority;
 };
 
 /* A counter that fades: value * exp(-(t - at) / tau). */
@@ -67,6 +76,7 @@ struct model {
     int64_t best[POLICY_MAX_BATCH + 1];  /* least device time for n rows */
     uint8_t first[POLICY_MAX_BATCH + 1]; /* and the index of the batch to start with */
     uint32_t head, tail, queued, rows;   /* waiting requests by deadline; their rows */
+    uint32_t groups;                     /* with ranks: the first of them, or NIL */
     uint32_t inflight;                   /* INFER actions under way */
     uint32_t record;                     /* place among the cell's active records, or NIL */
     uint32_t cell;
@@ -132,6 +142,14 @@ struct guard {
     double quota;     /* of them */
 };
 
+/* Of a cell, with ranks. */
+struct tenant {
+    struct decayed used; /* ns of device time */
+    double had;          /* for its share, when shares were last compared */
+    uint32_t waiting;
+    int64_t served_at[POLICY_PRIORITIES]; /* while not all could be met */
+};
+
 struct cell {
     uint32_t devices[SCHED_CELL_DEVICES], n_devices;
     uint64_t up;
@@ -146,6 +164,8 @@ struct cell {
     int64_t look_at;
     int64_t ahead_most_ns; /* of what a device is given before its end of work */
     struct guard guard;
+    struct tenant *tenants; /* with ranks: POLICY_TENANTS of them */
+    double due;             /* up to what of it tenants are due */
 };
 
 /* What a device could run next. */
@@ -155,6 +175,11 @@ struct choice {
     uint32_t take; /* rows at most */
     int64_t latest;
     double rate; /* rows a ns of device time */
+    /* With ranks, where not all can be met: */
+    double over; /* 0: its tenant is due; else what that has had for its share */
+    uint8_t priority;
+    bool ranked;
+    bool grouped; /* the start's own group comes first in the batch */
 };
 
 struct sched {
@@ -168,7 +193,11 @@ struct sched {
     size_t n_devices, cap_devices;
     struct cell *cells;
     struct request *requests;
-    uint32_t free_request;
+    uint32_t free_request, in_use;
+    struct group *groups; /* with ranks: as many as requests */
+    uint32_t free_group;
+    uint32_t tenant_in_use[POLICY_TENANTS];
+    int64_t tenant_at[POLICY_TENANTS]; /* last arrival */
     struct action *actions;
     uint32_t n_actions, free_action;
     uint32_t *heap; /* models, and devices with TIMER_DEVICE set, by time */
@@ -212,6 +241,7 @@ void sched_model_touch(struct sched *s, uint32_t id);
 void sched_queue_insert(struct sched *s, uint32_t req);
 void sched_queue_remove(struct sched *s, uint32_t req);
 void sched_queue_expire(struct sched *s, int64_t now, uint32_t id);
+void sched_request_free(struct sched *s, uint32_t req);
 void sched_request_answer(struct sched *s, int64_t now, uint32_t req, struct policy_reply *r);
 void sched_request_refuse(struct sched *s, int64_t now, uint32_t req, enum policy_outcome o,
                           int64_t at);
@@ -232,6 +262,8 @@ static inline int64_t sched_device_exec(const struct device *d, int64_t ns)
 {
     return d->pace == 1 ? ns : (int64_t)((double)ns * d->pace); /* NOLINT: set, not computed */
 }
+/** Not all can be met, so what is lost is chosen. */
+bool sched_is_shedding(const struct sched *s, const struct cell *c, int64_t now);
 void sched_pick(struct sched *s, int64_t now, uint32_t device);
 void sched_pick_for(struct sched *s, int64_t now, uint32_t model);
 
@@ -241,6 +273,23 @@ void sched_loads_run(struct sched *s, int64_t now, uint32_t cell);
 void sched_load_wanted(struct sched *s, int64_t now, uint32_t model);
 void sched_loads_tick(struct sched *s, int64_t now, uint32_t cell);
 void sched_resident_remove(struct sched *s, uint32_t device, uint32_t at);
+
+/* sched_share.c */
+void sched_share_init(struct sched *s);
+void sched_share_fini(struct sched *s);
+void sched_share_insert(struct sched *s, uint32_t req);
+void sched_share_remove(struct sched *s, uint32_t req);
+/** True when the pool of requests is short and the tenant holds more of it than its share. */
+bool sched_share_full(struct sched *s, uint32_t tenant, int64_t now);
+/** Compares what tenants have had, which sched_share_over then tells: 0 when it is due. */
+void sched_share_compare(const struct sched *s, struct cell *c, int64_t now);
+double sched_share_over(const struct sched *s, const struct cell *c, uint32_t tenant);
+/** A batch is being sent: its tenants pay for it by rows. */
+void sched_share_sent(struct sched *s, struct cell *c, const struct action *a, int64_t now,
+                      bool shedding);
+/** Why a request was not served in time, where not all can be. */
+enum policy_outcome sched_share_reason(const struct sched *s, const struct cell *c,
+                                       const struct request *r, int64_t now);
 
 /* sched_background.c */
 void sched_guard_init(struct guard *g);

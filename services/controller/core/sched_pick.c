@@ -1,6 +1,8 @@
 /* The choice of what a device runs next. */
 #include "sched_int.h"
 
+#define FILL_SCAN 64 /* waiting requests looked at to fill a batch of another group */
+
 int64_t sched_device_net(const struct sched *s, const struct device *d)
 {
     return d->delays_known ? d->net_ns : s->learnt.net_ns;
@@ -83,6 +85,85 @@ static int64_t longer(const struct device *d, int64_t ns)
     return sched_device_exec(d, ns) - ns;
 }
 
+static void rank(const struct sched *s, const struct cell *c, const struct group *g,
+                 struct choice *ret_c)
+{
+    ret_c->ranked = true;
+    ret_c->over = sched_share_over(s, c, g->tenant);
+    ret_c->priority = s->cfg.without & SCHED_WITHOUT_PRIORITIES ? 0 : g->priority;
+}
+
+/* Below 0 when a comes before b whatever else holds, 0 when neither does. */
+static int rank_order(const struct choice *a, const struct choice *b)
+{
+    if (a->over < b->over || b->over < a->over)
+        return a->over < b->over ? -1 : 1;
+    return (int)b->priority - (int)a->priority;
+}
+
+/* Does a request come no later than those of the choice's group by rank? */
+static bool counts(const struct sched *s, const struct cell *c, uint32_t req,
+                   const struct choice *k)
+{
+    struct choice other = {0};
+    rank(s, c, &s->groups[s->requests[req].group], &other);
+    return rank_order(&other, k) <= 0;
+}
+
+/* Rows of the batch that could start with r, of which its own group has so many. What may be shed
+ * sooner is no reason for a larger batch: it fills what would be padding. */
+static uint32_t rows_with_others(const struct sched *s, const struct cell *c, uint32_t r,
+                                 uint32_t own, const struct choice *k)
+{
+    uint32_t rows = own, group = s->requests[r].group, steps = 0;
+    for (uint32_t o = s->requests[r].next; o != NIL && rows < POLICY_MAX_BATCH && steps < FILL_SCAN;
+         o = s->requests[o].next, steps++)
+        if (s->requests[o].group != group && counts(s, c, o, k))
+            rows += s->requests[o].rows;
+    return rows;
+}
+
+/* The best batch that starts with a request of one group. */
+static bool group_candidate(const struct sched *s, const struct cell *cell, const struct model *m,
+                            const struct group *g, const struct device *d, int64_t fh,
+                            struct choice *ret_c)
+{
+    uint32_t rows = g->rows, looked = 0;
+    bool found = false;
+    for (uint32_t r = g->head; r != NIL && looked < SCHED_SHED_SCAN;
+         r = s->requests[r].group_next, looked++) {
+        struct choice c = *ret_c;
+        c.start = r;
+        c.grouped = true;
+        if (fit(s, m, rows_with_others(s, cell, r, rows, &c), &s->requests[r], d, fh, &c) &&
+            (!found || c.rate > ret_c->rate)) {
+            *ret_c = c;
+            found = true;
+        }
+        rows -= s->requests[r].rows;
+    }
+    return found;
+}
+
+/* The batch of a model for which several groups wait: of the group that comes first and has one. */
+static bool ranked_candidate(const struct sched *s, const struct cell *c, const struct record *rec,
+                             const struct device *d, int64_t fh, struct choice *ret_c)
+{
+    const struct model *m = &s->models[rec->model];
+    bool found = false;
+    for (uint32_t i = m->groups; i != NIL; i = s->groups[i].next) {
+        struct choice k = {.model = rec->model};
+        rank(s, c, &s->groups[i], &k);
+        int order = found ? rank_order(&k, ret_c) : -1;
+        if (order > 0 || !group_candidate(s, c, m, &s->groups[i], d, fh, &k))
+            continue;
+        if (order < 0 || k.rate > ret_c->rate)
+            *ret_c = k;
+        found = true;
+    }
+    return found;
+}
+
 /* The batch of one model: normally from its most urgent request that can still be met; when
  * shedding, from wherever among the first ones the device's time buys most. */
 static bool candidate(const struct sched *s, const struct record *rec, const struct device *d,
@@ -103,7 +184,8 @@ static bool candidate(const struct sched *s, const struct record *rec, const str
     bool found = false;
     for (uint32_t r = m->head; r != NIL && (!found || looked < SCHED_SHED_SCAN);
          r = s->requests[r].next, looked++) {
-        struct choice c = {.model = rec->model, .start = r};
+        struct choice c = *ret_c;
+        c.start = r;
         if (fit(s, m, rows, &s->requests[r], d, fh, &c)) {
             bool better = !found || (shedding ? c.rate > ret_c->rate
                                               : ret_c->latest < fh &&
@@ -120,7 +202,7 @@ static bool candidate(const struct sched *s, const struct record *rec, const str
     return found;
 }
 
-static bool is_shedding(const struct sched *s, const struct cell *c, int64_t now)
+bool sched_is_shedding(const struct sched *s, const struct cell *c, int64_t now)
 {
     if (c->drops.value <= 0 || (s->cfg.without & SCHED_WITHOUT_SHEDDING))
         return false;
@@ -129,7 +211,8 @@ static bool is_shedding(const struct sched *s, const struct cell *c, int64_t now
 }
 
 struct choices {
-    bool found, background;
+    bool shedding, ranked, found, background;
+    bool urgent;               /* best, when shedding */
     struct choice best, spare; /* the spare one's requests have all day */
 };
 
@@ -141,48 +224,100 @@ static void note_spare(struct choices *ret, const struct choice *k)
     ret->background = true;
 }
 
-static void choose(struct sched *s, int64_t now, const struct cell *c, const struct device *d,
-                   int64_t fh, struct choices *ret)
+/* The model's candidate, and whether it comes before what was found so far. */
+static bool candidate_of(const struct sched *s, const struct cell *c, const struct record *rec,
+                         const struct device *d, int64_t fh, const struct choices *ret,
+                         struct choice *ret_k)
+{
+    if (!ret->ranked)
+        return candidate(s, rec, d, fh, ret->shedding, ret_k);
+    const struct group *g = &s->groups[s->models[rec->model].groups];
+    if (g->next != NIL)
+        return ranked_candidate(s, c, rec, d, fh, ret_k);
+    rank(s, c, g, ret_k);
+    return candidate(s, rec, d, fh, true, ret_k);
+}
+
+static bool is_better(const struct sched *s, const struct choice *k, int64_t fh,
+                      struct choices *ret)
+{
+    if (!ret->shedding) {
+        /* What can surely be met comes first; of the rest, what is likeliest. */
+        bool safe = k->latest >= fh, best_safe = ret->found && ret->best.latest >= fh;
+        return !ret->found || (safe && !best_safe) ||
+               (safe == best_safe &&
+                (safe ? k->latest < ret->best.latest : k->latest > ret->best.latest));
+    }
+    bool urgent = k->latest - fh < s->requests[k->start].objective / 4;
+    int order = ret->found ? rank_order(k, &ret->best) : -1;
+    bool better =
+        order < 0 || (order == 0 && ((urgent && !ret->urgent) ||
+                                     (urgent == ret->urgent && k->rate > ret->best.rate)));
+    if (better)
+        ret->urgent = urgent;
+    return better;
+}
+
+static void choose(struct sched *s, int64_t now, struct cell *c, const struct device *d, int64_t fh,
+                   struct choices *ret)
 {
     uint64_t bit = 1ull << d->bit;
     int64_t hope = s->learnt.hope_ns + AC_MAX(d->behind_ns, 0);
-    bool shedding = c->n_records && is_shedding(s, c, now), found_urgent = false;
+    ret->shedding = c->n_records && sched_is_shedding(s, c, now);
+    ret->ranked = ret->shedding && s->groups;
+    if (ret->ranked)
+        sched_share_compare(s, c, now);
     for (uint32_t i = 0; i < c->n_records; i++) {
         const struct record *rec = &c->records[i];
         if (!(rec->mask & bit) || rec->llast - longer(d, rec->last_ns) + hope < fh)
             continue;
         /* The head bounds how early any batch of this model must start. */
         int64_t full = rec->lfull - longer(d, rec->full_ns);
-        if (!shedding && ret->found && ret->best.latest >= fh && full >= ret->best.latest &&
+        if (!ret->shedding && ret->found && ret->best.latest >= fh && full >= ret->best.latest &&
             full <= fh + SCHED_BACKGROUND_NS)
             continue;
         struct choice k = {0};
-        if (!candidate(s, rec, d, fh, shedding, &k))
+        if (!candidate_of(s, c, rec, d, fh, ret, &k))
             continue;
         if (k.latest > fh + SCHED_BACKGROUND_NS) {
             note_spare(ret, &k);
             continue;
         }
-        bool better;
-        if (!shedding) {
-            /* What can surely be met comes first; of the rest, what is likeliest. */
-            bool safe = k.latest >= fh, best_safe = ret->found && ret->best.latest >= fh;
-            better = !ret->found || (safe && !best_safe) ||
-                     (safe == best_safe &&
-                      (safe ? k.latest < ret->best.latest : k.latest > ret->best.latest));
-        } else {
-            int64_t objective = s->requests[k.start].objective;
-            bool urgent = k.latest - fh < objective / 4;
-            better = !ret->found || (urgent && !found_urgent) ||
-                     (urgent == found_urgent && k.rate > ret->best.rate);
-            if (better)
-                found_urgent = urgent;
-        }
-        if (better) {
+        if (is_better(s, &k, fh, ret)) {
             ret->best = k;
             ret->found = true;
         }
     }
+}
+
+/* Adds what waits from the start on by deadline: that which counts, or else what does not. */
+static void fill_with(const struct sched *s, const struct cell *c, const struct choice *k,
+                      bool counting, uint32_t *room, struct action *a)
+{
+    uint32_t steps = 0, own = s->requests[k->start].group;
+    for (uint32_t r = k->start; r != NIL && s->requests[r].rows <= *room && steps < FILL_SCAN;
+         r = s->requests[r].next, steps++) {
+        if (k->grouped && (s->requests[r].group == own || counts(s, c, r, k) != counting))
+            continue;
+        *room -= s->requests[r].rows;
+        a->requests[a->n++] = r;
+    }
+}
+
+/* Requests of the batch: from the start on by deadline; where not all can be met those of its own
+ * group first. All that come after the start are due no sooner. */
+static void fill(const struct sched *s, const struct cell *c, const struct choice *k,
+                 struct action *a)
+{
+    uint32_t room = policy_batch_size[k->batch];
+    for (uint32_t r = k->grouped ? k->start : NIL; r != NIL && s->requests[r].rows <= room;
+         r = s->requests[r].group_next) {
+        room -= s->requests[r].rows;
+        a->requests[a->n++] = r;
+    }
+    fill_with(s, c, k, true, &room, a);
+    if (k->grouped)
+        fill_with(s, c, k, false, &room, a);
 }
 
 static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct choice *k,
@@ -195,17 +330,11 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     a->expected = sched_device_exec(d, m->cost.exec_ns[k->batch]);
     a->sent = now;
     a->begin_estimate = AC_MAX(now + sched_device_net(s, d), sched_device_free(s, d, now));
-    uint32_t rows = 0, r = k->start;
-    int64_t first_due = s->requests[r].deadline;
-    while (r != NIL && a->n < POLICY_MAX_BATCH &&
-           rows + s->requests[r].rows <= policy_batch_size[k->batch]) {
-        uint32_t next = s->requests[r].next;
-        rows += s->requests[r].rows;
-        sched_queue_remove(s, r);
-        a->requests[a->n++] = r;
-        r = next;
-    }
+    int64_t first_due = s->requests[k->start].deadline;
+    fill(s, &s->cells[d->cell], k, a);
     AC_ASSERT(a->n > 0);
+    for (uint32_t i = 0; i < a->n; i++)
+        sched_queue_remove(s, a->requests[i]);
     d->infers[d->n_infers++] = (uint32_t)(a - s->actions);
     d->outstanding += a->expected;
     d->free_at = a->begin_estimate + a->expected;
@@ -213,6 +342,8 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     sched_decayed_add(&d->util, now, 1e9, (double)a->expected / 1e9);
     m->inflight++;
     sched_guard_sent(s, &s->cells[d->cell], d, a, m->eh[k->batch], background);
+    if (s->groups && !background)
+        sched_share_sent(s, &s->cells[d->cell], a, now, k->ranked);
     sched_model_touch(s, k->model);
     /* Latest useful start: after it the first request is lost whatever the device does. */
     int64_t need =

@@ -202,6 +202,8 @@ void sched_queue_insert(struct sched *s, uint32_t req)
         s->requests[after].next = req;
     m->queued++;
     m->rows += r->rows;
+    if (s->groups)
+        sched_share_insert(s, req);
 }
 
 void sched_queue_remove(struct sched *s, uint32_t req)
@@ -218,6 +220,17 @@ void sched_queue_remove(struct sched *s, uint32_t req)
         s->requests[r->next].prev = r->prev;
     m->queued--;
     m->rows -= r->rows;
+    if (s->groups)
+        sched_share_remove(s, req);
+}
+
+void sched_request_free(struct sched *s, uint32_t req)
+{
+    struct request *q = &s->requests[req];
+    s->in_use--;
+    s->tenant_in_use[q->tenant]--;
+    q->next = s->free_request;
+    s->free_request = req;
 }
 
 /** Replies and frees the request, which must be in no queue. */
@@ -231,8 +244,7 @@ void sched_request_answer(struct sched *s, int64_t now, uint32_t req, struct pol
     }
     r->cookie = q->cookie;
     r->cold = q->cold;
-    q->next = s->free_request;
-    s->free_request = req;
+    sched_request_free(s, req);
     s->ports.reply(s->ports.self, r);
 }
 
@@ -259,7 +271,9 @@ void sched_queue_expire(struct sched *s, int64_t now, uint32_t id)
             at = now + 2 * s->learnt.net_ns + m->eh[sched_batch_for_rows(m, r->rows)];
         sched_queue_remove(s, req);
         bool none = m->able == 0 || (m->able & s->cells[m->cell].up) == 0;
-        sched_request_refuse(s, now, req, none ? POLICY_NO_DEVICE : POLICY_EXPIRED, at);
+        sched_request_refuse(
+            s, now, req,
+            none ? POLICY_NO_DEVICE : sched_share_reason(s, &s->cells[m->cell], r, now), at);
         any = true;
     }
     sched_model_touch(s, id);

@@ -30,7 +30,7 @@ enum event_kind {
 
 struct sim_request {
     int64_t came, due;
-    uint32_t model, client, next_free;
+    uint32_t class, model, client, next_free;
 };
 
 struct sim_action {
@@ -171,16 +171,7 @@ static void rearm(struct sim *s)
 
 /* ---- clients ---- */
 
-static const struct workload_class *class_of(const struct sim *s, uint32_t model)
-{
-    const struct workload *w = s->cfg->workload;
-    for (uint32_t i = 0; i < w->n_classes; i++)
-        if (model - w->classes[i].first_model < w->classes[i].n_models)
-            return &w->classes[i];
-    return &w->classes[0];
-}
-
-static void ask(struct sim *s, uint32_t model, uint32_t client)
+static void ask(struct sim *s, uint32_t class, uint32_t model, uint32_t client)
 {
     uint32_t at = s->free_request;
     if (at == NIL) {
@@ -189,10 +180,10 @@ static void ask(struct sim *s, uint32_t model, uint32_t client)
     } else {
         s->free_request = s->requests[at].next_free;
     }
-    const struct workload_class *c = class_of(s, model);
+    const struct workload_class *c = &s->cfg->workload->classes[class];
     int64_t due = s->now + serving_workload_objective_ns(c, s->now);
-    s->requests[at] =
-        (struct sim_request){.came = s->now, .due = due, .model = model, .client = client};
+    s->requests[at] = (struct sim_request){
+        .came = s->now, .due = due, .class = class, .model = model, .client = client};
     struct policy_request r = {.cookie = at,
                                .model = model,
                                .rows = 1,
@@ -213,21 +204,20 @@ static void on_reply(void *self, const struct policy_reply *r)
     struct sim_request *q = &s->requests[at];
     note(s, (uint64_t)s->now);
     note(s, (uint64_t)r->outcome << 32 | at);
-    size_t class = (size_t)(class_of(s, q->model) - s->cfg->workload->classes);
     if (s->cfg->watch)
         s->cfg->watch->request(s->cfg->watch->self,
                                &(struct sim_seen_request){.came_ns = q->came,
                                                           .due_ns = q->due,
                                                           .done_ns = s->now,
                                                           .model = q->model,
-                                                          .class = (uint32_t) class,
+                                                          .class = q->class,
                                                           .outcome = r->outcome,
                                                           .cold = r->cold});
     if (q->came >= s->cfg->workload->warmup_ns) {
         s->st.requests++;
         s->st.outcomes[r->outcome]++;
-        s->st.classes[class].requests++;
-        s->st.classes[class].on_time += r->outcome == POLICY_ON_TIME;
+        s->st.classes[q->class].requests++;
+        s->st.classes[q->class].on_time += r->outcome == POLICY_ON_TIME;
         s->st.cold_starts += r->cold;
         if (r->outcome == POLICY_ON_TIME || r->outcome == POLICY_LATE) {
             int64_t step = (s->now - q->came) / LATENCY_STEP;
@@ -247,7 +237,7 @@ static void on_client(struct sim *s, uint32_t client)
     for (uint32_t i = 0; i < w->n_classes; i++) {
         const struct workload_class *c = &w->classes[i];
         if (left < c->closed * c->n_models) {
-            ask(s, c->first_model + left % c->n_models, client);
+            ask(s, i, c->first_model + left % c->n_models, client);
             return;
         }
         left -= c->closed * c->n_models;
@@ -259,14 +249,14 @@ static void on_open(struct sim *s, uint32_t class)
     const struct workload_class *c = &s->cfg->workload->classes[class];
     uint32_t model = serving_workload_model(c, s->now, &s->rng_arrivals);
     schedule(s, s->now + serving_workload_gap_ns(c, &s->rng_arrivals), EV_OPEN, class);
-    ask(s, model, NIL);
+    ask(s, class, model, NIL);
 }
 
 static void on_function(struct sim *s, uint32_t function)
 {
     struct workload_function *f = &s->functions[function];
     if (s->now > 0)
-        ask(s, f->model, NIL);
+        ask(s, 0, f->model, NIL);
     int64_t at = serving_workload_next_ns(s->cfg->workload, f, s->now, &s->rng_arrivals);
     if (at <= s->cfg->workload->duration_ns)
         schedule(s, at, EV_FUNCTION, function);

@@ -102,6 +102,23 @@ static int poisson(struct workload *w, const struct costs *c, int64_t objective,
     return rc;
 }
 
+/* One tenant asks for twice what the device can do; the other for less than half of it that matters
+ * and for as much again that may be shed. All use the same models. */
+static int tenants(struct workload *w, const struct costs *c, int64_t objective, struct ac_err *err)
+{
+    static const struct workload_class ask[] = {
+        {.rate = 2000}, {.rate = 250, .tenant = 1, .priority = 1}, {.rate = 500, .tenant = 1}};
+    int rc = same_model(WORKHORS, 12, c, w, err);
+    w->gpus = 1;
+    for (size_t i = 0; i < AC_ARRAY_LEN(ask); i++) {
+        struct workload_class *k = class_add(w, 0, 12, objective ? objective : 100 * AC_NS_PER_MS);
+        k->rate = ask[i].rate;
+        k->tenant = ask[i].tenant;
+        k->priority = ask[i].priority;
+    }
+    return rc;
+}
+
 static int burst(struct workload *w, const struct costs *c, int64_t objective, struct ac_err *err)
 {
     (void)err;
@@ -210,8 +227,8 @@ int serving_workload_named(const char *name, const struct costs *c, int64_t obje
         const char *name;
         int (*make)(struct workload *w, const struct costs *c, int64_t objective,
                     struct ac_err *err);
-    } simple[] = {{"fig5", fig5}, {"fig6", fig6},       {"fig7", fig7},
-                  {"fig8", fig8}, {"poisson", poisson}, {"burst", burst}};
+    } simple[] = {{"fig5", fig5},       {"fig6", fig6},   {"fig7", fig7},      {"fig8", fig8},
+                  {"poisson", poisson}, {"burst", burst}, {"tenants", tenants}};
     struct workload w = {.duration_ns = 60 * AC_NS_PER_S, .warmup_ns = 2 * AC_NS_PER_S};
     int64_t objective = AC_MAX(objective_ns, 0);
     int rc = AC_ENOTFOUND;
@@ -240,6 +257,15 @@ int serving_workload_named(const char *name, const struct costs *c, int64_t obje
         w.gpus = gpus;
     *ret_w = w;
     return 0;
+}
+
+bool serving_workload_ranked(const struct workload *w)
+{
+    for (uint32_t i = 0; i < w->n_classes; i++)
+        if (w->classes[i].tenant != w->classes[0].tenant ||
+            w->classes[i].priority != w->classes[0].priority)
+            return true;
+    return false;
 }
 
 void serving_workload_free(struct workload *w)

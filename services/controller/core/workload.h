@@ -11,7 +11,7 @@
 #include <aceso/rng.h>
 
 struct workload_class {
-    uint32_t first_model, n_models; /* requests go to these evenly */
+    uint32_t first_model, n_models; /* requests go to these evenly; classes may share models */
     uint32_t closed;                /* clients that wait for their answer, per model */
     double rate;                    /* open: requests a second in all */
     double cv;                      /* of the gaps: 1 is Poisson, more is bursty (Gamma) */
@@ -65,7 +65,7 @@ struct workload {
     int64_t duration_ns, warmup_ns;
 };
 
-#define WORKLOAD_NAMES "fig5, fig6, fig7, fig8, azure, scale, poisson, burst"
+#define WORKLOAD_NAMES "fig5, fig6, fig7, fig8, azure, scale, poisson, burst, tenants"
 
 /** Experiments by name, WORKLOAD_NAMES. objective_ns replaces theirs when above 0; so does gpus.
  * seed: of what an experiment draws for itself (azure, scale). */
@@ -90,6 +90,8 @@ void serving_workload_trace(const struct trace *t, const struct costs *c,
  * variation; 0: as it is. */
 void serving_workload_scale(struct workload *w, double rate, double cv);
 void serving_workload_free(struct workload *w);
+/** Do its requests differ in tenant or priority? */
+bool serving_workload_ranked(const struct workload *w);
 /** Gap to the next open arrival of a class, in ns. */
 int64_t serving_workload_gap_ns(const struct workload_class *c, struct ac_rng *rng);
 /** The model that an open arrival of the class asks for. */
