@@ -18,6 +18,7 @@ help:
 	@echo 'make bench   benchmarks; figures to copy into docs/benchmarks.md'
 	@echo 'make bench-rules                rules beside numpy, their growth, points through the detector'
 	@echo 'make bench-serving SERVING_MODELS=CSV   every policy on every experiment, with and without jitter'
+	@echo 'make bench-onnx-cases           the published cases of ONNX operators: passed, not claimed, failed'
 	@echo 'make bench-few [RULES_DATA=DIR]   rules from few labels, by kind of series and labels left'
 	@echo 'make bench-rca RCA_DATA=DIR   tables on root causes, beside causal-learn, tigramite and RCAEval'
 	@echo 'make lint | layers | san | fuzz | helm-check | clean'
@@ -74,6 +75,12 @@ bench-serving: $(BUILD)/bin/aceso
 	$(Q)for w in "fig5 --slo-ms 25" "fig5 --slo-ms 50" "fig5 --slo-ms 100" fig7 "fig8 --slo-ms 27.3" "azure --slo-ms 100" "azure --slo-ms 25" "burst --slo-ms 25"; do \
 	for j in 0 0.2 1; do echo "== $$w, jitter $$j ms"; \
 	$(BUILD)/bin/aceso serve compare --models $(SERVING_MODELS) --workload $$w --jitter-ms $$j --seed $(SERVING_SEED) || exit 1; done; done
+
+# The published cases of each ONNX operator: passed, not claimed, failed. ACESO_ONNX_CASES: another folder than the package's.
+.PHONY: bench-onnx-cases
+bench-onnx-cases: $(BUILD)/tests/worker/test_onnx_cases
+	$(Q)$(BUILD)/tests/worker/test_onnx_cases
+
 .PHONY: bench-few
 bench-few: $(BUILD)/bin/aceso
 	$(Q)ACESO_BUILD=$(abspath $(BUILD)) python3 integration-tests/bench_few_labels.py $(if $(RULES_DATA),--data $(RULES_DATA))
