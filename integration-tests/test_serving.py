@@ -88,6 +88,7 @@ def test_statistics_and_metrics_count(served):
     status = pb.Client(served.address)("Serving/GetServingStatus")
     assert [(w.name, w.state) for w in status.workers] == [("w1", "CONNECTED")]
     assert status.models[0].resident_on == ["w1"] and status.models[0].on_time >= 3
+    assert [(t.name, t.weight) for t in status.tenants] == [("default", 1)] and status.tenants[0].on_time >= 3
 
 
 def test_a_published_autoencoder(tmp_path):
@@ -127,8 +128,9 @@ def request(**kw):
     req.raw_input_contents.append(kw.get("raw", bytes(64)))
     if "output" in kw:
         req.outputs.add(name=kw["output"])
-    if "timeout" in kw:
-        req.parameters["timeout"].string_param = kw["timeout"]
+    for name in ("timeout", "priority", "tenant"):
+        if name in kw:
+            req.parameters[name].string_param = kw[name]
     if kw.get("both"):
         t.contents.fp32_contents.append(1)
     return req
@@ -149,6 +151,8 @@ def request(**kw):
     (dict(both=True), "INVALID_ARGUMENT", "typed contents, and the request raw ones"),
     (dict(output="scores"), "INVALID_ARGUMENT", '"scores"'),
     (dict(timeout="soon"), "INVALID_ARGUMENT", '"timeout"'),
+    (dict(priority="9"), "INVALID_ARGUMENT", '"priority": 1 (shed last) to 8'),
+    (dict(tenant="nobody"), "INVALID_ARGUMENT", 'tenant "nobody" is not one of --tenants'),
     (dict(model="hotels"), "NOT_FOUND", 'model "hotels" is not in the repository'),
     (dict(model=""), "NOT_FOUND", "is not in the repository"),
     (dict(version="9"), "NOT_FOUND", 'no version "9"'),
@@ -483,6 +487,45 @@ def test_the_simulated_worker_keeps_time():
         with pytest.raises(triton.InferenceServerException) as e:
             ask(c, timeout=10_000)
         assert "refused" in e.value.message()
+
+
+# ---- tenants ----
+
+def test_a_tenant_keeps_its_share_beside_a_flood():
+    with serving(worker_options=("--executor=sim", "--sim-base=40ms", "--sim-row=0ns"),
+                 controller_options=("--tenants=gold=3",)) as s:
+        s.wait_ready()
+        stop, told = threading.Event(), set()
+
+        def loop(tenant, rows):
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(s.address))
+            req = request(shape=[rows, 16], raw=bytes(64 * rows), timeout="200000", tenant=tenant, priority="2")
+            while not stop.is_set():
+                try:
+                    stub.ModelInfer(req, timeout=10)
+                except grpc.RpcError as e:
+                    told.add((tenant, e.code().name, e.details().split(": ")[2]))
+
+        loops = [threading.Thread(target=loop, args=a) for a in [("default", 16)] * 24 + [("gold", 1)] * 2]
+        for t in loops:
+            t.start()
+
+        def tenants():
+            status = pb.Client(s.address)("Serving/GetServingStatus")
+            return {t.name: t for t in status.tenants}
+
+        try:
+            wait("gold was answered", lambda: tenants()["gold"].requests >= 50, 30)
+        finally:
+            stop.set()
+            for t in loops:
+                t.join()
+        end = tenants()
+        assert (end["default"].weight, end["gold"].weight) == (1, 3)
+        assert end["gold"].on_time > 0.8 * end["gold"].requests and end["gold"].refused_by_share == 0, end
+        assert end["default"].on_time < 0.5 * end["default"].requests and end["default"].refused_by_share > 0, end
+        assert ("default", "RESOURCE_EXHAUSTED",
+                "its tenant has had its share of device time (tenant default)") in told, told
 
 
 # ---- the demo application ----

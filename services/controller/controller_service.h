@@ -5,6 +5,7 @@
 #include "catalog.h"
 #include "peer_clock.h"
 #include "sched.h"
+#include "tenants.h"
 
 #include <aceso/svc.h>
 #include <aceso/v1/serving.pb-c.h>
@@ -18,6 +19,7 @@
 struct ctl_conf {
     char *repository;
     int64_t default_timeout_ns, lease_ns, max_requests;
+    char **tenants;
 };
 
 struct ctl_service;
@@ -55,6 +57,10 @@ struct ctl_service {
     struct ac_worker *files; /* one thread */
     bool scanning, stopping;
 
+    struct ctl_tenants tenants;
+    struct ctl_tenant_stats {
+        uint64_t requests, on_time, by_share;
+    } tenant_stats[POLICY_TENANTS];
     struct sched *sched;
     struct ac_timer *wake, *lease, *drain;
     int64_t now_ns; /* never goes backwards */
@@ -74,6 +80,7 @@ struct ctl_service {
 
     struct ac_bus *bus; /* NULL without NATS */
     struct ac_metrics *metrics;
+    struct ac_metric *tenant_outcomes[POLICY_TENANTS][POLICY_OUTCOME_END];
     struct ac_metric *n_actions[3], *late_actions, *prediction_error;
 };
 
@@ -140,7 +147,7 @@ void ctl_event_worker(const struct ctl_worker *w);
 struct ctl_ended {
     enum policy_outcome outcome;
     bool cold;
-    uint32_t rows;
+    uint32_t rows, tenant;
     int64_t took_ns, queued_ns;
 };
 void ctl_stats_reply(struct ctl_service *s, struct ctl_model *m, const struct ctl_ended *e);

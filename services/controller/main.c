@@ -29,10 +29,13 @@ static int start(struct ac_svc *svc, struct ac_err *err)
                         ? ac_xstrdup(conf.repository)
                         : ac_xasprintf("%s/../%s", ac_exe_dir(), CTL_NAME_DEFAULT_REPOSITORY);
     s->files = ac_worker_create(svc->loop, "files", 1, 1024);
+    int rc = ctl_tenants_parse(conf.tenants, &s->tenants, err);
+    if (rc)
+        return ac_err_wrap(err, "--tenants");
     ctl_dispatch_start(s);
     ctl_stats_start(s);
     struct ctl_scan scan;
-    int rc = ctl_scan_run(s->repository, &scan, err);
+    rc = ctl_scan_run(s->repository, &scan, err);
     if (rc)
         return ac_err_wrap(err, "--repository");
     for (size_t i = 0; i < scan.n_errors; i++)

@@ -129,31 +129,50 @@ int ctl_args_from_pb(const Inference__ModelInferRequest *req, struct ac_arena *a
     return 0;
 }
 
-int ctl_timeout_from_pb(const Inference__ModelInferRequest *req, int64_t *ret_us,
-                        struct ac_err *err)
+/* A whole number from 0 to most; -1 when it is none. */
+static int64_t number_of(const Inference__InferParameter *p, int64_t most)
 {
-    *ret_us = 0;
+    int64_t v = -1;
+    if (p && p->parameter_choice_case == INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_INT64_PARAM)
+        v = p->int64_param;
+    else if (p &&
+             p->parameter_choice_case == INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_UINT64_PARAM)
+        v = p->uint64_param <= (uint64_t)most ? (int64_t)p->uint64_param : -1;
+    else if (p &&
+             p->parameter_choice_case == INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_STRING_PARAM)
+        (void)ac_str_to_i64(p->string_param, &v);
+    return v <= most ? v : -1;
+}
+
+int ctl_params_from_pb(const Inference__ModelInferRequest *req, struct ctl_params *ret_p,
+                       struct ac_err *err)
+{
+    struct ctl_params r = {.tenant = "", .priority = POLICY_PRIORITIES - CTL_PRIORITY_DEFAULT};
     for (size_t i = 0; i < req->n_parameters; i++) {
-        if (!ac_streq(req->parameters[i]->key, "timeout"))
-            continue;
+        const char *key = req->parameters[i]->key;
         const Inference__InferParameter *p = req->parameters[i]->value;
-        int64_t us = -1;
-        if (p &&
-            p->parameter_choice_case == INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_INT64_PARAM)
-            us = p->int64_param;
-        else if (p && p->parameter_choice_case ==
-                          INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_UINT64_PARAM)
-            us = p->uint64_param <= (uint64_t)TIMEOUT_MAX_US ? (int64_t)p->uint64_param : -1;
-        else if (p && p->parameter_choice_case ==
+        if (ac_streq(key, "timeout")) {
+            r.timeout_us = number_of(p, TIMEOUT_MAX_US);
+            if (r.timeout_us < 0)
+                return ac_err_set(
+                    err, AC_EINVAL,
+                    "parameter \"timeout\": a whole number of microseconds from 0 to %lld",
+                    TIMEOUT_MAX_US);
+        } else if (ac_streq(key, "priority")) {
+            int64_t v = number_of(p, POLICY_PRIORITIES);
+            if (v < 0)
+                return ac_err_set(err, AC_EINVAL,
+                                  "parameter \"priority\": 1 (shed last) to %d, or 0 for %d",
+                                  POLICY_PRIORITIES, CTL_PRIORITY_DEFAULT);
+            r.priority = (uint8_t)(POLICY_PRIORITIES - (v ? v : CTL_PRIORITY_DEFAULT));
+        } else if (ac_streq(key, "tenant")) {
+            if (!p || p->parameter_choice_case !=
                           INFERENCE__INFER_PARAMETER__PARAMETER_CHOICE_STRING_PARAM)
-            (void)ac_str_to_i64(p->string_param, &us);
-        if (us < 0 || us > TIMEOUT_MAX_US)
-            return ac_err_set(
-                err, AC_EINVAL,
-                "parameter \"timeout\": a whole number of microseconds from 0 to %lld",
-                TIMEOUT_MAX_US);
-        *ret_us = us;
+                return ac_err_set(err, AC_EINVAL, "parameter \"tenant\": a name");
+            r.tenant = p->string_param;
+        }
     }
+    *ret_p = r;
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "infer.h"
+#include "tenants.h"
 
 #include <inference/grpc_service.pb-c.h>
 
@@ -11,7 +12,13 @@
  * AC_EINVAL when contents and declarations do not go together. */
 int ctl_args_from_pb(const Inference__ModelInferRequest *req, struct ac_arena *a,
                      struct ctl_infer_args *ret_args, struct ac_err *err) AC_MUST_USE;
-/** The parameter "timeout", microseconds; 0 when there is none. */
-int ctl_timeout_from_pb(const Inference__ModelInferRequest *req, int64_t *ret_us,
-                        struct ac_err *err) AC_MUST_USE;
+/* What a request says of itself, with what holds where it does not. */
+struct ctl_params {
+    int64_t timeout_us; /* 0: none */
+    const char *tenant; /* of the message, or "" */
+    uint8_t priority;   /* as policy_request's: higher is shed later */
+};
+/** The parameters timeout, tenant and priority. */
+int ctl_params_from_pb(const Inference__ModelInferRequest *req, struct ctl_params *ret_p,
+                       struct ac_err *err) AC_MUST_USE;
 Inference__DataType ctl_dtype_to_pb(int dtype);

@@ -71,7 +71,9 @@ void ctl_dispatch_ask(struct ctl_service *s, struct ac_rpc_call *c, struct ctl_m
     if (s->free_request == NIL) {
         (void)ac_err_set(&err, AC_EAGAIN, "model %s: %s", m->what.name,
                          policy_outcome_text(POLICY_FULL));
-        ctl_stats_reply(s, m, &(struct ctl_ended){.outcome = POLICY_FULL, .rows = in->rows});
+        ctl_stats_reply(
+            s, m,
+            &(struct ctl_ended){.outcome = POLICY_FULL, .rows = in->rows, .tenant = in->tenant});
         ac_rpc_fail(c, &err);
         return;
     }
@@ -88,7 +90,9 @@ void ctl_dispatch_ask(struct ctl_service *s, struct ac_rpc_call *c, struct ctl_m
     struct policy_request q = {.cookie = cookie_of(s, r),
                                .model = m->number,
                                .rows = in->rows,
-                               .deadline_ns = deadline_ns};
+                               .deadline_ns = deadline_ns,
+                               .tenant = in->tenant,
+                               .priority = in->priority};
     ac_rpc_on_cancel(c, on_cancel, r);
     sched_arrive(s->sched, ctl_now(s), &q);
     ctl_dispatch_settle(s);
@@ -106,11 +110,13 @@ static void refuse(struct ctl_service *s, struct ctl_request *r, const struct po
     };
     struct ac_err err = AC_ERR_INIT;
     char more[128] = "";
-    if (p->predicted_ns)
+    if (p->predicted_ns && p->outcome != POLICY_SHARE && p->outcome != POLICY_YIELDED)
         snprintf(more, sizeof(more),
                  ": it would finish %.3f ms after it came, its deadline is %.3f ms",
                  (double)(p->predicted_ns - r->came_ns) * 1e-6,
                  (double)(r->deadline_ns - r->came_ns) * 1e-6);
+    else if (p->outcome == POLICY_SHARE)
+        snprintf(more, sizeof(more), " (tenant %s)", s->tenants.list[r->in.tenant].name);
     (void)ac_err_set(&err, codes[p->outcome], "model %s: refused: %s%s", r->model->what.name,
                      policy_outcome_text(p->outcome), more);
     struct ac_rpc_call *c = r->call;
@@ -146,6 +152,7 @@ static void on_reply(void *self, const struct policy_reply *p)
     struct ctl_ended e = {.outcome = p->outcome,
                           .cold = p->cold,
                           .rows = r->in.rows,
+                          .tenant = r->in.tenant,
                           .took_ns = s->now_ns - r->came_ns};
     bool served = p->outcome == POLICY_ON_TIME || p->outcome == POLICY_LATE;
     if (served)
@@ -312,6 +319,9 @@ void ctl_dispatch_start(struct ctl_service *s)
     struct sched_config cfg = SCHED_CONFIG_INIT;
     cfg.max_requests = (uint32_t)s->conf->max_requests;
     cfg.learn = true;
+    cfg.ranks = true;
+    for (uint32_t t = 0; t < s->tenants.n; t++)
+        cfg.shares[t] = s->tenants.list[t].weight;
     struct policy_ports ports = {.self = s, .act = on_act, .reply = on_reply};
     s->sched = sched_create(&cfg, &ports);
     s->n_requests = cfg.max_requests;

@@ -10,20 +10,13 @@
 #include "adapters/convert_pb.h"
 
 /* The deadline: the parameter or the call's own, whichever is sooner. */
-static int deadline_of(const struct ctl_service *s, const struct ac_rpc_call *c,
-                       const Inference__ModelInferRequest *req, int64_t now, int64_t *ret_ns,
-                       struct ac_err *err)
+static int64_t deadline_of(const struct ctl_service *s, const struct ac_rpc_call *c,
+                           const struct ctl_params *p, int64_t now)
 {
-    int64_t us = 0;
-    int rc = ctl_timeout_from_pb(req, &us, err);
-    if (rc)
-        return rc;
     int64_t by_call = ac_rpc_deadline_ns(c);
-    int64_t by_parameter = us ? now + us * AC_NS_PER_US : INT64_MAX;
-    *ret_ns = AC_MIN(by_call, by_parameter);
-    if (*ret_ns == INT64_MAX)
-        *ret_ns = now + s->conf->default_timeout_ns;
-    return 0;
+    int64_t by_parameter = p->timeout_us ? now + p->timeout_us * AC_NS_PER_US : INT64_MAX;
+    int64_t at = AC_MIN(by_call, by_parameter);
+    return at == INT64_MAX ? now + s->conf->default_timeout_ns : at;
 }
 
 /* What can be said of the request at once; the reply follows from the scheduler otherwise. */
@@ -33,7 +26,9 @@ static int take(struct ctl_service *s, struct ac_rpc_call *c,
     struct ctl_model *m = ctl_catalog_find(s->catalog, req->model_name, req->model_version);
     struct ctl_infer_args args;
     struct ctl_infer in;
-    int64_t now = ctl_now(s), deadline = 0;
+    struct ctl_params params;
+    uint32_t tenant = 0;
+    int64_t now = ctl_now(s);
     if (s->stopping)
         return ac_err_set(err, AC_ENET, "the controller stops");
     if (!m && ac_str_empty(req->model_version))
@@ -49,10 +44,14 @@ static int take(struct ctl_service *s, struct ac_rpc_call *c,
     if (rc == 0)
         rc = ctl_infer_check(&m->what.info, m->what.max_rows, &args, &in, err);
     if (rc == 0)
-        rc = deadline_of(s, c, req, now, &deadline, err);
+        rc = ctl_params_from_pb(req, &params, err);
+    if (rc == 0)
+        rc = ctl_tenants_find(&s->tenants, params.tenant, &tenant, err);
     if (rc)
         return rc;
-    ctl_dispatch_ask(s, c, m, &in, req->id, now, deadline);
+    in.tenant = (uint8_t)tenant;
+    in.priority = params.priority;
+    ctl_dispatch_ask(s, c, m, &in, req->id, now, deadline_of(s, c, &params, now));
     return 0;
 }
 

@@ -79,6 +79,19 @@ static void on_status(struct ac_rpc_call *c, const void *req, void *self)
         ctl_worker_status(s->workers[i], &workers[i]);
         worker_list[i] = &workers[i];
     }
+    Aceso__V1__ServingTenant tenants[POLICY_TENANTS], *tenant_list[POLICY_TENANTS];
+    for (uint32_t i = 0; i < s->tenants.n; i++) {
+        aceso__v1__serving_tenant__init(&tenants[i]);
+        tenants[i].name = s->tenants.list[i].name;
+        tenants[i].weight = s->tenants.list[i].weight;
+        tenants[i].use = sched_tenant_use(s->sched, ctl_now(s), i);
+        tenants[i].requests = s->tenant_stats[i].requests;
+        tenants[i].on_time = s->tenant_stats[i].on_time;
+        tenants[i].refused_by_share = s->tenant_stats[i].by_share;
+        tenant_list[i] = &tenants[i];
+    }
+    res.tenants = tenant_list;
+    res.n_tenants = s->tenants.n;
     res.workers = worker_list;
     res.n_workers = s->n_workers;
     ac_rpc_reply(c, &res);

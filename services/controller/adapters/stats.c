@@ -76,6 +76,10 @@ void ctl_stats_reply(struct ctl_service *s, struct ctl_model *m, const struct ct
     d->count++;
     d->ns += (uint64_t)e->took_ns;
     ac_metric_add(x->outcomes[e->outcome], 1);
+    ac_metric_add(s->tenant_outcomes[e->tenant][e->outcome], 1);
+    s->tenant_stats[e->tenant].requests++;
+    s->tenant_stats[e->tenant].on_time += e->outcome == POLICY_ON_TIME;
+    s->tenant_stats[e->tenant].by_share += e->outcome == POLICY_SHARE;
     ac_metric_add(served ? x->success : x->failure, 1);
     ac_metric_add(x->cold, e->cold);
     ac_metric_add(x->request_us, (double)e->took_ns / 1e3);
@@ -129,6 +133,14 @@ void ctl_stats_start(struct ctl_service *s)
             ac_metrics_get(s->metrics, AC_METRIC_COUNTER, "aceso_serving_actions_total",
                            "Actions given to workers.", labels, NULL);
     }
+    for (uint32_t t = 0; t < s->tenants.n; t++)
+        for (int o = 0; o < POLICY_OUTCOME_END; o++) {
+            const char *labels[] = {"tenant", s->tenants.list[t].name, "outcome",
+                                    outcome_label((enum policy_outcome)o), NULL};
+            s->tenant_outcomes[t][o] =
+                ac_metrics_get(s->metrics, AC_METRIC_COUNTER, "aceso_serving_tenant_requests_total",
+                               "Requests of a tenant by how they ended.", labels, NULL);
+        }
     s->late_actions =
         ac_metrics_get(s->metrics, AC_METRIC_COUNTER, "aceso_serving_actions_too_late_total",
                        "Actions that a worker could not start in their window.", NULL, NULL);

@@ -38,10 +38,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Inference__ModelInferRequest *req = NULL;
     struct ctl_infer_args args;
     struct ctl_infer in;
-    int64_t us;
+    struct ctl_params p;
     if (AC_PB_UNPACK(inference__model_infer_request, data, size, a, &req, NULL) == 0) {
-        if (ctl_timeout_from_pb(req, &us, NULL) == 0)
-            AC_ASSERT(us >= 0);
+        if (ctl_params_from_pb(req, &p, NULL) == 0)
+            AC_ASSERT(p.timeout_us >= 0 && p.priority < POLICY_PRIORITIES && p.tenant);
         if (ctl_args_from_pb(req, a, &args, NULL) == 0 &&
             ctl_infer_check(&model, 16, &args, &in, NULL) == 0)
             sink = sum(&in);

@@ -1,6 +1,7 @@
 /* Requests against a model, the catalog of models, and the clocks of workers. */
 #include "catalog.h"
 #include "peer_clock.h"
+#include "tenants.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -309,6 +310,45 @@ static void test_stamps_that_cannot_be_true_are_ignored(void **state)
     assert_int_equal(c.n, 0);
 }
 
+static void test_tenants_are_named_with_their_weights(void **state)
+{
+    (void)state;
+    struct ctl_tenants t;
+    struct ac_err err = AC_ERR_INIT;
+    uint32_t n = 9;
+    char gold[] = "gold=3", own[] = "default=0.5", last[] = "a.b-c=1e6";
+    assert_int_equal(ctl_tenants_parse(NULL, &t, &err), 0);
+    assert_true(t.n == 1 && t.list[0].weight == 1);
+    char *list[] = {gold, own, last, NULL};
+    assert_int_equal(ctl_tenants_parse(list, &t, &err), 0);
+    assert_true(t.n == 3 && t.list[0].weight == 0.5 && t.list[1].weight == 3);
+    assert_int_equal(ctl_tenants_find(&t, "a.b-c", &n, &err), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(ctl_tenants_find(&t, "", &n, &err), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(ctl_tenants_find(&t, "Gold", &n, &err), AC_EINVAL);
+    char *twice[] = {gold, gold, NULL}, *own_twice[] = {own, own, NULL};
+    assert_int_equal(ctl_tenants_parse(twice, &t, &err), AC_EINVAL);
+    assert_int_equal(ctl_tenants_parse(own_twice, &t, &err), AC_EINVAL);
+    static char bad[][16] = {"gold",     "=1",       "gold=",   "gold=0", "gold=-1",
+                             "gold=nan", "gold=inf", "go ld=1", ".x=1",   "gold=1x"};
+    for (size_t i = 0; i < AC_ARRAY_LEN(bad); i++) {
+        char *one[] = {bad[i], NULL};
+        assert_int_equal(ctl_tenants_parse(one, &t, &err), AC_EINVAL);
+        assert_non_null(strstr(err.msg, "tenant"));
+    }
+    static char many[POLICY_TENANTS][16];
+    char *all[POLICY_TENANTS + 1] = {NULL};
+    for (uint32_t i = 0; i < POLICY_TENANTS; i++) {
+        snprintf(many[i], sizeof(many[i]), "t%u=1", i);
+        all[i] = many[i];
+    }
+    assert_int_equal(ctl_tenants_parse(all, &t, &err), AC_ERANGE);
+    all[POLICY_TENANTS - 1] = NULL;
+    assert_int_equal(ctl_tenants_parse(all, &t, &err), 0);
+    assert_int_equal(t.n, POLICY_TENANTS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_a_scan_is_merged),
         cmocka_unit_test(test_names_and_versions),
         cmocka_unit_test(test_max_batch_of_a_configuration),
+        cmocka_unit_test(test_tenants_are_named_with_their_weights),
         cmocka_unit_test(test_the_quickest_exchange_tells_best),
         cmocka_unit_test(test_stamps_that_cannot_be_true_are_ignored),
     };
