@@ -23,7 +23,7 @@ struct ctl_infer_args {
 
 struct ctl_infer {
     uint32_t rows;
-    uint8_t tenant, priority; /* set by who knows the tenants; priority as policy_request's */
+    uint8_t tenant, priority;      /* set by who knows the tenants; priority as policy_request's */
     const void *inputs[WK_MAX_IO]; /* in the model's order, rows * row_bytes each */
     uint32_t n_outputs;
     uint8_t outputs[WK_MAX_IO]; /* in the order asked for: numbers of the model's outputs */
