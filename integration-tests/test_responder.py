@@ -1,6 +1,8 @@
 """aceso-rca and aceso-responder as processes on a real PostgreSQL and NATS: an alert opens an incident,
 which is stored and survives kill -9; malformed alerts do no harm."""
 
+import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -26,9 +28,17 @@ def state(b):
     return b.sql("select state from incidents.incidents")
 
 
+def team(process):
+    """The threads that share the work of a diagnosis, by number."""
+    tasks = pathlib.Path(f"/proc/{process.pid}/task")
+    return sorted(t.name for t in tasks.iterdir() if (t / "comm").read_text().strip() == "team")
+
+
 def test_incident_lives_through_kill_9(backends):  # noqa: F811
     b = backends
     rca, at = b.service("rca", "--collector-addr=127.0.0.1:1")
+    threads = team(rca)  # made once, and kept
+    assert len(threads) == len(os.sched_getaffinity(0)) - 1
     args = (f"--rca-addr={at['grpc']}", "--kubeconfig=/nonexistent", "--settle=300ms", "--retry=200ms")
     resp, _ = b.service("responder", *args)
     b.publish("aceso.alerts.hotel-1", b"\xff\xff not an alert")
@@ -43,6 +53,7 @@ def test_incident_lives_through_kill_9(backends):  # noqa: F811
     b.publish("aceso.alerts.hotel-1", alert("a1", 2, "closed", now))
     wait("resolved", lambda: state(b) == "resolved")
     assert b.sql("select count(*) from incidents.incidents") == "1"
+    assert team(rca) == threads
     for p in (resp, rca):
         p.send_signal(signal.SIGTERM)
     assert (resp.wait(15), rca.wait(15)) == (0, 0)

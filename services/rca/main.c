@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include <aceso/base.h>
+#include <aceso/team.h>
 
 /* Static: callbacks of what was under way may come until the loop ends, after fini. */
 static struct rca_service service;
@@ -27,6 +28,8 @@ static int start(struct ac_svc *svc, struct ac_err *err)
     s->svc = svc;
     s->conf = &conf;
     s->collector = ac_svc_channel(svc, conf.collector_addr);
+    s->team = ac_team_create(ac_team_processors());
+    AC_ASSERT(pthread_mutex_init(&s->team_mu, NULL) == 0);
     s->worker = ac_worker_create(svc->loop, "rca", 2, 64);
     s->diagnoses = ac_metrics_get(svc->metrics, AC_METRIC_COUNTER, "aceso_rca_diagnoses_total",
                                   "Diagnoses made.", NULL, NULL);
@@ -46,6 +49,8 @@ static void fini(struct ac_svc *svc)
     if (!s)
         return;
     ac_worker_destroy(s->worker);
+    ac_team_destroy(s->team);
+    (void)pthread_mutex_destroy(&s->team_mu);
     ac_rpc_channel_destroy(s->collector);
 }
 

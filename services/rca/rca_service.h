@@ -2,6 +2,8 @@
  * which runs on a worker. */
 #pragma once
 
+#include <pthread.h>
+
 #include <aceso/svc.h>
 #include <aceso/v1/rca.pb-c.h>
 
@@ -16,6 +18,8 @@ struct rca_service {
     const struct rca_conf *conf;
     struct ac_rpc_channel *collector;
     struct ac_worker *worker;
+    struct ac_team *team; /* of whoever holds team_mu, on a worker's thread; NULL: one processor */
+    pthread_mutex_t team_mu;
     struct ac_metric *diagnoses, *failures, *seconds;
 };
 

@@ -75,6 +75,7 @@ struct ac_team *ac_team_create(size_t threads)
         *m = (struct member){.team = t, .number = t->size};
         if (pthread_create(&m->thread, NULL, run_member, m) != 0)
             break;
+        (void)pthread_setname_np(m->thread, "team");
     }
     return t;
 }

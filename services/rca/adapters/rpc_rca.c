@@ -96,11 +96,14 @@ static int diagnose(struct job *j, struct ac_rca_case *c, struct ac_err *err)
         ac_rca_params_default(j->req->time_ns, AC_MAX(j->to_ns - j->req->time_ns, AC_NS_PER_S));
     p.alerted = !j->req->may_abstain;
     p.ongoing = p.alerted && j->req->window_ns == 0;
-    p.team = ac_team_create(ac_team_processors());
+    /* Two diagnoses at once have no use for more threads: the second one does without. */
+    bool shared = pthread_mutex_trylock(&j->s->team_mu) == 0;
+    p.team = shared ? j->s->team : NULL;
     p.threshold =
         AC_MAX(j->s->conf->min_score, ac_rca_calibrate(c, &p, j->req->time_ns - 10 * AC_NS_PER_S));
     int rc = ac_rca_localise(c, &p, &r, err);
-    ac_team_destroy(p.team);
+    if (shared)
+        (void)pthread_mutex_unlock(&j->s->team_mu);
     if (rc)
         return rc;
     j->diagnosis = rca_convert_result(c, &r, j->arena);

@@ -1,5 +1,6 @@
 /* Sentences on what would have been and on what would change the answer, from findings only. */
 #include "rca_answer.h"
+#include "rca_calls.h"
 #include "rca_counter.h"
 
 #include <string.h>
@@ -96,44 +97,25 @@ static void unmeasured(const struct ac_rca_case *c, struct ac_buf *out)
     free(called);
 }
 
-/* Takes away, again and again, what nobody left calls (or, the other way, what calls nobody left).
- * What stays both times lies on cycles of calls or between them. */
-static void peel(const struct ac_rca_case *c, bool callers, bool *left)
-{
-    for (bool moved = true; moved;) {
-        moved = false;
-        bool *held = ac_xcalloc(c->ncomponents + 1, sizeof(bool));
-        for (size_t i = 0; i < c->nedges; i++)
-            if (left[c->edges[i].from] && left[c->edges[i].to])
-                held[callers ? c->edges[i].to : c->edges[i].from] = true;
-        for (size_t i = 0; i < c->ncomponents; i++)
-            if (left[i] && !held[i]) {
-                left[i] = false;
-                moved = true;
-            }
-        free(held);
-    }
-}
-
 /* One cycle of calls by its names. */
 static void round_calls(const struct ac_rca_case *c, struct ac_buf *out)
 {
     bool *left = ac_xcalloc(c->ncomponents + 1, sizeof(bool));
     size_t *seen = ac_xcalloc(c->ncomponents + 1, sizeof(size_t)), n = 0;
     int *path = ac_xcalloc(c->ncomponents + 1, sizeof(int)), at = 0;
-    memset(left, true, c->ncomponents);
-    peel(c, true, left);
-    peel(c, false, left);
+    struct rca_calls calls;
+    rca_calls_init(&calls, c);
+    rca_calls_round(&calls, left);
     while (at < (int)c->ncomponents && !left[at])
         at++;
     while (at < (int)c->ncomponents && !seen[at]) { /* each of them calls another of them */
         path[n] = at;
         seen[at] = ++n;
-        size_t e = 0;
-        while (e < c->nedges && !(c->edges[e].from == at && left[c->edges[e].to]))
+        size_t e = calls.out_at[at];
+        while (e < calls.out_at[at + 1] && !left[c->edges[calls.out[e]].to])
             e++;
-        AC_ASSERT(e < c->nedges);
-        at = c->edges[e].to;
+        AC_ASSERT(e < calls.out_at[at + 1]);
+        at = c->edges[calls.out[e]].to;
     }
     if (n > 0) {
         next(out);
@@ -147,6 +129,7 @@ static void round_calls(const struct ac_rca_case *c, struct ac_buf *out)
                       "measurements must tell",
                       name_of(c, at));
     }
+    rca_calls_fini(&calls);
     free(left);
     free(seen);
     free(path);

@@ -1,5 +1,6 @@
 /* First failure, impact, and the path from the root cause to the entry with the proof of each edge:
  * the call exists, both ends deviate, and the cause's end not after the effect's. */
+#include "rca_calls.h"
 #include "rca_work.h"
 
 #include <math.h>
@@ -83,48 +84,44 @@ static void impact(struct ac_rca_result *r, size_t n)
     }
 }
 
-/* Callers outward from the root cause, breadth first, through what deviates; dist -1: not reached.
- */
-static void walk_up(const struct ac_rca_case *c, const struct ac_rca_result *r, int root, int *dist,
+/* Callers outward from the root cause, breadth first, through what deviates, along the first of the
+ * calls that lead there as soon; dist -1: not reached. */
+static void walk_up(const struct rca_calls *k, const struct ac_rca_result *r, int root, int *dist,
                     int *via)
 {
-    for (size_t i = 0; i < c->ncomponents; i++)
+    size_t n = k->c->ncomponents, head = 0, tail = 0;
+    int *queue = ac_xcalloc(n + 1, sizeof(int));
+    for (size_t i = 0; i < n; i++)
         dist[i] = via[i] = -1;
     dist[root] = 0;
-    for (int d = 0; d < (int)c->ncomponents; d++) {
-        bool grew = false;
-        for (size_t e = 0; e < c->nedges; e++) {
-            int from = c->edges[e].from, to = c->edges[e].to;
-            if (dist[to] != d || dist[from] >= 0 || !r->shown[from].deviates)
-                continue;
-            dist[from] = d + 1;
-            via[from] = (int)e;
-            grew = true;
+    queue[tail++] = root;
+    while (head < tail) {
+        int to = queue[head++];
+        for (size_t i = k->in_at[to]; i < k->in_at[to + 1]; i++) {
+            int e = k->in[i], from = k->c->edges[e].from;
+            if (dist[from] < 0 && r->shown[from].deviates) {
+                dist[from] = dist[to] + 1;
+                via[from] = e;
+                queue[tail++] = from;
+            } else if (dist[from] == dist[to] + 1) {
+                via[from] = AC_MIN(via[from], e);
+            }
         }
-        if (!grew)
-            return;
     }
-}
-
-static bool has_caller(const struct ac_rca_case *c, int component)
-{
-    for (size_t e = 0; e < c->nedges; e++)
-        if (c->edges[e].to == component)
-            return true;
-    return false;
+    free(queue);
 }
 
 /* The end of the path: an entry (nobody calls it) with symptoms, else the farthest with symptoms.
  */
-static int path_end(const struct ac_rca_case *c, const struct ac_rca_result *r, int root,
+static int path_end(const struct rca_calls *k, const struct ac_rca_result *r, int root,
                     const int *dist)
 {
     int end = -1;
     bool end_entry = false;
-    for (size_t i = 0; i < c->ncomponents; i++) {
+    for (size_t i = 0; i < k->c->ncomponents; i++) {
         if ((int)i == root || dist[i] < 0 || !r->shown[i].symptomatic)
             continue;
-        bool entry = !has_caller(c, (int)i);
+        bool entry = k->in_at[i] == k->in_at[i + 1];
         if (end < 0 || (entry && !end_entry) ||
             (entry == end_entry &&
              (entry ? r->shown[i].z_symptom > r->shown[end].z_symptom : dist[i] > dist[end]))) {
@@ -143,8 +140,11 @@ static void path(struct rca_work *k, struct ac_rca_result *r)
     int root = r->causes[0].component;
     int *dist = ac_xcalloc(c->ncomponents, sizeof(*dist));
     int *via = ac_xcalloc(c->ncomponents, sizeof(*via));
-    walk_up(c, r, root, dist, via);
-    int at = path_end(c, r, root, dist);
+    struct rca_calls calls;
+    rca_calls_init(&calls, c);
+    walk_up(&calls, r, root, dist, via);
+    int at = path_end(&calls, r, root, dist);
+    rca_calls_fini(&calls);
     if (at >= 0) {
         r->npath = (size_t)dist[at];
         r->path = ac_xcalloc(r->npath, sizeof(*r->path));

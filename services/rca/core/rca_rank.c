@@ -1,4 +1,5 @@
 /* Parts of a score by kind of measurement, and the ranking. */
+#include "rca_calls.h"
 #include "rca_work.h"
 
 #include <math.h>
@@ -277,22 +278,6 @@ static void residual_parts(struct rca_work *k, struct ac_rca_cause *causes)
     ac_rca_result_fini(&r);
 }
 
-/* Components that the target reaches along calls. */
-static void reach(const struct ac_rca_case *c, int from, bool *seen)
-{
-    bool grew = true;
-    seen[from] = true;
-    while (grew) {
-        grew = false;
-        for (size_t e = 0; e < c->nedges; e++) {
-            if (seen[c->edges[e].from] && !seen[c->edges[e].to]) {
-                seen[c->edges[e].to] = true;
-                grew = true;
-            }
-        }
-    }
-}
-
 static int by_score(const void *a, const void *b)
 {
     const struct ac_rca_cause *x = a, *y = b;
@@ -326,6 +311,8 @@ static void share_sli(const struct rca_work *k, struct ac_rca_cause *causes)
 {
     const struct ac_rca_case *c = k->c;
     bool *seen = ac_xcalloc(c->ncomponents, sizeof(*seen));
+    struct rca_calls calls;
+    rca_calls_init(&calls, c);
     for (size_t i = 0; i < c->ncomponents; i++) {
         struct ac_rca_part *sli = NULL;
         double other = 0;
@@ -334,8 +321,7 @@ static void share_sli(const struct rca_work *k, struct ac_rca_cause *causes)
                 sli = &causes[i].parts[j];
         if (!sli)
             continue;
-        memset(seen, 0, c->ncomponents * sizeof(*seen));
-        reach(c, (int)i, seen);
+        rca_calls_reach(&calls, (int)i, false, seen);
         for (size_t n = 0; n < c->ncomponents; n++)
             if (seen[n] && n != i)
                 other = fmax(other, causes[n].score);
@@ -347,6 +333,7 @@ static void share_sli(const struct rca_work *k, struct ac_rca_cause *causes)
         causes[i].parts[at] = p;
         causes[i].score = score_of(&causes[i]);
     }
+    rca_calls_fini(&calls);
     free(seen);
 }
 
@@ -356,8 +343,12 @@ void rca_rank(struct rca_work *k, struct ac_rca_result *r)
     r->ncauses = c->ncomponents;
     r->causes = ac_xcalloc(c->ncomponents, sizeof(*r->causes));
     bool *seen = ac_xcalloc(c->ncomponents, sizeof(*seen));
-    if (k->p->target >= 0)
-        reach(c, k->p->target, seen);
+    if (k->p->target >= 0) {
+        struct rca_calls calls;
+        rca_calls_init(&calls, c);
+        rca_calls_reach(&calls, k->p->target, false, seen);
+        rca_calls_fini(&calls);
+    }
     for (size_t i = 0; i < c->ncomponents; i++) {
         struct ac_rca_cause *cause = &r->causes[i];
         cause->component = (int)i;

@@ -1,5 +1,6 @@
 /* Several causes told apart: who shows something of its own that no cause named before explains,
  * and how much of what is lost each one brings in. */
+#include "rca_calls.h"
 #include "rca_work.h"
 
 #include <math.h>
@@ -11,44 +12,24 @@
 #define EXPLAINED 0.5 /* what comes from elsewhere by this much is a symptom */
 #define BESIDE    0.5 /* score of its own, of the first cause's, that names another */
 
-/* By component: calls a named cause, directly or through others; is called by one. */
-struct around {
-    bool *above, *below;
-};
-
-/* One more named cause: everything that leads to it and everything it leads to. */
-static void spread(const struct ac_rca_case *c, int root, struct around *a)
+/* One more named cause: who calls it, directly or through others. */
+static void spread(const struct rca_calls *calls, int root, bool *above)
 {
-    bool *up = ac_xcalloc(c->ncomponents, sizeof(bool));
-    bool *down = ac_xcalloc(c->ncomponents, sizeof(bool));
-    bool grew = true;
-    up[root] = down[root] = true;
-    while (grew) {
-        grew = false;
-        for (size_t e = 0; e < c->nedges; e++) {
-            int from = c->edges[e].from, to = c->edges[e].to;
-            if (up[to] && !up[from])
-                up[from] = grew = true;
-            if (down[from] && !down[to])
-                down[to] = grew = true;
-        }
-    }
-    for (size_t i = 0; i < c->ncomponents; i++) {
-        a->above[i] = a->above[i] || (up[i] && (int)i != root);
-        a->below[i] = a->below[i] || (down[i] && (int)i != root);
-    }
+    bool *up = ac_xcalloc(calls->c->ncomponents, sizeof(bool));
+    rca_calls_reach(calls, root, true, up);
+    for (size_t i = 0; i < calls->c->ncomponents; i++)
+        above[i] = above[i] || (up[i] && (int)i != root);
     free(up);
-    free(down);
 }
 
 /* Whether a part can only be its component's own doing. What waits for a cause keeps its requests
  * in memory and fails its probes, and is late by as much as nobody measured; a callee of a cause
  * gets other load. Without calls nobody knows where latency and errors come from, so only what does
  * not travel counts. */
-static bool is_own(const struct rca_work *k, const struct around *a, const struct ac_rca_cause *x,
+static bool is_own(const struct rca_work *k, const bool *above, const struct ac_rca_cause *x,
                    const struct ac_rca_part *p)
 {
-    bool waits = a->above[x->component];
+    bool waits = above[x->component];
     if (p->down || p->z * (1.0 - p->explained) < OWN_Z || p->explained >= EXPLAINED)
         return false;
     switch (p->kind) {
@@ -74,13 +55,12 @@ static bool is_own(const struct rca_work *k, const struct around *a, const struc
 }
 
 /* What is left of a score by such parts alone. */
-static double own_score(const struct rca_work *k, const struct around *a,
-                        const struct ac_rca_cause *x)
+static double own_score(const struct rca_work *k, const bool *above, const struct ac_rca_cause *x)
 {
     double best = 0, rest = 0, all = 0;
     for (size_t i = 0; i < x->nparts; i++) {
         all += x->parts[i].part * (i == 0 ? 1.0 : RCA_OTHERS); /* largest first */
-        if (!is_own(k, a, x, &x->parts[i]))
+        if (!is_own(k, above, x, &x->parts[i]))
             continue;
         rest += x->parts[i].part;
         best = fmax(best, x->parts[i].part);
@@ -164,22 +144,23 @@ static void leave_impact(struct ac_rca_result *r, int component)
 
 void rca_several(struct rca_work *k, struct ac_rca_result *r)
 {
-    size_t n = k->c->ncomponents;
-    struct around a = {ac_xcalloc(n, sizeof(bool)), ac_xcalloc(n, sizeof(bool))};
+    bool *above = ac_xcalloc(k->c->ncomponents, sizeof(bool)); /* calls a named cause */
     double best = r->causes[0].score;
+    struct rca_calls calls;
+    rca_calls_init(&calls, k->c);
     if (best > 0.0) {
         r->named[r->nnamed++] = (struct ac_rca_named){.cause = 0};
-        spread(k->c, r->causes[0].component, &a);
+        spread(&calls, r->causes[0].component, above);
     }
     for (size_t i = 1; best > 0.0 && i < r->ncauses && r->nnamed < AC_RCA_MAX_NAMED; i++) {
-        double own = own_score(k, &a, &r->causes[i]);
+        double own = own_score(k, above, &r->causes[i]);
         if (own < BESIDE * best || !(own > k->p->threshold))
             continue;
         r->named[r->nnamed++] = (struct ac_rca_named){.cause = i};
-        spread(k->c, r->causes[i].component, &a);
+        spread(&calls, r->causes[i].component, above);
         leave_impact(r, r->causes[i].component);
     }
     share_out(k, r);
-    free(a.above);
-    free(a.below);
+    rca_calls_fini(&calls);
+    free(above);
 }

@@ -88,6 +88,21 @@ void ac_rca_class_write(const struct ac_rca_class *c, struct ac_rca_pdag *g)
         }
 }
 
+void ac_rca_class_read(struct ac_rca_class *c, const struct ac_rca_pdag *g)
+{
+    AC_ASSERT((size_t)c->p == g->p);
+    memset(c->from, 0, 4 * g->p * c->w * sizeof(uint64_t));
+    for (int a = 0; a < c->p; a++)
+        for (int b = 0; b < a; b++) {
+            if (ac_rca_directed(g, a, b))
+                ac_rca_class_arrow(c, a, b);
+            else if (ac_rca_directed(g, b, a))
+                ac_rca_class_arrow(c, b, a);
+            else if (ac_rca_adjacent(g, a, b))
+                ac_rca_class_line(c, a, b);
+        }
+}
+
 /* A node without effects among those left, all of whose neighbours by a line are adjacent to all
  * its other neighbours, can be last in the order. */
 static bool can_be_last(const struct ac_rca_class *c, const uint64_t *left, int x)
@@ -129,36 +144,32 @@ static void point_at(struct ac_rca_class *c, const uint64_t *left, int x)
 
 bool ac_rca_class_extend(struct ac_rca_class *c)
 {
-    size_t p = (size_t)c->p, head = 0, waiting = p, at = p;
-    int *queue = ac_xcalloc(p + 1, sizeof(int)); /* a ring; each node waits at most once */
-    bool *waits = ac_xcalloc(p + 1, sizeof(bool));
-    uint64_t *left = ac_xcalloc(c->w + 1, sizeof(uint64_t));
+    size_t at = (size_t)c->p;
+    uint64_t *left = ac_xcalloc(2 * c->w + 1, sizeof(uint64_t)), *ask = left + c->w;
     for (int x = 0; x < c->p; x++) {
-        queue[x] = x;
-        waits[x] = true;
         set(left, x);
+        set(ask, x);
     }
-    while (waiting > 0) {
-        int x = queue[head];
-        head = (head + 1) % p;
-        waiting--;
-        waits[x] = false;
-        if (!can_be_last(c, left, x))
-            continue;
-        point_at(c, left, x);
-        clear(left, x);
-        c->order[--at] = x;
-        for (size_t i = 0; i < c->w; i++) /* they may be last now */
-            for (uint64_t bits = c->near[(size_t)x * c->w + i] & left[i]; bits; bits &= bits - 1) {
-                int y = (int)(i * 64) + __builtin_ctzll(bits);
-                if (waits[y])
+    /* Rounds in ascending order; asked again are those whose surroundings have changed. */
+    for (bool moved = true; at > 0 && moved;) {
+        moved = false;
+        for (size_t i = 0; i < c->w; i++) {
+            uint64_t ahead = UINT64_MAX;
+            while (ask[i] & ahead) {
+                int bit = __builtin_ctzll(ask[i] & ahead), x = (int)(i * 64) + bit;
+                ahead = UINT64_MAX << bit << 1;
+                clear(ask, x);
+                if (!can_be_last(c, left, x))
                     continue;
-                waits[y] = true;
-                queue[(head + waiting++) % p] = y;
+                point_at(c, left, x);
+                clear(left, x);
+                c->order[--at] = x;
+                moved = true;
+                for (size_t k = 0; k < c->w; k++)
+                    ask[k] |= c->near[(size_t)x * c->w + k] & left[k];
             }
+        }
     }
-    free(queue);
-    free(waits);
     free(left);
     return at == 0;
 }
@@ -209,4 +220,28 @@ void ac_rca_class_close(struct ac_rca_class *c)
     free(compelled);
     free(place);
     free(parents);
+}
+
+static bool on_marks(struct ac_rca_pdag *g, bool close)
+{
+    struct ac_rca_class c;
+    ac_rca_class_init(&c, g->p);
+    ac_rca_class_read(&c, g);
+    bool ok = ac_rca_class_extend(&c);
+    if (ok && close)
+        ac_rca_class_close(&c);
+    if (ok)
+        ac_rca_class_write(&c, g);
+    ac_rca_class_fini(&c);
+    return ok;
+}
+
+bool ac_rca_pdag_extend(struct ac_rca_pdag *g)
+{
+    return on_marks(g, false);
+}
+
+bool ac_rca_dag_to_cpdag(struct ac_rca_pdag *g)
+{
+    return on_marks(g, true);
 }

@@ -1,4 +1,5 @@
-/* A class of equivalent DAGs, or one of them, as rows of bits: what GES moves through. Pure. */
+/* A class of equivalent DAGs, or one of them, as rows of bits: what GES moves through, and what
+ * turns a graph of marks into a DAG or its class. Pure. */
 #pragma once
 
 #include "discover/rca_pdag.h"
@@ -14,6 +15,8 @@ struct ac_rca_class {
 void ac_rca_class_init(struct ac_rca_class *c, size_t p); /* no edges */
 void ac_rca_class_fini(struct ac_rca_class *c);
 void ac_rca_class_copy(struct ac_rca_class *to, const struct ac_rca_class *from); /* same p */
+/** From arrows and lines; other marks must not be there. Same p. */
+void ac_rca_class_read(struct ac_rca_class *c, const struct ac_rca_pdag *g);
 void ac_rca_class_write(const struct ac_rca_class *c, struct ac_rca_pdag *g);
 
 static inline bool ac_rca_bit(const uint64_t *row, int i)
@@ -33,7 +36,12 @@ void ac_rca_class_arrow(struct ac_rca_class *c, int a,
                         int b);                               /* a -> b in place of what is there */
 void ac_rca_class_line(struct ac_rca_class *c, int a, int b); /* a - b likewise */
 void ac_rca_class_part(struct ac_rca_class *c, int a, int b); /* no edge */
-/** Some DAG of it (Dor and Tarsi) in place; false, and half done, when there is none. */
+/** Some DAG with the same adjacencies and no new collider (Dor and Tarsi) in place; false, and half
+ * done, when there is none. */
 bool ac_rca_class_extend(struct ac_rca_class *c);
 /** From the DAG that an extension left to its class (Chickering's labels), in place. */
 void ac_rca_class_close(struct ac_rca_class *c);
+/** The same on marks; false, and g as it was, when there is no such DAG. */
+bool ac_rca_pdag_extend(struct ac_rca_pdag *g);
+/** From a DAG to the graph of its class, in place; false, and g as it was, when it has a cycle. */
+bool ac_rca_dag_to_cpdag(struct ac_rca_pdag *g);

@@ -234,7 +234,9 @@ static void best_delete(const struct ges *k, struct view *v, int i, struct move 
     ac_rca_basis_begin(v->basis, v->j, parents, np, v->line, v->nl);
     for (size_t c = all_cliques(v, near); c-- > 0;) { /* the largest rest first */
         uint64_t rest = v->cliques[c];
-        keep_better(best, v, i, near & ~rest, -ac_rca_basis_gain(v->basis, i, rest, false));
+        double gain = ac_rca_basis_gain(v->basis, i, rest, false);
+        if (isfinite(gain)) /* what may not be inserted this way round is not worth to be deleted */
+            keep_better(best, v, i, near & ~rest, -gain);
     }
 }
 

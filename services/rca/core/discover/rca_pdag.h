@@ -55,11 +55,6 @@ static inline bool ac_rca_undirected(const struct ac_rca_pdag *g, int a, int b)
 size_t ac_rca_neighbours(const struct ac_rca_pdag *g, int a, int *out);
 /** Is there a path a -> ... -> b of directed edges (or a = b)? */
 bool ac_rca_ancestor(const struct ac_rca_pdag *g, int a, int b);
-/** Some DAG with the same adjacencies and no new collider (Dor and Tarsi) in place; false, and g
- * half done, when there is none. Other than directed and undirected edges must not be there. */
-bool ac_rca_pdag_extend(struct ac_rca_pdag *g);
-/** From a DAG to the graph of its equivalence class, in place. */
-void ac_rca_dag_to_cpdag(struct ac_rca_pdag *g);
 /** Meek's rules 1 to 3 until nothing changes (with colliders given, they are complete). */
 void ac_rca_meek(struct ac_rca_pdag *g);
 /** Which edges differ: pairs whose adjacency or marks are not the same. */

@@ -6,6 +6,7 @@
 #include <aceso/base.h>
 #include <aceso/stats.h>
 
+#include "discover/rca_class.h"
 #include "discover/rca_discover.h"
 #include "graph/rca_library.h"
 

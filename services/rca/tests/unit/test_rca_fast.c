@@ -18,41 +18,76 @@
 #include "discover/rca_discover.h"
 #include "discover/rca_entropy.h"
 
-/* The wide loops say what the library's functions say, also over several blocks and far out. */
+enum {
+    LONGEST = 3 * 256 + 19
+};
+
+struct columns {
+    double x[LONGEST], y[LONGEST];
+};
+
+static void draw_columns(struct columns *c, uint64_t seed)
+{
+    struct ac_rng r;
+    ac_rng_seed(&r, seed);
+    for (size_t t = 0; t < LONGEST; t++) {
+        c->x[t] = ac_rng_normal(&r);
+        c->y[t] = ac_rng_normal(&r) * (t % 50 ? 1.0 : 40.0) + 0.3;
+    }
+}
+
+/* The loops say what the library's functions say, also over several blocks and far out. */
 static void shape_is_that_of_the_library(void **state)
 {
     (void)state;
-    enum {
-        N = 700
-    };
-    double x[N], y[N], log_cosh, gauss = 0, a = 0, b = 0;
-    struct ac_rng r;
-    ac_rng_seed(&r, 23);
-    for (size_t t = 0; t < N; t++) {
-        x[t] = ac_rng_normal(&r);
-        y[t] = ac_rng_normal(&r) * (t % 50 ? 1.0 : 40.0) + 0.3;
-        double u = (y[t] - 0.4 * x[t]) / 0.9;
+    struct columns c;
+    draw_columns(&c, 23);
+    double log_cosh, gauss, a = 0, b = 0, z[LONGEST];
+    for (size_t n = 1; n <= LONGEST; n++) {
+        double u = (c.y[n - 1] - 0.4 * c.x[n - 1]) / 0.9;
         a += fabs(u) + log1p(exp(-2.0 * fabs(u)));
         b += u * exp(-u * u / 2.0);
+        ac_rca_loops_plain.shape(c.y, c.x, 0.4, 0.9, n, &log_cosh, &gauss);
+        assert_true(fabs(log_cosh - a / (double)n) <= 1e-9);
+        assert_true(fabs(gauss - b / (double)n) <= 1e-9);
     }
-    for (int w = 0; w < AC_RCA_NWIDE; w++) {
+    memcpy(z, c.y, sizeof(z));
+    assert_true(ac_rca_loops_plain.residual(z, c.x, 0.4, LONGEST));
+    assert_float_equal(ac_rca_loops_plain.dot(z, z, LONGEST), LONGEST, 1e-9);
+    memset(z, 0, sizeof(z));
+    assert_false(ac_rca_loops_plain.standardise(z, LONGEST));
+}
+
+static bool same_bits(double a, double b)
+{
+    return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+/* To the bit whatever the instructions, at every length of a last, broken block and lane. */
+static void wide_loops_are_the_plain_ones(void **state)
+{
+    (void)state;
+    const struct ac_rca_loops *plain = &ac_rca_loops_plain;
+    struct columns c;
+    draw_columns(&c, 27);
+    for (int w = AC_RCA_PLAIN + 1; w < AC_RCA_NWIDE; w++) {
         const struct ac_rca_loops *l = ac_rca_loops_of((enum ac_rca_wide)w);
-        double was = gauss, z[N], v[N];
-        if (!l)
-            continue;
-        l->shape(y, x, 0.4, 0.9, N, &log_cosh, &gauss);
-        assert_true(fabs(log_cosh - a / N) <= 1e-9);
-        assert_true(fabs(gauss - b / N) <= 1e-9);
-        if (w > 0) /* to the bit, whatever the instructions */
-            assert_true(gauss == was);
-        memcpy(z, y, sizeof(z));
-        assert_true(l->residual(z, x, 0.4, N));
-        assert_float_equal(l->dot(z, z, N), N, 1e-9);
-        memcpy(v, y, sizeof(v));
-        assert_true(ac_rca_loops_plain.residual(v, x, 0.4, N));
-        assert_memory_equal(z, v, sizeof(v));
-        memset(z, 0, sizeof(z));
-        assert_false(l->standardise(z, N));
+        for (size_t n = 1; l && n <= LONGEST; n++) {
+            double v[LONGEST], z[LONGEST], a[2], b[2];
+            double r = 0.9 * (double)(n % 7) / 7.0, s = sqrt(1.0 - r * r);
+            plain->shape(c.y, c.x, r, s, n, &a[0], &b[0]);
+            l->shape(c.y, c.x, r, s, n, &a[1], &b[1]);
+            assert_true(same_bits(a[0], a[1]) && same_bits(b[0], b[1]));
+            assert_true(same_bits(plain->dot(c.x, c.y, n), l->dot(c.x, c.y, n)));
+            memcpy(v, c.y, n * sizeof(v[0]));
+            memcpy(z, c.y, n * sizeof(z[0]));
+            assert_int_equal(plain->standardise(v, n), l->standardise(z, n));
+            assert_memory_equal(v, z, n * sizeof(v[0]));
+            memcpy(v, c.y, n * sizeof(v[0]));
+            memcpy(z, c.y, n * sizeof(z[0]));
+            assert_int_equal(plain->residual(v, c.x, r, n), l->residual(z, c.x, r, n));
+            assert_memory_equal(v, z, n * sizeof(v[0]));
+        }
     }
 }
 
@@ -105,32 +140,67 @@ static void results_do_not_depend_on_threads(void **state)
     free(w);
 }
 
-/* The class as bits is the class as marks, for any DAG; more nodes than a word has bits. */
-static void classes_as_bits_are_the_same(void **state)
+/* The class of a DAG by its definition: arrows into unshielded colliders, then Meek's rules. */
+static void class_by_rules(const struct ac_rca_pdag *dag, struct ac_rca_pdag *out)
+{
+    int p = (int)dag->p;
+    for (int a = 0; a < p; a++)
+        for (int b = 0; b < p; b++)
+            if (ac_rca_adjacent(dag, a, b))
+                ac_rca_put(out, a, b, AC_RCA_TAIL, AC_RCA_TAIL);
+    for (int y = 0; y < p; y++)
+        for (int a = 0; a < p; a++)
+            for (int b = 0; b < a && ac_rca_directed(dag, a, y); b++)
+                if (ac_rca_directed(dag, b, y) && !ac_rca_adjacent(dag, a, b)) {
+                    ac_rca_put(out, a, y, AC_RCA_TAIL, AC_RCA_ARROW);
+                    ac_rca_put(out, b, y, AC_RCA_TAIL, AC_RCA_ARROW);
+                }
+    ac_rca_meek(out);
+}
+
+static bool has_line(const struct ac_rca_pdag *g)
+{
+    for (int a = 0; a < (int)g->p; a++)
+        for (int b = 0; b < a; b++)
+            if (ac_rca_undirected(g, a, b))
+                return true;
+    return false;
+}
+
+/* The class by labels is the class by rules, for any DAG; more nodes than a word has bits. */
+static void classes_are_those_of_the_rules(void **state)
 {
     (void)state;
     struct ac_rng r = ac_kit_rng(25);
     for (int round = 0; round < 100; round++) {
         size_t p = 2 + ac_rng_below(&r, round % 4 ? 12 : 90);
-        struct ac_rca_pdag want, got;
+        struct ac_rca_pdag dag, want, got;
         struct ac_rca_class c;
+        ac_rca_pdag_init(&dag, p);
         ac_rca_pdag_init(&want, p);
         ac_rca_pdag_init(&got, p);
         ac_rca_class_init(&c, p);
         for (int i = 0; i < (int)p; i++)
             for (int j = i + 1; j < (int)p; j++)
                 if (ac_rng_uniform(&r) < 3.0 / (double)p) {
-                    ac_rca_put(&want, j, i, AC_RCA_TAIL, AC_RCA_ARROW);
+                    ac_rca_put(&dag, j, i, AC_RCA_TAIL, AC_RCA_ARROW);
                     ac_rca_class_arrow(&c, j, i);
                 }
-        ac_rca_dag_to_cpdag(&want);
+        class_by_rules(&dag, &want);
         for (int again = 0; again < 2; again++) { /* from a DAG, then from its class */
             assert_true(ac_rca_class_extend(&c));
             ac_rca_class_close(&c);
             ac_rca_class_write(&c, &got);
             assert_true(ac_rca_pdag_equal(&want, &got));
         }
+        assert_true(ac_rca_dag_to_cpdag(&dag));
+        assert_true(ac_rca_pdag_equal(&want, &dag));
+        assert_true(ac_rca_pdag_extend(&dag)); /* a class has a member, whose class it is */
+        assert_int_equal(ac_rca_pdag_distance(&want, &dag) == 0, !has_line(&want));
+        assert_true(ac_rca_dag_to_cpdag(&dag));
+        assert_true(ac_rca_pdag_equal(&want, &dag));
         ac_rca_class_fini(&c);
+        ac_rca_pdag_fini(&dag);
         ac_rca_pdag_fini(&want);
         ac_rca_pdag_fini(&got);
     }
@@ -140,6 +210,16 @@ static void classes_as_bits_are_the_same(void **state)
         ac_rca_class_line(&ring, i, (i + 1) % 4);
     assert_false(ac_rca_class_extend(&ring));
     ac_rca_class_fini(&ring);
+    struct ac_rca_pdag round, was; /* and none where arrows go round: it stays as it was */
+    ac_rca_pdag_init(&round, 3);
+    ac_rca_pdag_init(&was, 3);
+    for (int i = 0; i < 3; i++)
+        ac_rca_put(&round, i, (i + 1) % 3, AC_RCA_TAIL, AC_RCA_ARROW);
+    ac_rca_pdag_copy(&was, &round);
+    assert_false(ac_rca_dag_to_cpdag(&round) || ac_rca_pdag_extend(&round));
+    assert_true(ac_rca_pdag_equal(&round, &was));
+    ac_rca_pdag_fini(&round);
+    ac_rca_pdag_fini(&was);
 }
 
 /* Rows by value, with copies, both zeros and wide ranges, few and many; any stretch comes out
@@ -181,8 +261,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(order_is_that_of_a_sort),
-        cmocka_unit_test(classes_as_bits_are_the_same),
+        cmocka_unit_test(classes_are_those_of_the_rules),
         cmocka_unit_test(shape_is_that_of_the_library),
+        cmocka_unit_test(wide_loops_are_the_plain_ones),
         cmocka_unit_test(results_do_not_depend_on_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
