@@ -91,7 +91,7 @@ def test_traces_that_are_none(costs, tmp_path):
     refused(replay(costs, costs), "costs.csv:1:1: neither")
     refused(replay(costs, tmp_path / "none.csv"), "none.csv")
     refused(replay(costs, "azur"), 'no workload "azur"')
-    refused(replay(costs, "fig5", "--instances", "3"), "--instances")
+    refused(replay(costs, "fig5", "--instances", "3"), "--instances: fig5")
     refused(replay(costs, "fig5", "--rate-scale", "0"), "--rate-scale")
 
 
@@ -117,7 +117,7 @@ def test_picture_and_logs_of_one_run(costs, tmp_path):
     assert sum(int(x["deadline_met"]) for x in counted) == sum(x["outcome"] == "on_time" for x in counted) == round(r["goodput_rps"] * 4)
     assert all(int(x["came_ns"]) + int(x["latency_ns"]) <= int(x["deadline_ns"]) for x in counted if x["deadline_met"] == "1")
     actions = table(done)
-    assert {x["action"] for x in actions} >= {"load", "infer"} and {x["status"] for x in actions} <= {"done", "too_late"}
+    assert {x["action"] for x in actions} >= {"load", "infer"} and {x["status"] for x in actions} <= {"done", "too_late", "open"}
     for x in actions:
         if x["action"] == "infer" and x["status"] == "done":
             assert int(x["sent_ns"]) < int(x["begin_ns"]) <= int(x["latest_ns"]) and int(x["begin_ns"]) < int(x["end_ns"]) < int(x["told_ns"])
@@ -131,3 +131,35 @@ def test_logs_that_cannot_be_written(costs, tmp_path):
     refused(serve("sim", costs, "--request-log", tmp_path / "none/x.tsv"), "none/x.tsv", code=1)
     refused(serve("sim", costs, "--action-log", "/dev/full"), "/dev/full is not whole", code=1)
     refused(serve("compare", costs, "--action-log", tmp_path / "x.tsv"), "--action-log")
+
+
+def poisson(costs, *args):
+    return run(ACESO, "serve", "sim", "--models", costs, "--workload", "poisson", "--seconds", "6", "--json", *args)
+
+
+def test_actions_have_a_fate(costs, tmp_path):
+    done = tmp_path / "actions.tsv"
+    assert poisson(costs, "--crash", "3:1", "--rate-scale", "3", "--action-log", done).returncode == 0
+    rows = table(done)
+    lost = [x for x in rows if x["status"] == "lost"]
+    assert lost and all(x["device"] == "0" and int(x["sent_ns"]) <= 3e9 and x["told_ns"] == "" for x in lost)
+    still = [x for x in rows if x["status"] == "open"]
+    assert still and all(int(x["sent_ns"]) > 5.9e9 and x["told_ns"] == "" for x in still)
+    assert all(x["told_ns"] for x in rows if x["status"] not in ("lost", "open"))
+
+
+def test_what_differs_among_devices(costs, tmp_path):
+    slow = tmp_path / "slow:2.csv"
+    slow.write_text(COSTS.replace("2.73,4.05,5.87,9.93,17.30", "27.3,40.5,58.7,99.3,173.0"))
+    plain = json.loads(poisson(costs).stdout)
+    for args in (("--drift-ppm", "50"), ("--link-gbps", "12"), ("--stragglers", ".2"), ("--crash", "3:1"),
+                 ("--kind", f"2:{slow}"), ("--slo-x", "2"), ("--instances", "40")):
+        first, again = json.loads(poisson(costs, *args).stdout), json.loads(poisson(costs, *args).stdout)
+        assert first["digest"] == again["digest"] != plain["digest"], args
+    assert json.loads(poisson(costs, "--slo-x", "1").stdout)["attainment"] == 0
+    assert json.loads(poisson(costs, "--link-gbps", ".2", "--slo-ms", "5").stdout)["attainment"] < .5  # 3 ms an input
+    refused(poisson(costs, "--kind", "2"), "--kind N:FILE")
+    refused(poisson(costs, "--kind", f"7:{slow}"), "7 devices of other kinds", code=1)
+    refused(poisson(costs, "--kind", "1:none.csv"), "none.csv")
+    refused(poisson(costs, "--crash", "3"), "--crash AT:FOR")
+    refused(poisson(costs, "--slo-x", "2", "--slo-ms", "3"), "not both")

@@ -149,8 +149,11 @@ static void latencies(const struct cli_sim_watch *w, struct panel *p)
                 *p50 = add(p, "s", "p50");
     for (uint32_t i = 0; i < t->n_slices; i++) {
         int64_t at = (int64_t)i * t->slice_ns;
+        const struct workload_class *c = &w->workload->classes[0];
         objective->v[i] =
-            (double)serving_workload_objective_ns(&w->workload->classes[0], at) * 1e-6;
+            w->workload->own_ns
+                ? NAN
+                : (double)serving_workload_objective_ns(w->workload, c, c->first_model, at) * 1e-6;
         p99->v[i] = timeline_quantile_ms(t, i, 0.99);
         p50->v[i] = timeline_quantile_ms(t, i, 0.5);
     }

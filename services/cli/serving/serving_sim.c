@@ -13,6 +13,32 @@
 
 #include "serving/serving_watch.h"
 
+/* What goes wrong, and what differs, among the devices. */
+static int sim_faults(const struct cli_sim_args *a, struct sim_config *c)
+{
+    double at = 0, length = 0, pages = 0;
+    if (!cli_number(a->stragglers, 0, 1, &c->straggler_share))
+        return cli_usage("serve", "--stragglers: a share of executions, from 0 to 1");
+    if (!cli_number(a->drift, 0, 1000, &c->drift_ppm))
+        return cli_usage("serve", "--drift-ppm: a number from 0 to 1000");
+    if (!cli_number(a->link, 0, 1e6, &c->link_gbps))
+        return cli_usage("serve", "--link-gbps: a number from 0 to 1000000");
+    if (!cli_number(a->pages, 1, 1 << 20, &pages) || pages != floor(pages))
+        return cli_usage("serve", "--pages: a whole number from 1 to 1048576");
+    c->pages = (uint32_t)pages;
+    if (!a->crash)
+        return CLI_OK;
+    ac_cleanup(ac_free_p) char *text = ac_xstrdup(a->crash);
+    char *rest = text;
+    const char *first = ac_str_next(&rest, ':'), *second = ac_str_next(&rest, ':');
+    if (!second || rest || !cli_number(first, 0.001, 86400, &at) ||
+        !cli_number(second, 0.001, 86400, &length))
+        return cli_usage("serve", "--crash AT:FOR: two numbers of seconds, from .001 to 86400");
+    c->crash_at_ns = (int64_t)(at * 1e9);
+    c->crash_for_ns = (int64_t)(length * 1e9);
+    return CLI_OK;
+}
+
 static int sim_config(const struct cli_sim_args *a, struct sim_config *c, double *slo,
                       double *seconds)
 {
@@ -34,13 +60,16 @@ static int sim_config(const struct cli_sim_args *a, struct sim_config *c, double
                          "no policy \"%s\"; there are aceso, clockwork, "
                          "clockwork-10ms, clockwork-fixed, fifo, clipper, triton, nexus",
                          a->policy);
+    int rc = sim_faults(a, c);
+    if (rc)
+        return rc;
     c->gpus = (uint32_t)gpus;
     c->seed = (uint64_t)seed;
     c->jitter_mean_ns = (int64_t)(jitter * 1e6);
-    c->sched.learn = jitter > 0;
+    c->sched.learn = jitter > 0 || c->drift_ppm > 0 || c->link_gbps > 0;
     c->timer = &ac_clock_real;
     c->cpu = &ac_clock_thread_cpu;
-    return 0;
+    return CLI_OK;
 }
 
 uint64_t cli_sim_rejected(const struct sim_stats *s)
@@ -123,11 +152,13 @@ static int make_workload(const struct cli_sim_args *a, double slo, struct cli_si
             serving_workload_trace(&s->trace, &s->costs, &r, &s->workload);
         return rc;
     }
-    if (a->instances)
-        return cli_usage("serve", "--instances: of a trace alone; %s has its own models", name);
     if (serving_workload_named(name, &s->costs, (int64_t)(slo * 1e6), s->config.gpus,
                                s->config.seed, &s->workload, &err) != 0)
         return cli_fail("serve", &err);
+    if (a->instances && serving_workload_models(&s->workload, (uint32_t)instances, &err) != 0) {
+        ac_err_wrap(&err, "--instances: %s", name);
+        return cli_fail_input("serve", &err);
+    }
     serving_workload_scale(&s->workload, scale, cv);
     return CLI_OK;
 }
@@ -149,24 +180,66 @@ static int sim_shares(const struct cli_sim_args *a, const struct workload *w,
     return CLI_OK;
 }
 
+static int own_objectives(const struct cli_sim_args *a, struct cli_sim *s)
+{
+    double times = 0;
+    if (!a->slo_x)
+        return CLI_OK;
+    if (a->slo)
+        return cli_usage("serve", "--slo-ms or --slo-x, not both");
+    if (!cli_number(a->slo_x, 0.01, 1e6, &times))
+        return cli_usage("serve", "--slo-x: a number from 0.01 to 1000000");
+    serving_workload_own_objectives(&s->workload, &s->costs, times);
+    return CLI_OK;
+}
+
+static int read_costs(const char *path, struct costs *ret_c)
+{
+    struct ac_err err = AC_ERR_INIT;
+    ac_cleanup(ac_free_p) char *text = NULL;
+    size_t len;
+    if (ac_file_read(path, 16u << 20, &text, &len, &err) != 0)
+        return cli_fail_input("serve", &err);
+    if (serving_costs_parse(text, len, ret_c, &err) != 0) {
+        ac_err_wrap(&err, "%s", path);
+        return cli_fail("serve", &err);
+    }
+    return CLI_OK;
+}
+
+static int read_kinds(const struct cli_sim_args *a, struct cli_sim *s)
+{
+    struct sim_config *c = &s->config;
+    int rc = CLI_OK;
+    for (int i = 0; rc == CLI_OK && i < a->n_kinds; i++) {
+        double n = 0;
+        const char *path = strchr(a->kinds[i], ':');
+        ac_cleanup(ac_free_p) char *count =
+            ac_xstrndup(a->kinds[i], path ? (size_t)(path - a->kinds[i]) : 0);
+        if (!path || !cli_number(count, 1, 1023, &n) || n != floor(n))
+            return cli_usage("serve", "--kind N:FILE: a number of devices and their cost table");
+        rc = read_costs(path + 1, &s->kinds[i]);
+        c->kinds[i] = (struct sim_kind){.costs = &s->kinds[i], .gpus = (uint32_t)n};
+        c->n_kinds = (uint32_t)i + 1;
+    }
+    return rc;
+}
+
 int cli_sim_prepare(const struct cli_sim_args *a, struct cli_sim *ret)
 {
     *ret = (struct cli_sim){.config = SIM_CONFIG_INIT};
     struct sim_config *c = &ret->config;
-    struct ac_err err = AC_ERR_INIT;
     double slo = 0, seconds = 0;
     int rc = sim_config(a, c, &slo, &seconds);
     if (rc)
         return rc;
-    ac_cleanup(ac_free_p) char *text = NULL;
-    size_t len;
-    if (ac_file_read(a->models, 16u << 20, &text, &len, &err) != 0)
-        return cli_fail_input("serve", &err);
-    if (serving_costs_parse(text, len, &ret->costs, &err) != 0) {
-        ac_err_wrap(&err, "%s", a->models);
-        return cli_fail("serve", &err);
-    }
-    rc = make_workload(a, slo, ret);
+    rc = read_costs(a->models, &ret->costs);
+    if (rc == CLI_OK)
+        rc = read_kinds(a, ret);
+    if (rc == CLI_OK)
+        rc = make_workload(a, slo, ret);
+    if (rc == CLI_OK)
+        rc = own_objectives(a, ret);
     if (rc)
         return rc;
     rc = sim_shares(a, &ret->workload, &c->sched);
@@ -187,6 +260,8 @@ void cli_sim_fini(struct cli_sim *s)
     serving_workload_free(&s->workload);
     serving_trace_free(&s->trace);
     serving_costs_free(&s->costs);
+    for (int i = 0; i < POLICY_KINDS - 1; i++)
+        serving_costs_free(&s->kinds[i]);
 }
 
 void cli_sim_title(const struct cli_sim_args *a, const struct cli_sim *s, char *ret, size_t size)
@@ -194,7 +269,12 @@ void cli_sim_title(const struct cli_sim_args *a, const struct cli_sim *s, char *
     const char *name = a->workload ? a->workload : "fig5", *slash = strrchr(name, '/');
     (void)snprintf(ret, size, "%.60s on %u simulated device%s, objective %.20s%s, seed %lu",
                    slash ? slash + 1 : name, s->config.gpus, s->config.gpus == 1 ? "" : "s",
-                   a->slo ? a->slo : "the workload's own", a->slo ? " ms" : "",
+                   a->slo     ? a->slo
+                   : a->slo_x ? a->slo_x
+                              : "the workload's own",
+                   a->slo     ? " ms"
+                   : a->slo_x ? " executions"
+                              : "",
                    (unsigned long)s->config.seed);
 }
 

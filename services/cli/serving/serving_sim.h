@@ -6,15 +6,18 @@
 #include "../../controller/core/sim.h"
 
 struct cli_sim_args {
-    const char *models, *gpus, *workload, *slo, *policy, *seed, *seconds, *jitter;
+    const char *models, *gpus, *workload, *slo, *slo_x, *policy, *seed, *seconds, *jitter;
     const char *rate_scale, *cv, *instances, *shares;
+    const char *stragglers, *drift, *link, *crash, *pages;
+    const char *kinds[POLICY_KINDS - 1]; /* N:FILE */
+    int n_kinds;
     const char *plot, *request_log, *action_log; /* files to write, or NULL */
 };
 
 /* What one run needs; config points into the others. */
 struct cli_sim {
     struct sim_config config;
-    struct costs costs;
+    struct costs costs, kinds[POLICY_KINDS - 1];
     struct workload workload;
     struct trace trace; /* that the workload replays */
 };

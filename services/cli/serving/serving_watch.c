@@ -13,6 +13,7 @@ static const char *const outcome_names[POLICY_OUTCOME_END] = {
     [POLICY_ERROR] = "error",     [POLICY_SHARE] = "share",         [POLICY_YIELDED] = "yielded"};
 static const char *const status_names[] = {
     [POLICY_DONE] = "done", [POLICY_TOO_LATE] = "too_late", [POLICY_FAILED] = "failed"};
+static const char *const fate_names[] = {[SIM_LOST] = "lost", [SIM_OPEN] = "open"};
 static const char *const kind_names[] = {
     [POLICY_LOAD] = "load", [POLICY_UNLOAD] = "unload", [POLICY_INFER] = "infer"};
 
@@ -29,20 +30,31 @@ static void on_request(void *self, const struct sim_seen_request *r)
                 r->outcome == POLICY_ON_TIME, r->cold);
 }
 
+/* What has not come, or has no end, is an empty cell. */
+static void put_time(FILE *f, int64_t ns)
+{
+    if (ns)
+        fprintf(f, "\t%" PRId64, ns);
+    else
+        fputc('\t', f);
+}
+
 static void on_action(void *self, const struct sim_seen_action *x)
 {
     struct cli_sim_watch *w = self;
     const struct policy_action *a = &x->a;
     if (!w->actions)
         return;
-    /* A window without an end is an empty cell. */
-    fprintf(w->actions, "%" PRId64 "\t%s\t%u\t%u\t%u\t%u\t%" PRId64 "\t", x->sent_ns,
+    fprintf(w->actions, "%" PRId64 "\t%s\t%u\t%u\t%u\t%u\t%" PRId64, x->sent_ns,
             kind_names[a->kind], a->device, a->model, a->kind == POLICY_INFER ? a->batch : 0, a->n,
             a->earliest_ns);
-    if (a->latest_ns < POLICY_NEVER)
-        fprintf(w->actions, "%" PRId64, a->latest_ns);
-    fprintf(w->actions, "\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%s\n",
-            a->expected_ns, x->begin_ns, x->end_ns, x->told_ns, status_names[x->status]);
+    put_time(w->actions, a->latest_ns == POLICY_NEVER ? 0 : a->latest_ns);
+    fprintf(w->actions, "\t%" PRId64, a->expected_ns);
+    put_time(w->actions, x->begin_ns);
+    put_time(w->actions, x->end_ns);
+    put_time(w->actions, x->told_ns);
+    fprintf(w->actions, "\t%s\n",
+            x->fate == SIM_TOLD ? status_names[x->status] : fate_names[x->fate]);
 }
 
 static int open_log(const char *path, const char *header, FILE **ret_f, struct ac_err *err)

@@ -15,6 +15,7 @@
 #include "../../worker/adapters/memory_map.h"
 #include "../../worker/adapters/onednn.h"
 #include "../../worker/core/executor.h"
+#include "../../worker/core/tensor_diff.h"
 #include "serving/serving_run.h"
 #include "serving/serving_sim.h"
 
@@ -38,14 +39,24 @@ const struct cli_verb cli_verb_serve = {
     "  --workload FILE  a recorded trace, by its header: Azure Functions 2019 (counts a minute) "
     "or\n"
     "                   Azure LLM inference (a time a request); a file has a / or . in its name\n"
-    "  --instances N    models that a trace's callers share (default: 4,026; LLM: 72)\n"
+    "  --instances N    models that a trace's callers share (default: 4,026; LLM: 72); of poisson "
+    "and\n"
+    "                   fig7: how many (default: 12)\n"
     "  --shares W,W,... weights of tenants 0, 1, ... where not all requests can be met (default: "
     "1)\n"
     "  --rate-scale X   so many times the requests; --cv X: their gaps' coefficient of variation\n"
     "  --gpus N, --slo-ms X, --seed N, --seconds S    instead of the workload's own\n"
+    "  --slo-x X        objective of each model in its own execution times\n"
     "  --policy NAME    aceso (default), clockwork, clockwork-10ms, clockwork-fixed, fifo,\n"
     "                   clipper, triton, nexus; compare runs all on the same arrivals\n"
     "  --jitter-ms X    mean of the random delay each way (default 0); margins are then learnt\n"
+    "  --stragglers X   share of executions that take three times as long; --crash AT:FOR seconds: "
+    "the\n"
+    "                   first device is away; --drift-ppm X: each device's clock is off by up to "
+    "X\n"
+    "  --link-gbps X    10^9 bytes a second that inputs come at, and share with loads\n"
+    "  --kind N:FILE    the last N devices are of another kind, with a cost table of its own\n"
+    "  --pages N        memory of a device, in pages of 16 MiB (default 1,376)\n"
     "  --plot FILE.svg  sim: rates, latency and share in time over the run; compare: each policy's "
     "bars\n"
     "  --request-log FILE.tsv, --action-log FILE.tsv   a line for each request and action\n"
@@ -106,38 +117,14 @@ static int fill(struct run *r, const char *check, uint32_t batch, struct ac_err 
     return rc;
 }
 
-/* Of other types than these two: that its bytes are what they are. */
-static double element(const void *data, int dtype, size_t k)
-{
-    size_t size = wk_dtype_size(dtype);
-    const unsigned char *p = (const unsigned char *)data + size * k;
-    float f;
-    int32_t i;
-    if (dtype == WK_F32) {
-        memcpy(&f, p, 4);
-        return (double)f;
-    }
-    if (dtype == WK_I32) {
-        memcpy(&i, p, 4);
-        return i;
-    }
-    double v = 0;
-    for (size_t n = size; n-- > 0;)
-        v = v * 256 + p[n];
-    return v;
-}
-
 static double worst_error(const struct run *r)
 {
     double worst = 0;
-    for (uint32_t i = 0; i < r->m->info.n_outputs; i++)
-        for (size_t k = 0; k < r->want[i].elems; k++) {
-            double a = element(r->want[i].data, r->want[i].dtype, k);
-            double b = element(r->out[i], r->want[i].dtype, k);
-            bool same = a == b || (isnan(a) && isnan(b)); /* infinities, too */
-            double e = same ? 0 : fabs(a - b);
-            worst = e > worst || isnan(e) ? e : worst;
-        }
+    for (uint32_t i = 0; i < r->m->info.n_outputs && !isnan(worst); i++) {
+        const struct wk_onnx_tensor *want = &r->want[i];
+        double e = wk_tensor_diff(want->data, r->out[i], want->dtype, want->elems);
+        worst = e > worst || isnan(e) ? e : worst;
+    }
     return worst;
 }
 
@@ -176,7 +163,8 @@ static int time_loads(const struct run *r, struct cost *c, struct ac_err *err)
         t0 = ac_now_ns();
         memcpy(to, from, bytes);
         copy[i] = ac_now_ns() - t0;
-        from[i % (int)bytes] ^= to[bytes - 1]; /* so that the copies are made */
+        if (bytes)
+            from[(size_t)i % bytes] ^= to[bytes - 1]; /* so that the copies are made */
     }
     c->first_load_us = (double)load[0] / 1e3;
     qsort(load + 1, LOADS - 1, sizeof(load[0]), by_value);
@@ -329,6 +317,18 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--gpus", .has_value = true, .value = &a.gpus},
         {.name = "--workload", .has_value = true, .value = &a.workload},
         {.name = "--slo-ms", .has_value = true, .value = &a.slo},
+        {.name = "--slo-x", .has_value = true, .value = &a.slo_x},
+        {.name = "--stragglers", .has_value = true, .value = &a.stragglers},
+        {.name = "--drift-ppm", .has_value = true, .value = &a.drift},
+        {.name = "--link-gbps", .has_value = true, .value = &a.link},
+        {.name = "--crash", .has_value = true, .value = &a.crash},
+        {.name = "--pages", .has_value = true, .value = &a.pages},
+        {.name = "--kind",
+         .has_value = true,
+         .value = a.kinds,
+         .repeat = true,
+         .max = POLICY_KINDS - 1,
+         .count = &a.n_kinds},
         {.name = "--policy", .has_value = true, .value = &a.policy},
         {.name = "--seed", .has_value = true, .value = &a.seed},
         {.name = "--seconds", .has_value = true, .value = &a.seconds},

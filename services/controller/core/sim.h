@@ -15,11 +15,18 @@ struct sim_seen_request {
     bool cold;
 };
 
+enum sim_fate {
+    SIM_TOLD,
+    SIM_LOST, /* its device crashed before the policy heard of it */
+    SIM_OPEN  /* the simulation ended before */
+};
+
 struct sim_seen_action {
     struct policy_action a; /* without cookies */
-    enum policy_status status;
-    int64_t sent_ns, begin_ns, end_ns;
-    int64_t told_ns; /* when the policy heard of it; UNLOAD: when it was done */
+    enum sim_fate fate;
+    enum policy_status status;         /* TOLD: how it went */
+    int64_t sent_ns, begin_ns, end_ns; /* LOST, OPEN: 0 when it did not come to that */
+    int64_t told_ns; /* when the policy heard of it; UNLOAD: when it was done; else 0 */
 };
 
 /* Told of all that happens, the warm-up included. Both or none. */
@@ -29,17 +36,29 @@ struct sim_watch {
     void (*action)(void *self, const struct sim_seen_action *a);
 };
 
+/* Devices of another kind: their costs, with a row for each model by the name it has in the first
+ * kind's table. */
+struct sim_kind {
+    const struct costs *costs;
+    uint32_t gpus;
+};
+
 struct sim_config {
     const struct policy_ops *policy;
     struct sched_config sched;
     const struct costs *costs;
     const struct workload *workload;
-    uint32_t gpus, pages; /* pages 0: 1,376, as one V100 */
+    uint32_t gpus, pages;                    /* pages 0: 1,376, as one V100 */
+    struct sim_kind kinds[POLICY_KINDS - 1]; /* those of the last devices; all others have costs */
+    uint32_t n_kinds;
     uint64_t seed;
     int64_t net_ns;                /* one way, constant */
     int64_t jitter_mean_ns;        /* exponential, added each way */
     double exec_sigma, load_sigma; /* of the logarithm */
     double straggler_share, straggler_factor;
+    double drift_ppm; /* each device's clock is off by up to so much, either way */
+    double link_gbps; /* 10^9 bytes/s that inputs move at, and share with loads: sim_link.c. A load
+                         that moves alone takes what the table says. 0: inputs take no time */
     int64_t crash_at_ns, crash_for_ns; /* device 0 dies and comes back; 0: never */
     int64_t change_at_ns;              /* from then on, 0: never, these hold: */
     double change_delay, change_pace;  /* factors on delays, and on device 0's executions */

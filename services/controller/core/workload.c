@@ -143,6 +143,31 @@ void serving_workload_scale(struct workload *w, double rate, double cv)
         w->functions[i].rate *= rate;
 }
 
+int serving_workload_models(struct workload *w, uint32_t n, struct ac_err *err)
+{
+    bool same = w->n_classes == 1 && !w->functions && w->classes[0].closed == 0;
+    for (uint32_t i = 1; same && i < w->n_models; i++)
+        same = w->row[i] == w->row[0];
+    if (!same)
+        return ac_err_set(err, AC_EINVAL, "its models are not to be chosen");
+    w->row = ac_xrealloc(w->row, ac_mul_size(n, sizeof(*w->row)));
+    for (uint32_t i = 1; i < n; i++)
+        w->row[i] = w->row[0];
+    w->n_models = w->classes[0].n_models = n;
+    return 0;
+}
+
+void serving_workload_own_objectives(struct workload *w, const struct costs *c, double executions)
+{
+    w->own_ns = ac_xcalloc(w->n_models, sizeof(*w->own_ns));
+    for (uint32_t i = 0; i < w->n_classes; i++) {
+        const struct workload_class *k = &w->classes[i];
+        for (uint32_t m = k->first_model; k->objective_ns < DAY && m < k->first_model + k->n_models;
+             m++)
+            w->own_ns[m] = (int64_t)(executions * (double)c->rows[w->row[m]].cost.exec_ns[0]);
+    }
+}
+
 /* ---- functions as skewed as those of a public trace ---- */
 
 #define VARIETIES     61
@@ -273,6 +298,7 @@ void serving_workload_free(struct workload *w)
     free(w->row);
     free(w->functions);
     free(w->times_ns);
+    free(w->own_ns);
     *w = (struct workload){0};
 }
 
@@ -292,8 +318,11 @@ uint32_t serving_workload_model(const struct workload_class *c, int64_t now, str
     return c->first_model + (uint32_t)ac_rng_below(rng, n);
 }
 
-int64_t serving_workload_objective_ns(const struct workload_class *c, int64_t now)
+int64_t serving_workload_objective_ns(const struct workload *w, const struct workload_class *c,
+                                      uint32_t model, int64_t now)
 {
+    if (w->own_ns && w->own_ns[model])
+        return w->own_ns[model];
     if (c->objective_grows == 0)
         return c->objective_ns;
     int64_t steps = now / c->objective_every_ns; /* whole ones */

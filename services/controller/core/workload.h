@@ -58,6 +58,7 @@ struct workload {
     uint32_t n_classes;
     struct workload_function *functions; /* their models are in classes[0], without a rate there */
     uint32_t n_functions;
+    int64_t *own_ns;   /* per model, instead of its class's objective; NULL: none has its own */
     int64_t *times_ns; /* of a trace, sorted by model; functions point into them */
     double load_grows; /* factor on the functions' rates each load_every_ns; 0: they stay */
     int64_t load_every_ns;
@@ -89,6 +90,10 @@ void serving_workload_trace(const struct trace *t, const struct costs *c,
 /** Open arrivals come at so many times their rate (timers do not), with gaps of this coefficient of
  * variation; 0: as it is. */
 void serving_workload_scale(struct workload *w, double rate, double cv);
+/** So many models of the one that all of the workload's are; the rates stay. */
+int serving_workload_models(struct workload *w, uint32_t n, struct ac_err *err) AC_MUST_USE;
+/** Each model's objective is so many of its own executions; work that has all day keeps that. */
+void serving_workload_own_objectives(struct workload *w, const struct costs *c, double executions);
 void serving_workload_free(struct workload *w);
 /** Do its requests differ in tenant or priority? */
 bool serving_workload_ranked(const struct workload *w);
@@ -96,7 +101,8 @@ bool serving_workload_ranked(const struct workload *w);
 int64_t serving_workload_gap_ns(const struct workload_class *c, struct ac_rng *rng);
 /** The model that an open arrival of the class asks for. */
 uint32_t serving_workload_model(const struct workload_class *c, int64_t now, struct ac_rng *rng);
-int64_t serving_workload_objective_ns(const struct workload_class *c, int64_t now);
+int64_t serving_workload_objective_ns(const struct workload *w, const struct workload_class *c,
+                                      uint32_t model, int64_t now);
 /** When the function asks next, after now; its first time with now 0. Behind the workload's end
  * when it does not ask again. */
 int64_t serving_workload_next_ns(const struct workload *w, struct workload_function *f, int64_t now,
