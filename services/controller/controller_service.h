@@ -20,6 +20,7 @@ struct ctl_conf {
     char *repository;
     int64_t default_timeout_ns, lease_ns, max_requests;
     char **tenants;
+    double save;
 };
 
 struct ctl_service;

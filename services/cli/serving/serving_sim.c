@@ -53,6 +53,8 @@ static int sim_config(const struct cli_sim_args *a, struct sim_config *c, double
         return cli_usage("serve", "--seconds: a number from 3 to 86400");
     if (!cli_number(a->jitter, 0, 1000, &jitter))
         return cli_usage("serve", "--jitter-ms: a number from 0 to 1000");
+    if (!cli_number(a->save, 0, 1, &c->sched.save))
+        return cli_usage("serve", "--save: a number from 0 to 1");
     if (!cli_number(a->seed, 0, 9e15, &seed) || seed != floor(seed))
         return cli_usage("serve", "--seed: a whole number");
     if (a->policy && !(c->policy = policy_find(a->policy)))

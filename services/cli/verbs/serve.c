@@ -44,6 +44,9 @@ const struct cli_verb cli_verb_serve = {
     "                   fig7: how many (default: 12)\n"
     "  --shares W,W,... weights of tenants 0, 1, ... where not all requests can be met (default: "
     "1)\n"
+    "  --save X         share of an objective for which requests may wait for a larger batch, so "
+    "that\n"
+    "                   devices work less (default: 0)\n"
     "  --rate-scale X   so many times the requests; --cv X: their gaps' coefficient of variation\n"
     "  --gpus N, --slo-ms X, --seed N, --seconds S    instead of the workload's own\n"
     "  --slo-x X        objective of each model in its own execution times\n"
@@ -335,6 +338,7 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--jitter-ms", .has_value = true, .value = &a.jitter},
         {.name = "--rate-scale", .has_value = true, .value = &a.rate_scale},
         {.name = "--cv", .has_value = true, .value = &a.cv},
+        {.name = "--save", .has_value = true, .value = &a.save},
         {.name = "--shares", .has_value = true, .value = &a.shares},
         {.name = "--instances", .has_value = true, .value = &a.instances},
         {.name = "--plot", .has_value = true, .value = &a.plot},

@@ -320,6 +320,7 @@ void ctl_dispatch_start(struct ctl_service *s)
     cfg.max_requests = (uint32_t)s->conf->max_requests;
     cfg.learn = true;
     cfg.ranks = true;
+    cfg.save = s->conf->save;
     for (uint32_t t = 0; t < s->tenants.n; t++)
         cfg.shares[t] = s->tenants.list[t].weight;
     struct policy_ports ports = {.self = s, .act = on_act, .reply = on_reply};

@@ -131,6 +131,7 @@ uint32_t sched_model_add(struct sched *s)
 
 void sched_device_up(struct sched *s, int64_t now, uint32_t device, uint32_t pages)
 {
+    s->now = now;
     struct device *d = &s->devices[device];
     if (d->up)
         sched_device_down(s, now, device);
@@ -149,6 +150,7 @@ void sched_device_up(struct sched *s, int64_t now, uint32_t device, uint32_t pag
 void sched_model_able(struct sched *s, int64_t now, uint32_t model, uint32_t device,
                       const struct policy_cost *cost)
 {
+    s->now = now;
     struct model *m = &s->models[model];
     struct device *d = &s->devices[device];
     if (m->retired || d->cell != m->cell)
@@ -178,6 +180,7 @@ void sched_model_able(struct sched *s, int64_t now, uint32_t model, uint32_t dev
 
 void sched_model_retire(struct sched *s, int64_t now, uint32_t model)
 {
+    s->now = now;
     struct model *m = &s->models[model];
     m->retired = true;
     m->able = 0;
@@ -251,6 +254,7 @@ static bool at_risk(const struct sched *s, const struct model *m, int64_t now)
 
 void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
 {
+    s->now = now;
     AC_ASSERT(in->model < s->n_models);
     struct model *m = &s->models[in->model];
     struct cell *c = &s->cells[m->cell];
@@ -448,6 +452,7 @@ static void load_result(struct sched *s, int64_t now, struct action *a,
 
 void sched_result(struct sched *s, int64_t now, const struct policy_result *r)
 {
+    s->now = now;
     uint32_t at = (uint32_t)(r->id & ((1u << SCHED_ACTION_BITS) - 1));
     if (at >= s->n_actions)
         return;
@@ -466,6 +471,7 @@ void sched_result(struct sched *s, int64_t now, const struct policy_result *r)
 
 void sched_device_down(struct sched *s, int64_t now, uint32_t device)
 {
+    s->now = now;
     struct device *d = &s->devices[device];
     if (!d->up)
         return;
@@ -512,6 +518,7 @@ int64_t sched_next_wake(const struct sched *s)
 
 void sched_wake(struct sched *s, int64_t now)
 {
+    s->now = now;
     sched_timers_run(s, now);
     if (now < s->tick_at)
         return;

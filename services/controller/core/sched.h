@@ -21,7 +21,8 @@ struct sched_config {
     double load_margin;
     int64_t answer_margin_ns; /* kept between expected answer and deadline (jitter) */
     bool learn;               /* delay, margins and execution times follow what results show */
-    bool ranks;               /* tenants' shares and priorities count where not all can be met */
+    double save; /* share of an objective for which requests may wait for company; 0: none */
+    bool ranks;  /* tenants' shares and priorities count where not all can be met */
     double shares[POLICY_TENANTS]; /* weights; 0 counts as 1 */
     int64_t share_window_ns;       /* of which shares are kept; 0: SCHED_SHARE_WINDOW_NS */
     uint32_t without; /* SCHED_WITHOUT_*: ingredients left out, to see what each is worth */

@@ -22,6 +22,7 @@
 #define SCHED_AHEAD_NS      100000 /* before its end of work a device is given more, at least */
 #define SCHED_BACKGROUND_NS (10 * AC_NS_PER_S) /* who has longer than this has all day */
 #define SCHED_CHANCES       32
+#define SCHED_SAVE_ARRIVALS 0.5 /* no wait for company of which less is expected */
 #define SCHED_LOAD_TRIES    3
 #define TIMER_DEVICE        (1u << 31)
 
@@ -95,7 +96,7 @@ struct record {
     uint32_t model;
     uint8_t first, take;
     uint16_t pad0;
-    uint64_t pad1;
+    int64_t ready; /* until then it waits for a larger batch, or 0 */
 };
 
 struct action {
@@ -203,6 +204,7 @@ struct sched {
     uint32_t *heap; /* models, and devices with TIMER_DEVICE set, by time */
     uint32_t n_heap;
     size_t cap_heap;
+    int64_t now; /* of the call that is under way */
     uint64_t serial;
     int64_t tick_at;
     uint64_t arrivals_since_tick;

@@ -269,6 +269,8 @@ static void choose(struct sched *s, int64_t now, struct cell *c, const struct de
         sched_share_compare(s, c, now);
     for (uint32_t i = 0; i < c->n_records; i++) {
         const struct record *rec = &c->records[i];
+        if (rec->ready > now && !ret->shedding)
+            continue;
         if (!(rec->mask & bit) || rec->llast - longer(d, rec->last_ns) + hope < fh)
             continue;
         /* The head bounds how early any batch of this model must start. */

@@ -127,6 +127,28 @@ static int64_t last_chance(const struct sched *s, const struct model *m, const s
     return r->deadline + s->learnt.hope_ns - m->eh[b] - 2 * s->learnt.net_ns;
 }
 
+/* Until when the model's waiting requests may be left for others to join them, or 0: as long as the
+ * first one's objective allows, at most half of its slack, if any are likely to come. */
+static int64_t ready_at(const struct sched *s, const struct model *m, const struct request *head,
+                        int64_t lfull, uint32_t room)
+{
+    if (s->cfg.save <= 0 || m->rows >= room || head->objective > SCHED_BACKGROUND_NS)
+        return 0;
+    int64_t came = head->due - head->objective;
+    int64_t wait = AC_MIN((int64_t)((double)head->objective * s->cfg.save), (lfull - came) / 2);
+    double left = (double)(came + wait - s->now);
+    double expected = sched_decayed_get(&m->fast, s->now, 1e9) * left * 1e-9;
+    return left > 0 && expected >= SCHED_SAVE_ARRIVALS ? came + wait : 0;
+}
+
+static uint32_t largest(const struct model *m)
+{
+    uint32_t b = POLICY_BATCHES;
+    while (b > 0 && m->eh[b - 1] == 0)
+        b--;
+    return b ? policy_batch_size[b - 1] : 0;
+}
+
 static void record_update(struct sched *s, uint32_t id)
 {
     struct model *m = &s->models[id];
@@ -160,6 +182,8 @@ static void record_update(struct sched *s, uint32_t id)
         .first = b,
         .take = (uint8_t)AC_MIN(n, policy_batch_size[b]),
     };
+    struct record *rec = &c->records[m->record];
+    rec->ready = ready_at(s, m, h, rec->lfull, largest(m));
 }
 
 /** Brings record, backlog shares and timer in line with the queue and the copies. */
@@ -176,11 +200,13 @@ void sched_model_touch(struct sched *s, uint32_t id)
         m->share = share;
     }
     record_update(s, id);
-    sched_timer_set(s, id,
-                    m->queued && m->smallest < POLICY_BATCHES
-                        ? last_chance(s, m, &s->requests[m->head]) + 1
-                    : m->queued ? s->requests[m->head].deadline
-                                : POLICY_NEVER);
+    int64_t at = POLICY_NEVER;
+    if (m->queued)
+        at = m->smallest < POLICY_BATCHES ? last_chance(s, m, &s->requests[m->head]) + 1
+                                          : s->requests[m->head].deadline;
+    if (m->record != NIL && c->records[m->record].ready)
+        at = AC_MIN(at, c->records[m->record].ready);
+    sched_timer_set(s, id, at);
 }
 
 void sched_queue_insert(struct sched *s, uint32_t req)
@@ -289,7 +315,11 @@ void sched_timers_run(struct sched *s, int64_t now)
             sched_timer_set(s, key, POLICY_NEVER);
             sched_pick(s, now, key & ~TIMER_DEVICE);
         } else {
+            bool waited = s->models[key].record != NIL &&
+                          s->cells[s->models[key].cell].records[s->models[key].record].ready;
             sched_queue_expire(s, now, key);
+            if (waited)
+                sched_pick_for(s, now, key);
         }
     }
 }

@@ -195,6 +195,46 @@ static void test_a_bad_second_is_forgotten(void **state)
     assert_true(run("fig5", 100, c).goodput_rps > 0.7 * 925);
 }
 
+/* ---- waiting for company ---- */
+
+static void test_waiting_for_company_saves_device_time(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    c.gpus = 6;
+    for (c.seed = 1; c.seed <= 2; c.seed++)
+        for (int64_t j = 0; j <= 1; j++) {
+            c.jitter_mean_ns = j * AC_NS_PER_MS;
+            c.sched.save = 0;
+            struct sim_stats eager = run("poisson", 100, c);
+            c.sched.save = 0.3;
+            struct sim_stats saving = run("poisson", 100, c);
+            assert_true(saving.attainment >= eager.attainment && saving.attainment > 0.9999);
+            assert_true(saving.busy < 0.65 * eager.busy);
+            assert_true(saving.p99_ms < 50); /* nobody waits longer than allowed */
+        }
+}
+
+static void test_who_has_no_time_or_no_company_does_not_wait(void **state)
+{
+    (void)state;
+    struct sim_config c = SIM_CONFIG_INIT;
+    c.sched.save = 0.5;
+    assert_true(run("fig5", 50, c).goodput_rps > 0.98 * 925); /* batches are full */
+    c.gpus = 6;
+    assert_true(run("poisson", 6, c).attainment > 0.9999);
+    struct workload w;
+    struct sim_stats st;
+    assert_int_equal(serving_workload_named("poisson", &costs, 100 * AC_NS_PER_MS, 0, 1, &w, NULL),
+                     0);
+    serving_workload_scale(&w, 0.01, 0); /* one a second and model */
+    c.costs = &costs;
+    c.workload = &w;
+    assert_int_equal(serving_sim_run(&c, &st, NULL), 0);
+    serving_workload_free(&w);
+    assert_true(st.requests > 500 && st.attainment > 0.999 && st.p50_ms < 3.2);
+}
+
 int main(void)
 {
     noting = policy_aceso;
@@ -209,6 +249,8 @@ int main(void)
         cmocka_unit_test(test_steady_devices_do_not_drift),
         cmocka_unit_test(test_slower_delays_are_noticed),
         cmocka_unit_test(test_a_bad_second_is_forgotten),
+        cmocka_unit_test(test_waiting_for_company_saves_device_time),
+        cmocka_unit_test(test_who_has_no_time_or_no_company_does_not_wait),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
