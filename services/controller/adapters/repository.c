@@ -74,9 +74,9 @@ static int describe(const char *bytes, size_t len, struct ctl_found *f, struct a
     struct ac_arena *arena = ac_arena_create(DESCRIBE_BYTES);
     int rc = wk_onnx_parse(bytes, len, arena, &onnx, err);
     if (rc == 0)
-        rc = wk_graph_build(&onnx, arena, &g, err);
+        rc = wk_graph_build(&onnx, 1, arena, &g, err);
     if (rc == 0)
-        rc = wk_model_describe(&g, arena, &f->info, err);
+        rc = wk_model_describe(&g, &f->info, err);
     ac_arena_destroy(arena);
     return rc;
 }

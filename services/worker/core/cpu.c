@@ -192,14 +192,12 @@ static void run_binary(const struct step *s, const void *a, const void *b, void 
         cpu_activate(&s->act, out, s->n);
 }
 
-static bool run_step(const struct cpu *c, const struct cpu_model *m, const struct step *s)
+bool cpu_step_run(const struct step *s, const char *weights, char *workspace)
 {
-    const void *a = (s->a.weight ? m->device : c->workspace) + s->a.offset;
-    const void *b = (s->b.weight ? m->device : c->workspace) + s->b.offset;
-    const void *w = m->device + s->weights, *bias = m->device + s->bias;
-    void *out = c->workspace + s->out.offset;
-    if (s->kernel)
-        return cpu_kernel_run(m, s, out);
+    const void *a = (s->a.weight ? weights : workspace) + s->a.offset;
+    const void *b = (s->b.weight ? weights : workspace) + s->b.offset;
+    const void *w = weights + s->weights, *bias = weights + s->bias;
+    void *out = workspace + s->out.offset;
     switch (s->op) {
     case WK_DENSE:
         run_dense(s, a, w, bias, out);
@@ -227,7 +225,7 @@ static bool run_step(const struct cpu *c, const struct cpu_model *m, const struc
         memcpy(out, a, s->n * wk_dtype_size(s->dtype));
         break;
     case WK_CONV:
-        cpu_conv(s, a, w, bias, (float *)(void *)(c->workspace + s->scratch), out);
+        cpu_conv(s, a, w, bias, (float *)(void *)(workspace + s->scratch), out);
         break;
     case WK_POOL_MAX:
     case WK_POOL_MEAN:
@@ -247,6 +245,13 @@ static bool run_step(const struct cpu *c, const struct cpu_model *m, const struc
         break;
     }
     return true;
+}
+
+static bool run_step(const struct cpu *c, const struct cpu_model *m, const struct step *s)
+{
+    if (s->kernel)
+        return cpu_kernel_run(m, s, (float *)(void *)(c->workspace + s->out.offset));
+    return cpu_step_run(s, m->device, c->workspace);
 }
 
 static int cpu_infer(struct wk_executor *x, struct wk_model *base, uint32_t batch,

@@ -71,6 +71,36 @@ struct cpu {
     size_t workspace_bytes;
 };
 
+struct blob {
+    char *data;
+    size_t len, cap;
+};
+
+struct layout { /* offsets of weights, per node, shared by all batches, and of constants */
+    size_t *weights, *bias;
+    size_t *constant; /* per value, of the batch at hand */
+    struct blob blob;
+    const struct wk_kernels *lib;
+    struct wk_kernel **kernels; /* per node, of the first batch */
+    bool refused;               /* the library cannot do a node, or not for a batch */
+};
+
+/** Room for bytes, aligned, at the end; what it was moves. */
+size_t cpu_blob_add(struct blob *b, size_t bytes);
+/** Weights of our own loops' nodes. */
+void cpu_pack(const struct wk_graph *g, struct layout *l);
+/** Constants that a step reads. Those that are the same in first lie in the blob once. */
+void cpu_pack_constants(const struct wk_graph *g, const struct wk_graph *first,
+                        const size_t *first_at, struct layout *l);
+/** Weights as the node's kernel likes them, bytes long, and its bias. AC_ENOTSUP: too large. */
+int cpu_pack_kernel(struct layout *l, const struct wk_node *x, uint32_t node, size_t bytes,
+                    struct ac_err *err) AC_MUST_USE;
+/** Plans share weights by the numbers of their nodes: a batch must change nothing of these. */
+bool cpu_same_weights(const struct wk_graph *a, const struct wk_graph *b);
+/** Places and steps for the graph. */
+int cpu_make_plan(const struct wk_graph *g, struct layout *l, struct ac_arena *arena,
+                  struct plan *plan, size_t *workspace, struct ac_err *err) AC_MUST_USE;
+
 /** Parses, simplifies, packs the weights and lays out a plan for each batch. ret_workspace: bytes
  * that the largest plan needs. m is zeroed; on error cpu_model_free it. */
 int cpu_compile(const struct wk_source *src, const struct wk_kernels *lib, struct cpu_model *m,
@@ -84,6 +114,9 @@ void cpu_channels_last(const struct wk_graph *g, const struct wk_shape *shapes, 
 /** Gives the kernels of all plans their places. */
 int cpu_bind(struct cpu_model *m, char *workspace, struct ac_err *err) AC_MUST_USE;
 bool cpu_kernel_run(const struct cpu_model *m, const struct step *s, float *out);
+/** A step of our own loops; weights and workspace are what its places are offsets in. False: an
+ * input asks for something that is not there. */
+bool cpu_step_run(const struct step *s, const char *weights, char *workspace);
 void cpu_activate(const struct wk_activation *act, float *v, size_t n);
 void cpu_softmax(const struct step *s, const float *in, float *out);
 void cpu_reduce(const struct step *s, const float *in, float *out);

@@ -1,88 +1,8 @@
-/* From an ONNX file to weights in one blob and a list of steps for each batch. */
+/* From a graph to places in the workspace and a list of steps. */
 #include "cpu_int.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct blob {
-    char *data;
-    size_t len, cap;
-};
-
-static size_t blob_add(struct blob *b, size_t bytes)
-{
-    size_t at = (b->len + CPU_ALIGN - 1) / CPU_ALIGN * CPU_ALIGN;
-    ac_grow(&b->data, &b->cap, at + bytes, 1);
-    memset(b->data + b->len, 0, at - b->len);
-    b->len = at + bytes;
-    return at;
-}
-
-struct layout { /* offsets of weights, per node and per constant value; shared by all batches */
-    size_t *weights, *bias, *constant;
-    struct blob blob;
-    const struct wk_kernels *lib;
-    struct wk_kernel **kernels; /* per node, of the first batch */
-    bool refused;               /* the library cannot do a node, or not for a batch */
-};
-
-static void pack_dense(struct blob *b, const struct wk_node *x, size_t *ret_weights,
-                       size_t *ret_bias)
-{
-    size_t k = x->k, n = x->n;
-    *ret_weights = blob_add(b, k * n * sizeof(float));
-    float *w = (float *)(void *)(b->data + *ret_weights);
-    const char *src = x->weights->data;
-    for (size_t i = 0; i < k; i++)
-        for (size_t j = 0; j < n; j++) {
-            float v;
-            memcpy(&v, src + 4 * (x->transposed ? j * k + i : i * n + j), 4);
-            w[i * n + j] = v * x->scale[j];
-        }
-    *ret_bias = blob_add(b, n * sizeof(float));
-    memcpy(b->data + *ret_bias, x->bias, n * sizeof(float));
-}
-
-static void pack_conv(struct blob *b, const struct wk_node *x, size_t *ret_weights,
-                      size_t *ret_bias)
-{
-    *ret_weights = blob_add(b, ac_mul_size(x->weights->elems, sizeof(float)));
-    float *w = (float *)(void *)(b->data + *ret_weights);
-    memcpy(w, x->weights->data, x->weights->elems * sizeof(float));
-    for (size_t i = 0; i < x->weights->elems; i++)
-        w[i] *= x->scale[i / x->k];
-    *ret_bias = blob_add(b, x->n * sizeof(float));
-    memcpy(b->data + *ret_bias, x->bias, x->n * sizeof(float));
-}
-
-static void pack(const struct wk_graph *g, struct layout *l)
-{
-    struct blob *b = &l->blob;
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        const struct wk_node *x = &g->nodes[i];
-        if (l->lib && (x->op == WK_DENSE || x->op == WK_CONV)) {
-            continue; /* packed when its kernel is made */
-        } else if (x->op == WK_DENSE) {
-            pack_dense(b, x, &l->weights[i], &l->bias[i]);
-        } else if (x->op == WK_CONV) {
-            pack_conv(b, x, &l->weights[i], &l->bias[i]);
-        } else if (x->op == WK_AFFINE) {
-            l->weights[i] = blob_add(b, x->n * sizeof(float));
-            memcpy(b->data + l->weights[i], x->scale, x->n * sizeof(float));
-            l->bias[i] = blob_add(b, x->n * sizeof(float));
-            memcpy(b->data + l->bias[i], x->bias, x->n * sizeof(float));
-        }
-    }
-    for (uint32_t v = 0; v < g->n_values; v++) {
-        const struct wk_onnx_tensor *t = g->values[v].constant;
-        if (!t || g->values[v].uses == 0 || t->elems == 0)
-            continue;
-        size_t bytes = t->elems * wk_dtype_size(t->dtype);
-        l->constant[v] = blob_add(b, bytes);
-        memcpy(b->data + l->constant[v], t->data, bytes);
-    }
-}
 
 /* A run of workspace that is taken from one node to another. */
 struct block {
@@ -192,27 +112,6 @@ static int fill_window(struct planner *p, uint32_t node, bool own, struct step *
     return 0;
 }
 
-static int pack_kernel(struct layout *l, const struct wk_node *x, uint32_t node, size_t bytes,
-                       struct ac_err *err)
-{
-    struct blob plain = {0};
-    size_t weights, bias;
-    if (bytes / CPU_PACKED_MAX > x->weights->elems * sizeof(float) + CPU_TILE)
-        return ac_err_set(err, AC_ENOTSUP, "node %.80s: the library would make %zu bytes of %zu",
-                          x->name, bytes, x->weights->elems * sizeof(float));
-    if (x->op == WK_DENSE)
-        pack_dense(&plain, x, &weights, &bias);
-    else
-        pack_conv(&plain, x, &weights, &bias);
-    l->weights[node] = blob_add(&l->blob, bytes);
-    int rc = l->lib->pack(l->kernels[node], (const float *)(const void *)(plain.data + weights),
-                          l->blob.data + l->weights[node], err);
-    l->bias[node] = blob_add(&l->blob, x->n * sizeof(float));
-    memcpy(l->blob.data + l->bias[node], plain.data + bias, x->n * sizeof(float));
-    free(plain.data);
-    return rc;
-}
-
 static int add_kernel(struct planner *p, struct layout *l, uint32_t node, struct step *s,
                       struct ac_err *err)
 {
@@ -242,7 +141,7 @@ static int add_kernel(struct planner *p, struct layout *l, uint32_t node, struct
         s->scratch = take_bytes(p, scratch, node, node);
     if (!l->kernels[node]) {
         l->kernels[node] = s->kernel;
-        rc = weighted ? pack_kernel(l, x, node, weights, err) : 0;
+        rc = weighted ? cpu_pack_kernel(l, x, node, weights, err) : 0;
         l->refused = rc == AC_ENOTSUP;
     }
     s->weights = l->weights[node];
@@ -406,11 +305,10 @@ static int make_steps(struct planner *p, struct layout *l, struct plan *plan, st
     return 0;
 }
 
-static int make_plan(const struct wk_graph *g, struct layout *l, int64_t batch,
-                     struct ac_arena *arena, struct plan *plan, size_t *workspace,
-                     struct ac_err *err)
+int cpu_make_plan(const struct wk_graph *g, struct layout *l, struct ac_arena *arena,
+                  struct plan *plan, size_t *workspace, struct ac_err *err)
 {
-    struct wk_shape *shapes = ac_arena_calloc(arena, g->n_values, sizeof(*shapes));
+    const struct wk_shape *shapes = g->shapes;
     struct planner p = {.g = g,
                         .shapes = shapes,
                         .blocks = ac_arena_calloc(arena, g->n_values + 2u, sizeof(*p.blocks)),
@@ -418,15 +316,12 @@ static int make_plan(const struct wk_graph *g, struct layout *l, int64_t batch,
                         .place = ac_arena_calloc(arena, g->n_values, sizeof(*p.place)),
                         .last = ac_arena_calloc(arena, g->n_values, sizeof(*p.last))};
     uint32_t *group = ac_arena_calloc(arena, g->n_values, sizeof(*group));
-    if (!shapes || !p.blocks || !p.last_use || !p.place || !p.last || !group)
+    if (!p.blocks || !p.last_use || !p.place || !p.last || !group)
         return ac_err_set(err, AC_ENOMEM,
                           "the model needs more memory than is allowed for its description");
-    int rc = wk_graph_shapes(g, batch, shapes, err);
-    if (rc)
-        return rc;
     for (uint32_t i = 0; i < g->n_outputs; i++) {
         const struct wk_shape *s = &shapes[g->outputs[i]];
-        if (g->batched && (s->rank == 0 || s->dims[0] != batch))
+        if (g->batched && (s->rank == 0 || s->dims[0] != g->batch))
             return ac_err_set(err, AC_ENOTSUP,
                               "output %.80s does not have the batch as its first dimension",
                               g->values[g->outputs[i]].name);
@@ -434,7 +329,7 @@ static int make_plan(const struct wk_graph *g, struct layout *l, int64_t batch,
     if (l->lib)
         cpu_channels_last(g, shapes, group, p.last);
     last_uses(&p);
-    rc = make_steps(&p, l, plan, err);
+    int rc = make_steps(&p, l, plan, err);
     if (rc)
         return rc;
     *workspace = AC_MAX(*workspace, p.high);
@@ -442,98 +337,60 @@ static int make_plan(const struct wk_graph *g, struct layout *l, int64_t batch,
     return 0;
 }
 
-void cpu_model_clear(struct cpu_model *m)
+static bool can_fold(const struct wk_node *x)
 {
-    for (uint32_t b = 0; b < WK_BATCHES; b++) {
-        struct plan *p = &m->plans[b];
-        for (uint32_t i = 0; i < p->n_steps; i++)
-            if (p->steps[i].kernel)
-                m->lib->free(p->steps[i].kernel);
-        free(p->steps);
+    bool weighted = x->op == WK_DENSE || x->op == WK_CONV || x->op == WK_AFFINE;
+    return !weighted && x->n_in <= WK_MAX_IO;
+}
+
+/* A graph of the one node, whose inputs are given. */
+bool wk_fold(const struct wk_graph *g, const struct wk_node *x, void *out)
+{
+    struct wk_value values[WK_MAX_IO + 1] = {{0}};
+    struct wk_shape shapes[WK_MAX_IO + 1] = {{0}};
+    struct block blocks[WK_MAX_IO + 3];
+    struct place place[WK_MAX_IO + 1] = {{0}};
+    uint32_t numbers[WK_MAX_IO + 1] = {0}, last_use[WK_MAX_IO + 1] = {0};
+    size_t none[WK_MAX_IO + 1] = {0};
+    bool last[WK_MAX_IO + 1] = {false};
+    struct wk_node node = *x;
+    if (!can_fold(x))
+        return false;
+    for (uint32_t i = 0; i <= x->n_in; i++) {
+        uint32_t v = i < x->n_in ? x->in[i] : x->out;
+        numbers[i] = i;
+        last_use[i] = UINT32_MAX;
+        values[i] = (struct wk_value){.name = "", .dtype = g->values[v].dtype};
+        shapes[i] = g->shapes[v];
     }
-    free(m->blob);
-    memset(m, 0, sizeof(*m));
-}
-
-void cpu_model_free(struct cpu_model *m)
-{
-    cpu_model_clear(m);
-    free(m);
-}
-
-/* ret_refused: the library cannot do it, which says nothing of the model. */
-static int compile(const struct wk_source *src, struct ac_arena *arena, struct cpu_model *m,
-                   size_t *ret_workspace, bool *ret_refused, struct ac_err *err)
-{
-    struct wk_onnx onnx;
-    struct wk_graph g;
-    int rc = wk_onnx_parse(src->bytes, src->len, arena, &onnx, err);
-    if (rc == 0)
-        rc = wk_graph_build(&onnx, arena, &g, err);
-    if (rc == 0)
-        rc = wk_model_describe(&g, arena, &m->base.info, err);
-    if (rc)
-        return rc;
-    struct layout l = {.weights = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(size_t)),
-                       .bias = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(size_t)),
-                       .constant = ac_arena_calloc(arena, g.n_values, sizeof(size_t)),
-                       .lib = m->lib,
-                       .kernels = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(void *))};
-    if (!l.weights || !l.bias || !l.constant || !l.kernels)
-        return ac_err_set(err, AC_ENOMEM,
-                          "the model needs more memory than is allowed for its description");
-    pack(&g, &l);
-    size_t workspace = 0;
-    for (uint32_t b = 0; b < WK_BATCHES; b++) {
-        /* A model with a fixed batch takes it as it is: one item is the whole of it. */
-        if (b > 0 && (!g.batched || (src->max_batch && wk_batch_size[b] > src->max_batch)))
-            break;
-        int64_t batch = g.batched ? wk_batch_size[b] : g.fixed_batch;
-        rc = make_plan(&g, &l, batch, arena, &m->plans[b], &workspace, err);
-        m->blob = l.blob.data;
-        *ret_refused = l.refused;
-        /* Some models hold shapes for one batch only: they run, but one at a time. */
-        bool its_own = rc == AC_EINVAL || rc == AC_ERANGE || (rc == AC_ENOTSUP && !l.refused);
-        if (b > 0 && its_own)
-            break;
-        if (rc)
-            return rc;
-        m->base.info.compiled[b] = true;
-    }
-    if (l.blob.len < CPU_ALIGN) { /* a model without weights loads something, too */
-        size_t at = blob_add(&l.blob, CPU_ALIGN);
-        memset(l.blob.data + at, 0, CPU_ALIGN);
-    }
-    m->blob = l.blob.data;
-    m->blob_bytes = l.blob.len;
-    m->base.info.weights_bytes = m->blob_bytes;
-    *ret_workspace = workspace;
-    return 0;
-}
-
-static int compile_with(const struct wk_source *src, const struct wk_kernels *lib,
-                        struct cpu_model *m, size_t *ret_workspace, bool *ret_refused,
-                        struct ac_err *err)
-{
-    struct ac_arena *arena = ac_arena_create(CPU_DESCRIPTION);
-    m->lib = lib;
-    int rc = compile(src, arena, m, ret_workspace, ret_refused, err);
-    ac_arena_destroy(arena);
-    return rc;
-}
-
-int cpu_compile(const struct wk_source *src, const struct wk_kernels *lib, struct cpu_model *m,
-                size_t *ret_workspace, struct ac_err *err)
-{
-    struct ac_err why = AC_ERR_INIT;
-    bool refused = false;
-    int rc = compile_with(src, lib, m, ret_workspace, &refused, &why);
-    if (!refused)
-        return rc ? ac_err_set(err, rc, "%s", why.msg) : 0;
-    /* What the library cannot do our own loops may. */
-    cpu_model_clear(m);
-    rc = compile_with(src, NULL, m, ret_workspace, &refused, err);
-    (void)snprintf(m->base.info.without_library, sizeof(m->base.info.without_library), "%s",
-                   why.msg);
-    return rc;
+    node.in = numbers;
+    node.out = x->n_in;
+    const struct wk_graph one = {.values = values,
+                                 .n_values = x->n_in + 1,
+                                 .nodes = &node,
+                                 .n_nodes = 1,
+                                 .inputs = numbers,
+                                 .n_inputs = x->n_in,
+                                 .outputs = &node.out,
+                                 .n_outputs = 1,
+                                 .shapes = shapes};
+    struct planner p = {.g = &one,
+                        .shapes = shapes,
+                        .blocks = blocks,
+                        .last_use = last_use,
+                        .place = place,
+                        .last = last};
+    struct layout l = {.weights = none, .bias = none, .constant = none};
+    struct plan plan = {0};
+    bool ok = make_steps(&p, &l, &plan, NULL) == 0;
+    char *workspace = ok ? ac_xcalloc(1, p.high) : NULL;
+    for (uint32_t i = 0; ok && i < x->n_in; i++)
+        memcpy(workspace + plan.inputs[i], g->values[x->in[i]].constant->data, value_bytes(&p, i));
+    for (uint32_t i = 0; ok && i < plan.n_steps; i++)
+        ok = cpu_step_run(&plan.steps[i], workspace, workspace);
+    if (ok)
+        memcpy(out, workspace + plan.outputs[0], value_bytes(&p, x->n_in));
+    free(workspace);
+    free(plan.steps);
+    return ok;
 }

@@ -22,9 +22,9 @@ static int sim_prepare(struct wk_executor *x, const struct wk_source *src, struc
     struct ac_arena *arena = ac_arena_create(64u << 20);
     int rc = wk_onnx_parse(src->bytes, src->len, arena, &onnx, err);
     if (rc == 0)
-        rc = wk_graph_build(&onnx, arena, &g, err);
+        rc = wk_graph_build(&onnx, 1, arena, &g, err);
     if (rc == 0)
-        rc = wk_model_describe(&g, arena, &m->info, err);
+        rc = wk_model_describe(&g, &m->info, err);
     ac_arena_destroy(arena);
     if (rc) {
         free(m);

@@ -90,8 +90,8 @@ struct wk_memory {
 extern const struct wk_memory wk_memory_heap; /* malloc; for tests and tools */
 
 struct wk_graph;
-/** Names, types and shapes of a model's inputs and outputs. */
-int wk_model_describe(const struct wk_graph *g, struct ac_arena *arena, struct wk_model_info *ret_i,
+/** Names, types and shapes of a model's inputs and outputs; g is built for a batch of 1. */
+int wk_model_describe(const struct wk_graph *g, struct wk_model_info *ret_i,
                       struct ac_err *err) AC_MUST_USE;
 
 struct wk_kernels;

@@ -1,10 +1,14 @@
 #include "graph_int.h"
+#include "number.h"
 
 #include <math.h>
 #include <string.h>
 
 #include <aceso/base.h>
 #include <aceso/map.h>
+
+#define FOLD_ELEMS ((size_t)1 << 16) /* of one value that is computed while the graph is built */
+#define FOLD_MOST  ((size_t)1 << 22) /* elements in and out of all of these */
 
 int gb_no_memory(const struct builder *b)
 {
@@ -27,6 +31,11 @@ int gb_value(struct builder *b, const char *name, int dtype, const struct wk_onn
     AC_ASSERT(g->n_values < g->cap_values);
     uint32_t v = g->n_values++;
     g->values[v] = (struct wk_value){.name = name, .dtype = dtype, .constant = constant};
+    g->shapes[v] = (struct wk_shape){0};
+    if (constant) {
+        g->shapes[v].rank = constant->rank;
+        memcpy(g->shapes[v].dims, constant->dims, sizeof(constant->dims));
+    }
     if (name[0])
         ac_map_set(b->by_name, name, (void *)(uintptr_t)(v + 1u));
     *ret_v = v;
@@ -269,29 +278,6 @@ static int tr_softmax(struct builder *b, const struct wk_onnx_node *n)
     return 0;
 }
 
-/* Constants that are only given another shape stay constants: they may be weights. */
-static int fold_reshape(struct builder *b, const struct wk_node *x)
-{
-    struct wk_value *out = &b->g->values[x->out];
-    const struct wk_onnx_tensor *from = b->g->values[x->in[0]].constant;
-    if (!from)
-        return 0;
-    struct wk_shape in = {.rank = from->rank}, shape;
-    memcpy(in.dims, from->dims, sizeof(in.dims));
-    int rc = wk_reshape_shape(x, &in, &shape, b->err);
-    if (rc)
-        return rc;
-    struct wk_onnx_tensor *t = ac_arena_calloc(b->arena, 1, sizeof(*t));
-    if (!t)
-        return gb_no_memory(b);
-    *t = *from;
-    t->rank = shape.rank;
-    memcpy(t->dims, shape.dims, sizeof(t->dims));
-    out->constant = t;
-    b->g->n_nodes--;
-    return 0;
-}
-
 static int reshape_target(struct builder *b, const struct wk_onnx_node *n, struct wk_node *x)
 {
     const struct wk_onnx_attr *list =
@@ -328,7 +314,19 @@ static int tr_reshape(struct builder *b, const struct wk_onnx_node *n)
         x->axis = wk_onnx_attr_int(n, "axis", 1);
     else if (x->reshape != WK_SAME)
         rc = reshape_target(b, n, x);
-    return rc ? rc : fold_reshape(b, x);
+    return rc;
+}
+
+/* Identity when it serves; training drops at random. */
+static int tr_dropout(struct builder *b, const struct wk_onnx_node *n)
+{
+    const struct wk_onnx_tensor *training;
+    int rc = gb_constant(b, n, 2, &training);
+    if (rc)
+        return rc;
+    if (training && training->elems == 1 && wk_int_at(training->dtype, training->data, 0) != 0)
+        return gb_fail(b, n, AC_ENOTSUP, "training mode is not supported");
+    return tr_reshape(b, n);
 }
 
 /* A cast to the type that the value has already is a name for it; others are not supported. */
@@ -372,7 +370,7 @@ static const struct {
     {"Unsqueeze", tr_reshape},
     {"Cast", tr_cast},
     {"Identity", tr_reshape},
-    {"Dropout", tr_reshape},
+    {"Dropout", tr_dropout},
     {"Constant", tr_constant},
     {"Conv", gb_conv},
     {"MaxPool", gb_pool},
@@ -385,99 +383,192 @@ static const struct {
     {"Pad", gb_pad},
 };
 
-static int translate(struct builder *b, const struct wk_onnx_node *n)
+/* What constants alone make is a constant, unless it is large: then it is computed each time, as
+ * cheaply as it can be. */
+static int fold(struct builder *b, struct wk_node *x)
+{
+    struct wk_graph *g = b->g;
+    const struct wk_shape *shape = &g->shapes[x->out];
+    size_t elems = wk_shape_elems(shape);
+    for (uint32_t i = 0; i < x->n_in; i++) {
+        const struct wk_onnx_tensor *in = g->values[x->in[i]].constant;
+        if (!in)
+            return 0;
+        b->folded += x->op == WK_RESHAPE ? 0 : in->elems;
+        if (x->op != WK_RESHAPE && in->elems > FOLD_ELEMS)
+            return 0;
+    }
+    b->folded += x->op == WK_RESHAPE ? 0 : elems;
+    if (x->op != WK_RESHAPE && (elems > FOLD_ELEMS || b->folded > FOLD_MOST))
+        return 0;
+    struct wk_onnx_tensor *t = ac_arena_calloc(b->arena, 1, sizeof(*t));
+    if (!t)
+        return gb_no_memory(b);
+    *t = (struct wk_onnx_tensor){
+        .name = "", .dtype = g->values[x->out].dtype, .rank = shape->rank, .elems = elems};
+    memcpy(t->dims, shape->dims, sizeof(t->dims));
+    if (x->op == WK_RESHAPE) {
+        t->data = g->values[x->in[0]].constant->data;
+    } else {
+        void *data = ac_arena_calloc(b->arena, elems, wk_dtype_size(t->dtype));
+        if (!data)
+            return gb_no_memory(b);
+        if (!wk_fold(g, x, data))
+            return 0;
+        t->data = data;
+    }
+    g->values[x->out].constant = t;
+    x->op = WK_DROPPED;
+    return 0;
+}
+
+int gb_settle(struct builder *b)
 {
     int rc = 0;
-    bool standard = n->domain[0] == '\0' || strcmp(n->domain, "ai.onnx") == 0;
-    for (size_t i = 0; standard && i < AC_ARRAY_LEN(operators); i++)
-        if (strcmp(operators[i].op, n->op) == 0)
-            return operators[i].translate(b, n);
-    if (standard && gb_math(b, n, &rc))
-        return rc;
-    return gb_fail(b, n, AC_ENOTSUP, "this operator is not supported");
+    while (rc == 0 && b->n_settled < b->g->n_nodes) {
+        struct wk_node *x = &b->g->nodes[b->n_settled++];
+        rc = wk_node_shape(x, b->g->shapes, b->err);
+        if (rc == 0)
+            rc = fold(b, x);
+    }
+    return rc;
+}
+
+static int translate(struct builder *b, const struct wk_onnx_node *n)
+{
+    int rc = AC_ENOTSUP;
+    bool standard = n->domain[0] == '\0' || strcmp(n->domain, "ai.onnx") == 0, known = false;
+    for (size_t i = 0; standard && !known && i < AC_ARRAY_LEN(operators); i++)
+        if ((known = strcmp(operators[i].op, n->op) == 0))
+            rc = operators[i].translate(b, n);
+    if (!standard || !(known || gb_math(b, n, &rc)))
+        return gb_fail(b, n, AC_ENOTSUP, "this operator is not supported");
+    return rc ? rc : gb_settle(b);
 }
 
 /* ---- building ---- */
 
+static int add_input(struct builder *b, const struct wk_onnx_value *in)
+{
+    struct wk_graph *g = b->g;
+    struct wk_shape s = {.rank = in->rank};
+    if (!in->has_shape || wk_dtype_size(in->dtype) == 0)
+        return ac_err_set(b->err, AC_ENOTSUP,
+                          "input %.80s: a tensor of known type and rank is needed", in->name);
+    if (g->n_inputs == WK_ONNX_MAX_IO)
+        return ac_err_set(b->err, AC_ERANGE, "more than %d inputs", WK_ONNX_MAX_IO);
+    memcpy(s.dims, in->dims, sizeof(s.dims));
+    for (uint32_t d = 1; d < s.rank; d++)
+        if (s.dims[d] < 0)
+            return ac_err_set(b->err, AC_ENOTSUP, "input %.80s: dimension %u must be fixed",
+                              in->name, d);
+    if (s.rank == 0 || s.dims[0] > 0)
+        g->batched = false;
+    else
+        s.dims[0] = b->g->batch;
+    if (wk_shape_elems(&s) > WK_VALUE_ELEMS)
+        return ac_err_set(b->err, AC_ERANGE, "input %.80s is too large", in->name);
+    uint32_t v = 0;
+    int rc = gb_value(b, in->name, in->dtype, NULL, &v);
+    if (rc)
+        return rc;
+    g->shapes[v] = s;
+    g->values[v].input = true;
+    g->inputs[g->n_inputs++] = v;
+    return 0;
+}
+
 static int add_inputs(struct builder *b)
 {
     struct wk_graph *g = b->g;
+    int rc = 0;
     g->batched = true;
     for (uint32_t i = 0; i < b->m->n_inputs; i++) {
         const struct wk_onnx_value *in = &b->m->inputs[i];
         /* Old files list initializers among the inputs. */
         if (ac_map_get(b->by_name, in->name))
             continue;
-        if (!in->has_shape || in->rank == 0 || wk_dtype_size(in->dtype) == 0)
-            return ac_err_set(b->err, AC_ENOTSUP,
-                              "input %.80s: a tensor of known type and rank is needed", in->name);
-        if (g->n_inputs == WK_ONNX_MAX_IO)
-            return ac_err_set(b->err, AC_ERANGE, "more than %d inputs", WK_ONNX_MAX_IO);
-        struct wk_shape *s = &g->input_shapes[g->n_inputs];
-        s->rank = in->rank;
-        memcpy(s->dims, in->dims, sizeof(s->dims));
-        for (uint32_t d = 1; d < s->rank; d++)
-            if (s->dims[d] < 0)
-                return ac_err_set(b->err, AC_ENOTSUP, "input %.80s: dimension %u must be fixed",
-                                  in->name, d);
-        if (s->dims[0] > 0) {
-            g->batched = false;
-            g->fixed_batch = s->dims[0];
-        }
-        int rc = gb_value(b, in->name, in->dtype, NULL, &g->inputs[g->n_inputs]);
+        rc = add_input(b, in);
         if (rc)
             return rc;
-        g->values[g->inputs[g->n_inputs++]].input = true;
     }
     return g->n_inputs ? 0 : ac_err_set(b->err, AC_EINVAL, "the model has no input");
+}
+
+static int add_output(struct builder *b, const struct wk_onnx_value *out)
+{
+    struct wk_graph *g = b->g;
+    uintptr_t at = (uintptr_t)ac_map_get(b->by_name, out->name);
+    if (at == 0)
+        return ac_err_set(b->err, AC_EINVAL, "output %.80s is not computed by any node", out->name);
+    uint32_t v = (uint32_t)(at - 1);
+    if (g->values[v].constant || g->values[v].output) {
+        /* A copy of it is the output. */
+        const char *name = out->name;
+        const struct wk_onnx_node n = {.name = "", .op = "Identity", .outputs = &name};
+        struct wk_node *x;
+        int rc = gb_named_node(b, &n, WK_RESHAPE, g->values[v].dtype, "", &x);
+        if (rc)
+            return rc;
+        x->reshape = WK_SAME;
+        x->in[0] = v;
+        x->n_in = 1;
+        g->shapes[x->out] = g->shapes[v];
+        v = x->out;
+        g->values[v].name = out->name;
+    }
+    g->outputs[g->n_outputs++] = v;
+    g->values[v].output = true;
+    return 0;
+}
+
+static int allocate(struct builder *b)
+{
+    struct wk_graph *g = b->g;
+    const struct wk_onnx *m = b->m;
+    g->cap_nodes = m->n_outputs;
+    for (uint32_t i = 0; i < m->n_nodes; i++)
+        g->cap_nodes += gb_nodes_of(&m->nodes[i]);
+    /* Besides its results a node may have constants made of its attributes. */
+    g->cap_values = m->n_tensors + m->n_inputs + m->n_nodes + 3 * g->cap_nodes;
+    g->values = ac_arena_calloc(b->arena, g->cap_values + 1u, sizeof(*g->values));
+    g->shapes = ac_arena_calloc(b->arena, g->cap_values + 1u, sizeof(*g->shapes));
+    g->nodes = ac_arena_calloc(b->arena, g->cap_nodes + 1u, sizeof(*g->nodes));
+    g->inputs = ac_arena_calloc(b->arena, WK_ONNX_MAX_IO, sizeof(*g->inputs));
+    g->outputs = ac_arena_calloc(b->arena, m->n_outputs + 1u, sizeof(*g->outputs));
+    bool all = g->values && g->shapes && g->nodes && g->inputs && g->outputs;
+    return all ? 0 : gb_no_memory(b);
 }
 
 static int build(struct builder *b)
 {
     struct wk_graph *g = b->g;
     const struct wk_onnx *m = b->m;
-    for (uint32_t i = 0; i < m->n_nodes; i++)
-        g->cap_nodes += gb_nodes_of(&m->nodes[i]);
-    g->cap_values = m->n_tensors + m->n_inputs + m->n_nodes + g->cap_nodes;
-    g->values = ac_arena_calloc(b->arena, g->cap_values + 1u, sizeof(*g->values));
-    g->nodes = ac_arena_calloc(b->arena, g->cap_nodes + 1u, sizeof(*g->nodes));
-    g->inputs = ac_arena_calloc(b->arena, WK_ONNX_MAX_IO, sizeof(*g->inputs));
-    g->input_shapes = ac_arena_calloc(b->arena, WK_ONNX_MAX_IO, sizeof(*g->input_shapes));
-    g->outputs = ac_arena_calloc(b->arena, m->n_outputs + 1u, sizeof(*g->outputs));
-    uint32_t *producer = ac_arena_calloc(b->arena, g->cap_values + 1u, sizeof(*producer));
-    struct wk_shape *shapes = ac_arena_calloc(b->arena, g->cap_values + 1u, sizeof(*shapes));
-    if (!g->values || !g->nodes || !g->inputs || !g->input_shapes || !g->outputs || !producer ||
-        !shapes)
-        return gb_no_memory(b);
-    int rc = 0;
     uint32_t v;
+    int rc = allocate(b);
     for (uint32_t i = 0; rc == 0 && i < m->n_tensors; i++)
         rc = gb_value(b, m->tensors[i].name, m->tensors[i].dtype, &m->tensors[i], &v);
     if (rc == 0)
         rc = add_inputs(b);
     for (uint32_t i = 0; rc == 0 && i < m->n_nodes; i++)
         rc = translate(b, &m->nodes[i]);
-    for (uint32_t i = 0; rc == 0 && i < m->n_outputs; i++) {
-        uintptr_t at = (uintptr_t)ac_map_get(b->by_name, m->outputs[i].name);
-        if (at == 0 || g->values[at - 1].constant)
-            return ac_err_set(b->err, AC_EINVAL, "output %.80s is not computed by any node",
-                              m->outputs[i].name);
-        g->outputs[g->n_outputs++] = (uint32_t)(at - 1);
-        g->values[at - 1].output = true;
-    }
-    if (rc == 0 && g->n_outputs == 0)
-        rc = ac_err_set(b->err, AC_EINVAL, "the model has no output");
-    if (rc == 0)
-        rc = wk_graph_shapes(g, g->batched ? 1 : g->fixed_batch, shapes, b->err);
-    if (rc == 0)
-        gb_simplify(g, shapes, producer);
-    return rc;
+    for (uint32_t i = 0; rc == 0 && i < m->n_outputs; i++)
+        rc = add_output(b, &m->outputs[i]);
+    if (rc)
+        return rc;
+    if (g->n_outputs == 0)
+        return ac_err_set(b->err, AC_EINVAL, "the model has no output");
+    uint32_t *producer = ac_arena_calloc(b->arena, g->n_values, sizeof(*producer));
+    if (!producer)
+        return gb_no_memory(b);
+    gb_simplify(g, producer);
+    return 0;
 }
 
-int wk_graph_build(const struct wk_onnx *m, struct ac_arena *arena, struct wk_graph *ret_g,
-                   struct ac_err *err)
+int wk_graph_build(const struct wk_onnx *m, int64_t batch, struct ac_arena *arena,
+                   struct wk_graph *ret_g, struct ac_err *err)
 {
-    struct wk_graph g = {0};
+    struct wk_graph g = {.batch = batch};
     struct builder b = {
         .m = m, .arena = arena, .g = &g, .err = err, .by_name = ac_map_create(NULL)};
     int rc = build(&b);

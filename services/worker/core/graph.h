@@ -1,6 +1,7 @@
-/* A model as the executors see it: values and nodes in order of execution, built from ONNX.
- * Operators are reduced to a few kinds (a Gemm and a MatMul with constant weights are both DENSE);
- * shapes are worked out for a given batch. Lives in the arena; points into the ONNX bytes. */
+/* A model for one size of the batch as the executors see it: values and nodes in order of
+ * execution, built from ONNX. Operators are reduced to a few kinds (a Gemm and a MatMul with
+ * constant weights are both DENSE); what depends on constants and shapes alone is computed. Lives
+ * in the arena; points into the ONNX bytes. */
 #pragma once
 
 #include "onnx.h"
@@ -92,6 +93,8 @@ enum wk_reshape {
     WK_SAME
 };
 
+#define WK_VALUE_ELEMS (1u << 28) /* most elements of one value */
+
 struct wk_shape {
     uint32_t rank;
     int64_t dims[WK_ONNX_MAX_RANK];
@@ -169,17 +172,19 @@ struct wk_graph {
     uint32_t n_nodes, cap_nodes;
     uint32_t *inputs, *outputs; /* value numbers */
     uint32_t n_inputs, n_outputs;
-    struct wk_shape *input_shapes; /* dims[0] may be -1: the batch */
-    bool batched;                  /* all inputs have a free first dimension */
-    int64_t fixed_batch;           /* else: what it is */
+    struct wk_shape *shapes; /* per value */
+    bool batched;            /* all inputs have a free first dimension */
+    int64_t batch;           /* which has this size here; 1 when it is not free */
 };
 
-/** Translates and simplifies. Errors name the node and its operator. */
-int wk_graph_build(const struct wk_onnx *m, struct ac_arena *arena, struct wk_graph *ret_g,
-                   struct ac_err *err) AC_MUST_USE;
-/** Shapes of all values for a batch, into shapes[n_values]. */
-int wk_graph_shapes(const struct wk_graph *g, int64_t batch, struct wk_shape *shapes,
-                    struct ac_err *err) AC_MUST_USE;
+/** Translates, works out shapes and what is constant, and simplifies, all for one size of the
+ * batch. Errors name the node and its operator. */
+int wk_graph_build(const struct wk_onnx *m, int64_t batch, struct ac_arena *arena,
+                   struct wk_graph *ret_g, struct ac_err *err) AC_MUST_USE;
+/** Sets the shape of a node's result from those of its inputs. */
+int wk_node_shape(const struct wk_node *x, struct wk_shape *shapes, struct ac_err *err) AC_MUST_USE;
+/** Computes a node whose inputs are all constant. False: it is not one of those that can be. */
+bool wk_fold(const struct wk_graph *g, const struct wk_node *x, void *out);
 /** What a RESHAPE makes of a shape. */
 int wk_reshape_shape(const struct wk_node *x, const struct wk_shape *in, struct wk_shape *out,
                      struct ac_err *err) AC_MUST_USE;

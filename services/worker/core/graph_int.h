@@ -12,6 +12,8 @@ struct builder {
     struct wk_graph *g;
     struct ac_map *by_name; /* value number + 1 */
     struct ac_err *err;
+    uint32_t n_settled; /* nodes whose shapes are known, and which are folded where they can be */
+    size_t folded;      /* elements that were computed so */
 };
 
 int gb_no_memory(const struct builder *b);
@@ -52,5 +54,7 @@ int gb_slice(struct builder *b, const struct wk_onnx_node *n);
 int gb_concat(struct builder *b, const struct wk_onnx_node *n);
 int gb_pad(struct builder *b, const struct wk_onnx_node *n);
 
-/** shapes of the values for one batch; producer has room for a number a value. */
-void gb_simplify(struct wk_graph *g, const struct wk_shape *shapes, uint32_t *producer);
+/** Shapes of the nodes made since the last call; those of constants become constants. */
+int gb_settle(struct builder *b);
+/** producer has room for a number a value. */
+void gb_simplify(struct wk_graph *g, uint32_t *producer);

@@ -1,12 +1,10 @@
-/* Shapes of all values for a given batch. */
+/* Shapes of what nodes compute. */
 #include "executor.h"
 #include "graph.h"
 
 #include <string.h>
 
 #include <aceso/base.h>
-
-#define LIMIT_ELEMS (1u << 28) /* of one value */
 
 size_t wk_shape_elems(const struct wk_shape *s)
 {
@@ -267,7 +265,7 @@ static int reduce(const struct wk_node *x, const struct wk_shape *in, struct wk_
     return 0;
 }
 
-static int node_shape(const struct wk_node *x, struct wk_shape *shapes, struct ac_err *err)
+int wk_node_shape(const struct wk_node *x, struct wk_shape *shapes, struct ac_err *err)
 {
     const struct wk_shape in = shapes[x->in[0]];
     struct wk_shape out = in;
@@ -319,47 +317,19 @@ static int node_shape(const struct wk_node *x, struct wk_shape *shapes, struct a
     case WK_DROPPED:
         break;
     }
-    if (rc == 0 && (wk_shape_elems(&out) > LIMIT_ELEMS || wk_shape_elems(&out) == 0))
+    if (rc == 0 && (wk_shape_elems(&out) > WK_VALUE_ELEMS || wk_shape_elems(&out) == 0))
         return mismatch(x, err, "the result is empty or too large");
     if (rc == 0)
         shapes[x->out] = out;
     return rc;
 }
 
-int wk_graph_shapes(const struct wk_graph *g, int64_t batch, struct wk_shape *shapes,
-                    struct ac_err *err)
-{
-    for (uint32_t i = 0; i < g->n_values; i++) {
-        shapes[i] = (struct wk_shape){0};
-        const struct wk_onnx_tensor *t = g->values[i].constant;
-        if (!t)
-            continue;
-        shapes[i].rank = t->rank;
-        memcpy(shapes[i].dims, t->dims, sizeof(t->dims));
-    }
-    for (uint32_t i = 0; i < g->n_inputs; i++) {
-        struct wk_shape *s = &shapes[g->inputs[i]];
-        *s = g->input_shapes[i];
-        if (s->dims[0] < 0)
-            s->dims[0] = batch;
-        if (wk_shape_elems(s) > LIMIT_ELEMS)
-            return ac_err_set(err, AC_ERANGE, "input %.80s is too large",
-                              g->values[g->inputs[i]].name);
-    }
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        int rc = node_shape(&g->nodes[i], shapes, err);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
 static int io_info(const struct wk_graph *g, const uint32_t *values, uint32_t n,
-                   const struct wk_shape *shapes, struct wk_io_info *ret, struct ac_err *err)
+                   struct wk_io_info *ret, struct ac_err *err)
 {
     for (uint32_t i = 0; i < n; i++) {
         const struct wk_value *v = &g->values[values[i]];
-        const struct wk_shape *s = &shapes[values[i]];
+        const struct wk_shape *s = &g->shapes[values[i]];
         struct wk_io_info *io = &ret[i];
         if (strlen(v->name) >= sizeof(io->name))
             return ac_err_set(err, AC_ERANGE, "the name of input or output %.40s... is too long",
@@ -375,22 +345,15 @@ static int io_info(const struct wk_graph *g, const uint32_t *values, uint32_t n,
     return 0;
 }
 
-int wk_model_describe(const struct wk_graph *g, struct ac_arena *arena, struct wk_model_info *ret_i,
-                      struct ac_err *err)
+int wk_model_describe(const struct wk_graph *g, struct wk_model_info *ret_i, struct ac_err *err)
 {
     struct wk_model_info info = {
         .batched = g->batched, .n_inputs = g->n_inputs, .n_outputs = g->n_outputs};
     if (g->n_inputs > WK_MAX_IO || g->n_outputs > WK_MAX_IO)
         return ac_err_set(err, AC_ERANGE, "more than %d inputs or outputs", WK_MAX_IO);
-    struct wk_shape *shapes = ac_arena_calloc(arena, g->n_values, sizeof(*shapes));
-    if (!shapes)
-        return ac_err_set(err, AC_ENOMEM,
-                          "the model needs more memory than is allowed for its description");
-    int rc = wk_graph_shapes(g, g->batched ? 1 : g->fixed_batch, shapes, err);
+    int rc = io_info(g, g->inputs, g->n_inputs, info.inputs, err);
     if (rc == 0)
-        rc = io_info(g, g->inputs, g->n_inputs, shapes, info.inputs, err);
-    if (rc == 0)
-        rc = io_info(g, g->outputs, g->n_outputs, shapes, info.outputs, err);
+        rc = io_info(g, g->outputs, g->n_outputs, info.outputs, err);
     if (rc == 0)
         *ret_i = info;
     return rc;

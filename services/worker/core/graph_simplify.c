@@ -28,10 +28,9 @@ static bool as_bias(const struct wk_node *d, const struct wk_onnx_tensor *t, flo
 }
 
 /* Tries to make x part of p, which computes x's input and is used by x alone. */
-static bool fuse(const struct wk_graph *g, const struct wk_shape *shapes, struct wk_node *p,
-                 const struct wk_node *x)
+static bool fuse(const struct wk_graph *g, struct wk_node *p, const struct wk_node *x)
 {
-    const struct wk_shape *from = &shapes[p->out], *to = &shapes[x->out];
+    const struct wk_shape *from = &g->shapes[p->out], *to = &g->shapes[x->out];
     bool same = from->rank == to->rank &&
                 memcmp(from->dims, to->dims, from->rank * sizeof(*from->dims)) == 0;
     if (p->act.kind != WK_KEEP || !same)
@@ -57,19 +56,21 @@ static bool fuse(const struct wk_graph *g, const struct wk_shape *shapes, struct
     return false;
 }
 
-void gb_simplify(struct wk_graph *g, const struct wk_shape *shapes, uint32_t *producer)
+void gb_simplify(struct wk_graph *g, uint32_t *producer)
 {
     for (uint32_t i = 0; i < g->n_values; i++)
         producer[i] = UINT32_MAX;
     count_uses(g);
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         struct wk_node *x = &g->nodes[i];
+        if (x->op == WK_DROPPED)
+            continue;
         producer[x->out] = i;
         for (uint32_t k = 0; k < x->n_in; k++) {
             uint32_t v = x->in[k], p = producer[v];
             if (p == UINT32_MAX || g->values[v].uses != 1 || g->values[v].output)
                 continue;
-            if (fuse(g, shapes, &g->nodes[p], x)) {
+            if (fuse(g, &g->nodes[p], x)) {
                 g->nodes[p].out = x->out;
                 producer[x->out] = p;
                 x->op = WK_DROPPED;

@@ -15,8 +15,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct wk_graph g;
     struct wk_model_info info;
     struct wk_onnx_tensor t;
-    if (wk_onnx_parse(data, size, arena, &m, NULL) == 0 && wk_graph_build(&m, arena, &g, NULL) == 0)
-        (void)!wk_model_describe(&g, arena, &info, NULL);
+    if (wk_onnx_parse(data, size, arena, &m, NULL) == 0 &&
+        wk_graph_build(&m, 1, arena, &g, NULL) == 0) {
+        (void)!wk_model_describe(&g, &info, NULL);
+        (void)!wk_graph_build(&m, 2, arena, &g, NULL);
+    }
     ac_arena_reset(arena);
     (void)!wk_onnx_parse_tensor(data, size, arena, &t, NULL);
     ac_arena_destroy(arena);
