@@ -19,6 +19,8 @@ struct ac_rca_ci {
     double (*p_value)(struct ac_rca_ci *t, int x, int y);
     /* p_value > alpha, often faster. */
     bool (*independent)(struct ac_rca_ci *t, int x, int y);
+    /* Another one on the data of this one, which must outlive it. */
+    struct ac_rca_ci *(*twin)(const struct ac_rca_ci *t);
     void (*destroy)(struct ac_rca_ci *t);
 };
 
@@ -34,6 +36,9 @@ int ac_rca_ci_chi2(const struct ac_rca_matrix *m, bool g_square, double alpha,
  * j), of which observed[0..p) are seen. For tests of the methods. */
 struct ac_rca_ci *ac_rca_ci_oracle(const bool *dag, size_t q, const int *observed, size_t p);
 void ac_rca_ci_destroy(struct ac_rca_ci *t); /* NULL is fine */
+/** One for each of n threads: t itself, then twins of it that have made no test yet. */
+struct ac_rca_ci **ac_rca_ci_twins(struct ac_rca_ci *t, size_t n);
+void ac_rca_ci_twins_free(struct ac_rca_ci **twins, size_t n); /* not t; before t is destroyed */
 /** The correlations, and the squares of the critical partial ones by size of the set; NULL for
  * other than Fisher's. */
 const double *ac_rca_ci_correlations(const struct ac_rca_ci *t, double critical[3]);

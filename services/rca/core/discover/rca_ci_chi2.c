@@ -10,6 +10,7 @@
 struct chi2 {
     struct ac_rca_ci base;
     bool g_square;
+    bool borrowed;   /* code and classes are another's */
     uint16_t **code; /* by variable and sample */
     uint32_t *classes;
     uint32_t *stratum; /* by sample: which combination of the set's values, numbered densely */
@@ -107,16 +108,40 @@ static bool independent(struct ac_rca_ci *t, int x, int y)
 static void destroy(struct ac_rca_ci *t)
 {
     struct chi2 *c = (struct chi2 *)t;
-    for (size_t j = 0; j < t->p; j++)
+    for (size_t j = 0; j < t->p && !c->borrowed; j++)
         free(c->code[j]);
-    free(c->code);
-    free(c->classes);
+    if (!c->borrowed) {
+        free(c->code);
+        free(c->classes);
+    }
     free(c->stratum);
     free(c->count);
     free(c->table);
     free(c->rows);
     free(c->cols);
     free(c);
+}
+
+static void make_scratch(struct chi2 *c)
+{
+    c->strata = 1;
+    c->stratum = ac_xcalloc(c->base.n, sizeof(c->stratum[0]));
+    c->rows = ac_xcalloc(AC_RCA_MAX_CLASSES, sizeof(double));
+    c->cols = ac_xcalloc(AC_RCA_MAX_CLASSES, sizeof(double));
+}
+
+static struct ac_rca_ci *twin(const struct ac_rca_ci *t)
+{
+    const struct chi2 *of = (const struct chi2 *)t;
+    struct chi2 *c = ac_xcalloc(1, sizeof(*c));
+    c->base = *t;
+    c->base.tests = 0;
+    c->g_square = of->g_square;
+    c->borrowed = true;
+    c->code = of->code;
+    c->classes = of->classes;
+    make_scratch(c);
+    return &c->base;
 }
 
 int ac_rca_ci_chi2(const struct ac_rca_matrix *m, bool g_square, double alpha,
@@ -129,14 +154,12 @@ int ac_rca_ci_chi2(const struct ac_rca_matrix *m, bool g_square, double alpha,
                                  .given = given,
                                  .p_value = p_value,
                                  .independent = independent,
+                                 .twin = twin,
                                  .destroy = destroy};
     c->g_square = g_square;
-    c->strata = 1;
+    make_scratch(c);
     c->code = ac_xcalloc(m->p, sizeof(c->code[0]));
     c->classes = ac_xcalloc(m->p, sizeof(c->classes[0]));
-    c->stratum = ac_xcalloc(m->n, sizeof(c->stratum[0]));
-    c->rows = ac_xcalloc(AC_RCA_MAX_CLASSES, sizeof(double));
-    c->cols = ac_xcalloc(AC_RCA_MAX_CLASSES, sizeof(double));
     int rc = 0;
     for (size_t j = 0; j < m->p; j++) {
         c->code[j] = ac_xcalloc(m->n, sizeof(uint16_t));

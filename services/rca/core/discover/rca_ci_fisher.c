@@ -120,6 +120,14 @@ static bool independent(struct ac_rca_ci *t, int x, int y)
     return fabs(partial(f, x, y)) < f->critical[f->stated]; /* false for NaN */
 }
 
+static struct ac_rca_ci *twin(const struct ac_rca_ci *t)
+{
+    struct fisher *f = ac_xcalloc(1, sizeof(*f));
+    *f = *(const struct fisher *)t;
+    f->base.tests = 0;
+    return &f->base;
+}
+
 struct ac_rca_ci *ac_rca_ci_fisher(const double *r, size_t p, size_t n, double alpha)
 {
     struct fisher *f = ac_xcalloc(1, sizeof(*f));
@@ -129,6 +137,7 @@ struct ac_rca_ci *ac_rca_ci_fisher(const double *r, size_t p, size_t n, double a
                                  .given = given,
                                  .p_value = p_value,
                                  .independent = independent,
+                                 .twin = twin,
                                  .destroy = destroy};
     f->r = r;
     f->z_alpha = ac_stats_normal_quantile(1.0 - alpha / 2.0);
@@ -144,4 +153,19 @@ void ac_rca_ci_destroy(struct ac_rca_ci *t)
 {
     if (t)
         t->destroy(t);
+}
+
+struct ac_rca_ci **ac_rca_ci_twins(struct ac_rca_ci *t, size_t n)
+{
+    struct ac_rca_ci **twins = ac_xcalloc(n, sizeof(twins[0]));
+    for (size_t i = 0; i < n; i++)
+        twins[i] = i ? t->twin(t) : t;
+    return twins;
+}
+
+void ac_rca_ci_twins_free(struct ac_rca_ci **twins, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        ac_rca_ci_destroy(twins[i]);
+    free(twins);
 }

@@ -80,6 +80,12 @@ static void destroy(struct ac_rca_ci *t)
     free(o);
 }
 
+static struct ac_rca_ci *twin(const struct ac_rca_ci *t)
+{
+    const struct oracle *o = (const struct oracle *)t;
+    return ac_rca_ci_oracle(o->dag, o->q, o->observed, t->p);
+}
+
 struct ac_rca_ci *ac_rca_ci_oracle(const bool *dag, size_t q, const int *observed, size_t p)
 {
     struct oracle *o = ac_xcalloc(1, sizeof(*o));
@@ -89,6 +95,7 @@ struct ac_rca_ci *ac_rca_ci_oracle(const bool *dag, size_t q, const int *observe
                                  .given = given,
                                  .p_value = p_value,
                                  .independent = independent,
+                                 .twin = twin,
                                  .destroy = destroy};
     o->dag = dag;
     o->observed = observed;

@@ -132,8 +132,10 @@ static int by_tests(const struct ac_rca_clean *c, const struct ac_rca_discover_p
     int rc = make_test(c, params, &t, err);
     if (rc)
         return rc;
-    const struct ac_rca_skeleton_params skeleton = {
-        .max_given = params->max_given, .all_sets = params->all_sets, .know = know};
+    const struct ac_rca_skeleton_params skeleton = {.max_given = params->max_given,
+                                                    .all_sets = params->all_sets,
+                                                    .know = know,
+                                                    .team = params->team};
     ac_rca_pdag_init(&g, c->m.p);
     if (params->method == AC_RCA_PC)
         ac_rca_pc(t,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <aceso/base.h>
+#include <aceso/team.h>
 
 struct fci {
     struct ac_rca_ci *t;
@@ -11,10 +12,45 @@ struct fci {
     struct ac_rca_sepsets *sepsets;
     int p;
     bool changed;
+    /* Neighbours of a in the skeleton: near[near_at[a]] and on, ascending. Edges fall away later,
+     * and none is added, so that who walks along them asks for what is left. */
+    size_t *near_at;
+    int *near;
     bool *seen; /* scratch of the path searches */
     int *queue, *before;
     int *adj, *adj2; /* p places each */
 };
+
+static void scratch_init(struct fci *f)
+{
+    size_t p = f->g->p;
+    f->seen = ac_xcalloc(p + 1, sizeof(bool));
+    f->queue = ac_xcalloc(p + 1, sizeof(int));
+    f->before = ac_xcalloc(p + 1, sizeof(int));
+    f->adj = ac_xcalloc(p + 1, sizeof(int));
+    f->adj2 = ac_xcalloc(p + 1, sizeof(int));
+}
+
+static void scratch_fini(struct fci *f)
+{
+    free(f->seen);
+    free(f->queue);
+    free(f->before);
+    free(f->adj);
+    free(f->adj2);
+}
+
+static void list_neighbours(struct fci *f)
+{
+    size_t p = f->g->p, n = 0;
+    for (size_t i = 0; i < p * p; i++)
+        n += f->g->m[i] != AC_RCA_NONE;
+    f->near_at = ac_xcalloc(p + 1, sizeof(size_t));
+    f->near = ac_xcalloc(n + 1, sizeof(int));
+    for (size_t a = 0; a < p; a++)
+        f->near_at[a + 1] =
+            f->near_at[a] + ac_rca_neighbours(f->g, (int)a, f->near + f->near_at[a]);
+}
 
 static int at(const struct fci *f, int a, int b) /* mark at b */
 {
@@ -95,7 +131,8 @@ static bool path_exists(struct fci *f, int from, int to, step_fn step)
     f->queue[tail++] = from; /* itself is reached only by a cycle */
     while (head < tail) {
         int a = f->queue[head++];
-        for (int b = 0; b < f->p; b++) {
+        for (size_t i = f->near_at[a]; i < f->near_at[a + 1]; i++) {
+            int b = f->near[i];
             if (f->seen[b] || !adjacent(f, a, b) || !step(f, a, b))
                 continue;
             if (b == to)
@@ -116,7 +153,8 @@ static bool uncovered_from(struct fci *f, int a, int b, int to, size_t *budget)
     if (b == to)
         return true;
     f->seen[b] = true;
-    for (int c = 0; c<f->p && * budget> 0; c++) {
+    for (size_t i = f->near_at[b]; i < f->near_at[b + 1] && *budget > 0; i++) {
+        int c = f->near[i];
         if (f->seen[c] || !adjacent(f, b, c) || adjacent(f, a, c) || !possibly_directed(f, b, c))
             continue;
         (*budget)--;
@@ -145,13 +183,15 @@ static bool collider(const struct fci *f, int a, int b, int c)
            at(f, c, b) == AC_RCA_ARROW;
 }
 
-/* May a node that lies before c on a way from x be a cause of x or of c? before[r]: it does. */
-static bool cause_before(struct fci *f, const bool *before, int x, int c)
+/* May a node that lies between x and c, and is not y, be a cause of either? */
+static bool cause_between(struct fci *f, int x, int y, int c)
 {
-    for (int r = 0; r < f->p; r++)
-        if (before[r] && r != c && r != x &&
+    for (size_t i = f->near_at[x]; i < f->near_at[x + 1]; i++) {
+        int r = f->near[i];
+        if (r != y && r != c && adjacent(f, x, r) && adjacent(f, r, c) &&
             (path_exists(f, r, x, semi_directed) || path_exists(f, r, c, semi_directed)))
             return true;
+    }
     return false;
 }
 
@@ -160,25 +200,27 @@ static bool cause_before(struct fci *f, const bool *before, int x, int c)
  * a cause of either end. Longer paths make the sets too many for anything but toys. Last first. */
 static size_t possible_dsep(struct fci *f, int x, int y)
 {
-    size_t p = (size_t)f->p, n = 0;
-    bool *in = ac_xcalloc(p, sizeof(*in)), *before = ac_xcalloc(p, sizeof(*before));
-    for (int c = 0; c < f->p; c++) {
-        if (c == x || c == y)
+    size_t n = 0;
+    enum {
+        OUT,
+        BEHIND, /* a collider */
+        NEXT
+    } *in = ac_xcalloc((size_t)f->p, sizeof(*in));
+    for (size_t i = f->near_at[x]; i < f->near_at[x + 1]; i++) {
+        int b = f->near[i];
+        if (b == y || !adjacent(f, x, b))
             continue;
-        in[c] = adjacent(f, x, c);
-        bool reached = false;
-        for (int b = 0; b < f->p; b++) {
-            before[b] = b != y && adjacent(f, x, b) && adjacent(f, b, c);
-            reached |= before[b] && collider(f, x, b, c);
+        in[b] = NEXT;
+        for (size_t j = f->near_at[b]; j < f->near_at[b + 1]; j++) {
+            int c = f->near[j];
+            if (in[c] == OUT && c != x && c != y && !adjacent(f, x, c) && collider(f, x, b, c))
+                in[c] = BEHIND;
         }
-        if (!in[c] && reached)
-            in[c] = cause_before(f, before, x, c);
     }
-    for (int i = f->p; i-- > 0;)
-        if (in[i])
-            f->adj[n++] = i;
+    for (int c = f->p; c-- > 0;)
+        if (in[c] == NEXT || (in[c] == BEHIND && cause_between(f, x, y, c)))
+            f->adj[n++] = c;
     free(in);
-    free(before);
     return n;
 }
 
@@ -193,47 +235,112 @@ static bool all_adjacent(const struct fci *f, int a, const int *set, size_t k)
 #define MAX_DSEP_WHOLE 16 /* above it the sets are limited, or there would be too many */
 #define MAX_DSEP_SET   3
 
-static bool separate_by_dsep(struct fci *f, int a, int b, int from)
-{
-    size_t subset[AC_RCA_MAX_GIVEN], n = possible_dsep(f, from, from == a ? b : a);
+/* A pair of the second search, and the set that separates it. */
+struct pair {
+    int a, b;
+    bool separated;
     int set[AC_RCA_MAX_GIVEN];
+    size_t k;
+    uint64_t tests;
+};
+
+static bool separate_by_dsep(struct fci *f, struct pair *q, int from)
+{
+    int a = q->a, b = q->b;
+    size_t subset[AC_RCA_MAX_GIVEN], n = possible_dsep(f, from, from == a ? b : a);
     size_t limit = n <= MAX_DSEP_WHOLE ? n : MAX_DSEP_SET;
     if (f->params->skeleton.max_given >= 0)
         limit = AC_MIN(limit, (size_t)f->params->skeleton.max_given);
-    for (size_t k = 2; k <= limit; k++) { /* smaller ones the skeleton has tried */
+    for (size_t k = q->k = 2; k <= limit; q->k = ++k) { /* smaller ones the skeleton has tried */
         for (size_t i = 0; i < k; i++)
             subset[i] = i;
         do {
             for (size_t i = 0; i < k; i++)
-                set[i] = f->adj[subset[i]];
-            if (all_adjacent(f, a, set, k) || all_adjacent(f, b, set, k))
+                q->set[i] = f->adj[subset[i]];
+            if (all_adjacent(f, a, q->set, k) || all_adjacent(f, b, q->set, k))
                 continue; /* tried too */
-            f->t->given(f->t, set, k);
-            if (f->t->independent(f->t, a, b)) {
-                ac_rca_sepsets_add(f->sepsets, a, b, set, k);
+            f->t->given(f->t, q->set, k);
+            q->tests++;
+            if (f->t->independent(f->t, a, b))
                 return true;
-            }
         } while (ac_rca_next_subset(subset, k, n));
     }
     return false;
 }
 
+struct second {
+    struct fci *member; /* f, with a test and scratch of each member's own */
+    struct pair *ahead;
+};
+
+static void try_second(void *ctx, size_t i, size_t member)
+{
+    struct second *s = ctx;
+    struct pair *q = &s->ahead[i];
+    struct fci *f = &s->member[member];
+    q->tests = 0;
+    q->separated = separate_by_dsep(f, q, q->a) || separate_by_dsep(f, q, q->b);
+}
+
+#define AHEAD 256 /* pairs that are tried before the first of them is taken out */
+
+/* Each pair is tried on what those before it have left. As most stay, some are tried ahead; behind
+ * one that goes they are tried again. Fewer are tried ahead where many go. */
+static void search_pairs(struct fci *f, struct second *s, const int (*pair)[2], size_t n)
+{
+    struct ac_team *team = f->params->skeleton.team;
+    uint64_t tests = f->t->tests;
+    size_t least = ac_team_size(team) > 1 ? 2 * ac_team_size(team) : 1, ahead = least;
+    for (size_t at = 0; at < n;) {
+        size_t m = AC_MIN(ahead, n - at), i = 0;
+        bool gone = false;
+        for (size_t j = 0; j < m; j++)
+            s->ahead[j] = (struct pair){.a = pair[at + j][0], .b = pair[at + j][1]};
+        ac_team_run(team, m, try_second, s);
+        while (i < m && !gone) {
+            const struct pair *q = &s->ahead[i++];
+            tests += q->tests;
+            gone = q->separated;
+            if (gone) {
+                ac_rca_sepsets_add(f->sepsets, q->a, q->b, q->set, q->k);
+                ac_rca_put(f->g, q->a, q->b, AC_RCA_NONE, AC_RCA_NONE);
+            }
+        }
+        at += i;
+        if (least > 1)
+            ahead = gone ? AC_MAX(least, i) : AC_MIN(2 * ahead, (size_t)AHEAD);
+    }
+    f->t->tests = tests;
+}
+
 static void second_search(struct fci *f)
 {
-    struct ac_rca_pdag before;
-    ac_rca_pdag_init(&before, f->g->p);
-    ac_rca_pdag_copy(&before, f->g);
-    for (int a = 0; a < f->p; a++)
-        for (int b = a + 1; b < f->p; b++) {
-            const struct ac_rca_knowledge *w = f->params->skeleton.know;
-            size_t p = f->g->p;
-            if (!ac_rca_adjacent(&before, a, b) || (w && (w->required[(size_t)a * p + (size_t)b] ||
-                                                          w->required[(size_t)b * p + (size_t)a])))
+    const struct ac_rca_knowledge *w = f->params->skeleton.know;
+    size_t p = f->g->p, n = 0, members = ac_team_size(f->params->skeleton.team);
+    int(*pair)[2] = ac_xcalloc(f->near_at[p] / 2 + 1, sizeof(pair[0]));
+    struct second s = {.ahead = ac_xcalloc(AHEAD, sizeof(s.ahead[0])),
+                       .member = ac_xcalloc(members, sizeof(s.member[0]))};
+    struct ac_rca_ci **twins = ac_rca_ci_twins(f->t, members);
+    for (size_t i = 0; i < members; i++) {
+        s.member[i] = *f;
+        s.member[i].t = twins[i];
+        scratch_init(&s.member[i]);
+    }
+    for (size_t a = 0; a < p; a++)
+        for (size_t i = f->near_at[a]; i < f->near_at[a + 1]; i++) {
+            size_t b = (size_t)f->near[i];
+            if (b <= a || (w && (w->required[a * p + b] || w->required[b * p + a])))
                 continue;
-            if (separate_by_dsep(f, a, b, a) || separate_by_dsep(f, a, b, b))
-                ac_rca_put(f->g, a, b, AC_RCA_NONE, AC_RCA_NONE);
+            pair[n][0] = (int)a;
+            pair[n++][1] = (int)b;
         }
-    ac_rca_pdag_fini(&before);
+    search_pairs(f, &s, (const int(*)[2])pair, n);
+    for (size_t i = 0; i < members; i++)
+        scratch_fini(&s.member[i]);
+    ac_rca_ci_twins_free(twins, members);
+    free(s.member);
+    free(s.ahead);
+    free(pair);
 }
 
 /* ---- orientation rules (Zhang 2008) ---- */
@@ -454,12 +561,9 @@ void ac_rca_fci(struct ac_rca_ci *t, const struct ac_rca_fci_params *params, str
     size_t p = g->p;
     struct fci f = {.t = t, .params = params, .g = g, .p = (int)p};
     f.sepsets = ac_rca_sepsets_create(p);
-    f.seen = ac_xcalloc(p + 1, sizeof(bool));
-    f.queue = ac_xcalloc(p + 1, sizeof(int));
-    f.before = ac_xcalloc(p + 1, sizeof(int));
-    f.adj = ac_xcalloc(p + 1, sizeof(int));
-    f.adj2 = ac_xcalloc(p + 1, sizeof(int));
+    scratch_init(&f);
     ac_rca_skeleton(t, &params->skeleton, g, f.sepsets);
+    list_neighbours(&f);
     colliders(&f);
     second_search(&f);
     colliders(&f);
@@ -475,9 +579,7 @@ void ac_rca_fci(struct ac_rca_ci *t, const struct ac_rca_fci_params *params, str
         rule_10(&f);
     } while (f.changed);
     ac_rca_sepsets_destroy(f.sepsets);
-    free(f.seen);
-    free(f.queue);
-    free(f.before);
-    free(f.adj);
-    free(f.adj2);
+    scratch_fini(&f);
+    free(f.near_at);
+    free(f.near);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <aceso/base.h>
+#include <aceso/team.h>
 
 #define M          AC_RCA_SCOUTS
 #define DETERMINED 1e-9 /* of what is left of a variance */
@@ -90,32 +91,50 @@ static void given_two(struct sweep *s, size_t y, size_t a, size_t b, uint8_t num
     }
 }
 
+struct scouting {
+    const double *r, *critical;
+    const struct ac_rca_pdag *g;
+    int max_given;
+    struct ac_rca_scout *s;
+    double *scratch; /* of each member: (M + 2) * p */
+    uint64_t *tests; /* by variable */
+};
+
+static void scout_one(void *ctx, size_t y, size_t member)
+{
+    const struct scouting *q = ctx;
+    struct ac_rca_scout *s = q->s;
+    size_t p = s->p;
+    double *w = q->scratch + member * (M + 2) * p, *left = w + M * p, *c = left + p;
+    int32_t *best = s->best + y * M;
+    struct sweep k = {.p = p, .r = q->r, .critical = q->critical, .c1 = c, .v1 = left};
+    select_best(q->r, q->g, y, w, left, c, best);
+    for (size_t i = 0; i < M && best[i] >= 0; i++) {
+        given_one(&k, y, (size_t)best[i], (uint8_t)(i * M + i + 1), s->how + y * p);
+        q->tests[y] += p;
+        for (size_t j = 0; j < i && q->max_given > 1; j++) {
+            given_two(&k, y, (size_t)best[i], (size_t)best[j], (uint8_t)(i * M + j + 1),
+                      s->how + y * p);
+            q->tests[y] += p;
+        }
+    }
+}
+
 void ac_rca_scout_run(const double *r, const struct ac_rca_pdag *g, const double *critical,
-                      int max_given, struct ac_rca_scout *ret)
+                      int max_given, struct ac_team *team, struct ac_rca_scout *ret)
 {
     size_t p = g->p;
     struct ac_rca_scout s = {.p = p};
+    struct scouting q = {.r = r, .critical = critical, .g = g, .max_given = max_given, .s = &s};
     s.best = ac_xcalloc(p * M, sizeof(s.best[0]));
     s.how = ac_xcalloc(p, p);
-    double *w = ac_xcalloc(p * M, sizeof(double)), *left = ac_xcalloc(p, sizeof(double)),
-           *c = ac_xcalloc(p, sizeof(double));
-    struct sweep k = {.p = p, .r = r, .critical = critical, .c1 = c, .v1 = left};
-    for (size_t y = 0; y < p; y++) {
-        int32_t *best = s.best + y * M;
-        select_best(r, g, y, w, left, c, best);
-        for (size_t i = 0; i < M && best[i] >= 0; i++) {
-            given_one(&k, y, (size_t)best[i], (uint8_t)(i * M + i + 1), s.how + y * p);
-            s.tests += p;
-            for (size_t j = 0; j < i && max_given > 1; j++) {
-                given_two(&k, y, (size_t)best[i], (size_t)best[j], (uint8_t)(i * M + j + 1),
-                          s.how + y * p);
-                s.tests += p;
-            }
-        }
-    }
-    free(w);
-    free(left);
-    free(c);
+    q.scratch = ac_xcalloc(ac_team_size(team) * (M + 2), p * sizeof(double));
+    q.tests = ac_xcalloc(p, sizeof(q.tests[0]));
+    ac_team_run(team, p, scout_one, &q);
+    for (size_t y = 0; y < p; y++)
+        s.tests += q.tests[y];
+    free(q.scratch);
+    free(q.tests);
     *ret = s;
 }
 

@@ -22,9 +22,10 @@ struct ac_rca_scout {
 };
 
 /** r: p x p correlations; critical[k]: square of the partial correlation from which on k given
- * variables leave a dependence; max_given: 1 or 2; g: which pairs are adjacent. */
+ * variables leave a dependence; max_given: 1 or 2; g: which pairs are adjacent; team: shares
+ * the work, NULL. */
 void ac_rca_scout_run(const double *r, const struct ac_rca_pdag *g, const double *critical,
-                      int max_given, struct ac_rca_scout *ret);
+                      int max_given, struct ac_team *team, struct ac_rca_scout *ret);
 void ac_rca_scout_fini(struct ac_rca_scout *s);
 /** The set that separated x from y (2 places); its size, 0 when neither end's sets did. */
 size_t ac_rca_scout_set(const struct ac_rca_scout *s, int x, int y, int *set);

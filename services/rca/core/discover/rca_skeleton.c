@@ -1,8 +1,10 @@
 #include "discover/rca_skeleton.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include <aceso/base.h>
+#include <aceso/team.h>
 
 #include "discover/rca_scout.h"
 
@@ -135,57 +137,151 @@ bool ac_rca_next_subset(size_t *c, size_t k, size_t n)
     return false;
 }
 
-struct search {
-    struct ac_rca_ci *t;
-    struct ac_rca_pdag *g;
-    struct ac_rca_sepsets *s;
-    bool all_sets;
-    bool *removed; /* p x p, at this level */
-    int *adj;
-    size_t subset[AC_RCA_MAX_GIVEN];
-    int set[AC_RCA_MAX_GIVEN];
+/* What the sets out of the neighbours of one variable say of it and each of these. */
+struct tried {
+    int y;
+    bool separated;
+    uint32_t tests;
 };
 
-/* All sets of size k out of the neighbours of x, each against all other neighbours. */
-static void try_node(struct search *q, int x, size_t k)
+struct node {
+    struct tried *pair;
+    size_t n;
+    int *sets; /* that separated: which pair, then the set */
+    size_t nsets, sets_cap;
+};
+
+struct search {
+    struct ac_rca_ci *t, **twin; /* the tests; by member of the team */
+    struct ac_rca_pdag *g;
+    struct ac_rca_sepsets *s;
+    struct ac_team *team;
+    bool all_sets;
+    size_t k;      /* size of the sets of this level */
+    bool *removed; /* p x p, at this level */
+    /* [x * p + y] with y < x: y's own sets have separated the two, so that those of x need not be
+     * tried. Set while others look: who looks too early tries in vain, which changes nothing. */
+    atomic_uchar *settled;
+    struct node *node;
+    int *adj; /* p places for each member */
+};
+
+/* Whether x and y are separated by a set of x, or by one of y's before that. */
+static bool done(const struct search *q, size_t x, const struct tried *pair)
 {
-    size_t n = ac_rca_neighbours(q->g, x, q->adj), p = q->g->p, left = 0;
-    bool *removed = q->removed + (size_t)x * p;
-    for (size_t i = 0; i < n; i++)
-        left += q->all_sets || !removed[q->adj[i]];
-    if (n < k + 1)
-        return;
+    size_t y = (size_t)pair->y;
+    return pair->separated ||
+           (y < x && atomic_load_explicit(&q->settled[x * q->g->p + y], memory_order_relaxed) != 0);
+}
+
+/* One set against all other neighbours; false when there is none left to separate. */
+static bool try_set(struct search *q, struct ac_rca_ci *t, size_t x, const size_t *subset)
+{
+    struct node *v = &q->node[x];
+    size_t k = q->k, next = 0;
+    int set[AC_RCA_MAX_GIVEN];
+    bool left = false;
     for (size_t i = 0; i < k; i++)
-        q->subset[i] = i;
-    do {
-        for (size_t i = 0; i < k; i++)
-            q->set[i] = q->adj[q->subset[i]];
-        q->t->given(q->t, q->set, k);
-        size_t next = 0;
-        for (size_t i = 0; i < n; i++) {
-            if (next < k && q->subset[next] == i) {
-                next++;
-                continue;
-            }
-            int y = q->adj[i];
-            if ((removed[y] && !q->all_sets) || !q->t->independent(q->t, x, y))
-                continue;
-            left -= !q->all_sets;
-            removed[y] = q->removed[(size_t)y * p + (size_t)x] = true;
-            ac_rca_sepsets_add(q->s, x, y, q->set, k);
+        set[i] = v->pair[subset[i]].y;
+    t->given(t, set, k);
+    for (size_t i = 0; i < v->n; i++) {
+        struct tried *pair = &v->pair[i];
+        bool given = next < k && subset[next] == i, skip = !q->all_sets && done(q, x, pair);
+        next += given;
+        left |= !skip;
+        if (given || skip)
+            continue;
+        pair->tests++;
+        if (!t->independent(t, (int)x, pair->y))
+            continue;
+        pair->separated = true;
+        ac_grow(&v->sets, &v->sets_cap, v->nsets + k + 1, sizeof(int));
+        v->sets[v->nsets] = (int)i;
+        memcpy(v->sets + v->nsets + 1, set, k * sizeof(int));
+        v->nsets += k + 1;
+        if ((size_t)pair->y > x)
+            atomic_store_explicit(&q->settled[(size_t)pair->y * q->g->p + x], 1,
+                                  memory_order_relaxed);
+    }
+    return left;
+}
+
+/* All sets of size k out of the neighbours of x, each against all other neighbours. */
+static void try_node(void *ctx, size_t x, size_t member)
+{
+    struct search *q = ctx;
+    struct node *v = &q->node[x];
+    int *adj = q->adj + member * q->g->p;
+    size_t subset[AC_RCA_MAX_GIVEN];
+    size_t n = ac_rca_neighbours(q->g, (int)x, adj);
+    *v = (struct node){0};
+    if (n < q->k + 1)
+        return;
+    v->n = n;
+    v->pair = ac_xcalloc(n, sizeof(v->pair[0]));
+    for (size_t i = 0; i < n; i++)
+        v->pair[i].y = adj[i];
+    for (size_t i = 0; i < q->k; i++)
+        subset[i] = i;
+    while (try_set(q, q->twin[member], x, subset) && ac_rca_next_subset(subset, q->k, n))
+        ;
+}
+
+/* Takes what was found in the order of variables: of the sets of both ends those of the first. */
+static void take_node(struct search *q, size_t x)
+{
+    struct node *v = &q->node[x];
+    for (size_t i = 0; i < v->n; i++) {
+        struct tried *pair = &v->pair[i];
+        size_t y = (size_t)pair->y, p = q->g->p;
+        if (y < x && q->removed[x * p + y] && !q->all_sets) {
+            pair->y = -1; /* tried in vain */
+            continue;
         }
-    } while (left > 0 && ac_rca_next_subset(q->subset, k, n));
+        q->t->tests += pair->tests;
+        if (pair->separated)
+            q->removed[x * p + y] = q->removed[y * p + x] = true;
+    }
+    for (const int *row = v->sets; row < v->sets + v->nsets; row += q->k + 1)
+        if (v->pair[row[0]].y >= 0)
+            ac_rca_sepsets_add(q->s, (int)x, v->pair[row[0]].y, row + 1, q->k);
+    free(v->pair);
+    free(v->sets);
 }
 
 /* Without conditions each pair needs one test only. */
-static void try_pairs(struct search *q)
+static void try_row(void *ctx, size_t x, size_t member)
 {
+    struct search *q = ctx;
+    struct ac_rca_ci *t = q->twin[member];
     size_t p = q->g->p;
-    q->t->given(q->t, NULL, 0);
+    for (size_t y = x + 1; y < p; y++)
+        if (q->g->m[x * p + y] != AC_RCA_NONE && t->independent(t, (int)x, (int)y))
+            q->removed[x * p + y] = q->removed[y * p + x] = true;
+}
+
+static void try_level(struct search *q)
+{
+    size_t p = q->g->p, members = ac_team_size(q->team);
+    uint64_t tests = q->t->tests;
+    memset(q->removed, 0, p * p);
+    if (q->k == 0) {
+        for (size_t i = 0; i < members; i++)
+            q->twin[i]->given(q->twin[i], NULL, 0);
+        ac_team_run(q->team, p, try_row, q);
+        for (size_t i = 1; i < members; i++) {
+            q->t->tests += q->twin[i]->tests;
+            q->twin[i]->tests = 0;
+        }
+        return;
+    }
+    memset(q->settled, 0, p * p * sizeof(q->settled[0]));
+    ac_team_run(q->team, p, try_node, q);
+    q->t->tests = tests; /* without those in vain */
     for (size_t x = 0; x < p; x++)
-        for (size_t y = x + 1; y < p; y++)
-            if (q->g->m[x * p + y] != AC_RCA_NONE && q->t->independent(q->t, (int)x, (int)y))
-                q->removed[x * p + y] = q->removed[y * p + x] = true;
+        take_node(q, x);
+    for (size_t i = 1; i < members; i++)
+        q->twin[i]->tests = 0;
 }
 
 static size_t max_degree(const struct ac_rca_pdag *g)
@@ -245,10 +341,11 @@ static void scout(struct search *q, size_t limit, const struct ac_rca_knowledge 
                           : ac_rca_ci_correlations(q->t, critical);
     if (!r)
         return;
-    ac_rca_scout_run(r, q->g, critical, (int)AC_MIN(limit, 2), s);
+    ac_rca_scout_run(r, q->g, critical, (int)AC_MIN(limit, 2), q->team, s);
     q->t->tests += s->tests;
-    for (size_t i = 0; i < p * p; i++)
-        q->removed[i] = s->how[i] || s->how[i % p * p + i / p];
+    for (size_t y = 0; y < p; y++)
+        for (size_t x = 0; x < p; x++)
+            q->removed[y * p + x] = s->how[y * p + x] || s->how[x * p + y];
     apply_removed(q, know);
 }
 
@@ -272,29 +369,32 @@ void ac_rca_skeleton(struct ac_rca_ci *t, const struct ac_rca_skeleton_params *p
 {
     const struct ac_rca_knowledge *know = params->know;
     int max_given = params->max_given;
-    size_t p = g->p, cells = p * p;
+    size_t p = g->p, cells = p * p, members = ac_team_size(params->team);
     struct search q = {.t = t,
+                       .twin = ac_rca_ci_twins(t, members),
                        .g = g,
                        .s = s,
+                       .team = params->team,
                        .all_sets = params->all_sets,
                        .removed = ac_xcalloc(cells + 1, sizeof(bool)),
-                       .adj = ac_xcalloc(p + 1, sizeof(int))};
+                       .settled = ac_xcalloc(cells + 1, sizeof(q.settled[0])),
+                       .node = ac_xcalloc(p + 1, sizeof(q.node[0])),
+                       .adj = ac_xcalloc(members * p + 1, sizeof(int))};
     struct ac_rca_scout scouted = {0};
     size_t limit = max_given < 0 ? AC_RCA_MAX_GIVEN : AC_MIN((size_t)max_given, AC_RCA_MAX_GIVEN);
     all_edges(g, know);
-    for (size_t k = 0; k <= limit && max_degree(g) > k; k++) {
-        memset(q.removed, 0, cells);
-        if (k == 0)
-            try_pairs(&q);
-        for (size_t x = 0; k > 0 && x < p; x++)
-            try_node(&q, (int)x, k);
+    for (q.k = 0; q.k <= limit && max_degree(g) > q.k; q.k++) {
+        try_level(&q);
         apply_removed(&q, know);
-        if (k == 0)
+        if (q.k == 0)
             scout(&q, limit, know, &scouted);
     }
     if (scouted.how)
         note_scouted(&q, &scouted);
     ac_rca_scout_fini(&scouted);
+    ac_rca_ci_twins_free(q.twin, members);
     free(q.removed);
+    free(q.settled);
+    free(q.node);
     free(q.adj);
 }

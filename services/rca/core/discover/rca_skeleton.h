@@ -22,12 +22,15 @@ bool ac_rca_sepsets_has(const struct ac_rca_sepsets *s, int x, int y, int v);
 size_t ac_rca_sepsets_size(const struct ac_rca_sepsets *s, int x, int y);
 void ac_rca_sepsets_add(struct ac_rca_sepsets *s, int x, int y, const int *set, size_t k);
 
+struct ac_team;
+
 struct ac_rca_skeleton_params {
     int max_given; /* size of the largest conditioning set; negative: no limit but the degree */
     /* Go on after the first separating set of a pair and remember the union of all at that level,
      * as causal-learn does. Far dearer for dense graphs. */
     bool all_sets;
     const struct ac_rca_knowledge *know; /* NULL: none */
+    struct ac_team *team;                /* shares the work; the result is the same; NULL */
 };
 
 /** g: undirected edges between all variables on return less those removed. The sets of a level are

@@ -140,6 +140,60 @@ static void results_do_not_depend_on_threads(void **state)
     free(w);
 }
 
+/* One search over observed nodes of a known graph: marks, and tests that count. */
+static uint64_t search(const bool *dag, size_t q, const int *seen, size_t p, bool fci, bool all,
+                       struct ac_team *team, struct ac_rca_pdag *g)
+{
+    struct ac_rca_ci *t = ac_rca_ci_oracle(dag, q, seen, p);
+    const struct ac_rca_skeleton_params k = {.max_given = -1, .all_sets = all, .team = team};
+    if (fci)
+        ac_rca_fci(t, &(struct ac_rca_fci_params){.skeleton = k}, g);
+    else
+        ac_rca_pc(t, &(struct ac_rca_pc_params){.skeleton = k, .priority = AC_RCA_EXISTING}, g);
+    uint64_t tests = t->tests;
+    ac_rca_ci_destroy(t);
+    return tests;
+}
+
+/* Half of the nodes are hidden, so that FCI's second search takes edges out; the graph, and what is
+ * counted as a test, are the same whoever shares the work. */
+static void hidden_causes_are_found_by_any_threads(void **state)
+{
+    (void)state;
+    enum {
+        Q = 16,
+        P = 8
+    };
+    struct ac_rng r = ac_kit_rng(29);
+    struct ac_team *teams[4];
+    for (size_t i = 0; i < AC_ARRAY_LEN(teams); i++)
+        teams[i] = ac_team_create(i + 2);
+    for (int round = 0; round < 60; round++) {
+        bool dag[Q * Q] = {false};
+        int seen[P];
+        struct ac_rca_pdag alone, shared;
+        ac_rca_pdag_init(&alone, P);
+        ac_rca_pdag_init(&shared, P);
+        for (size_t i = 0; i < Q; i++)
+            for (size_t j = i + 1; j < Q; j++)
+                dag[i * Q + j] = ac_rng_uniform(&r) < 0.25;
+        for (int i = 0; i < P; i++)
+            seen[i] = 2 * i + (int)ac_rng_below(&r, 2);
+        for (int how = 0; how < 4; how++) {
+            uint64_t tests = search(dag, Q, seen, P, how & 1, how & 2, NULL, &alone);
+            for (size_t i = 0; i < AC_ARRAY_LEN(teams); i++) {
+                assert_int_equal(search(dag, Q, seen, P, how & 1, how & 2, teams[i], &shared),
+                                 tests);
+                assert_true(ac_rca_pdag_equal(&alone, &shared));
+            }
+        }
+        ac_rca_pdag_fini(&alone);
+        ac_rca_pdag_fini(&shared);
+    }
+    for (size_t i = 0; i < AC_ARRAY_LEN(teams); i++)
+        ac_team_destroy(teams[i]);
+}
+
 /* The class of a DAG by its definition: arrows into unshielded colliders, then Meek's rules. */
 static void class_by_rules(const struct ac_rca_pdag *dag, struct ac_rca_pdag *out)
 {
@@ -265,6 +319,7 @@ int main(void)
         cmocka_unit_test(shape_is_that_of_the_library),
         cmocka_unit_test(wide_loops_are_the_plain_ones),
         cmocka_unit_test(results_do_not_depend_on_threads),
+        cmocka_unit_test(hidden_causes_are_found_by_any_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
