@@ -92,14 +92,41 @@ static bool is_margin(const struct ac_csv *c, char x)
     return isspace((unsigned char)x) && (x != c->separator || x == ' ');
 }
 
+#define ROW_MAX ((size_t)1 << 20)
+
+/* Where a row ends whose quoted cells may hold line breaks; NULL: a quote stays open. */
+static const char *row_end(const struct ac_csv *c)
+{
+    const char *limit = (size_t)(c->end - c->at) > ROW_MAX ? c->at + ROW_MAX : c->end;
+    bool quoted = false, begins = true; /* in quotes; at the begin of a cell */
+    for (const char *p = c->at; p < limit; p++) {
+        if (quoted)
+            quoted = *p != '"' || (p + 1 < limit && p[1] == '"' && p++);
+        else if (*p == '\n')
+            return p;
+        else if (*p == '"' && begins)
+            quoted = true;
+        else if (*p == c->separator)
+            begins = true;
+        else if (!isspace((unsigned char)*p))
+            begins = false;
+        begins &= !quoted;
+    }
+    return quoted || limit < c->end ? NULL : c->end;
+}
+
 int ac_csv_next(struct ac_csv *c)
 {
     while (c->at < c->end) {
-        const char *begin = c->at;
-        const char *eol = memchr(begin, '\n', (size_t)(c->end - begin));
-        const char *stop = eol ? eol : c->end;
-        c->at = eol ? eol + 1 : c->end;
-        c->row++;
+        const char *begin = c->at, *stop = memchr(begin, '\n', (size_t)(c->end - begin));
+        c->row += 1 + c->more_lines;
+        c->more_lines = 0;
+        stop = c->multiline ? row_end(c) : stop ? stop : c->end;
+        if (!stop)
+            return ac_csv_err(c, 1, "a quote that stays open, or a row of more than 1 MiB");
+        for (const char *p = begin; (p = memchr(p, '\n', (size_t)(stop - p))); p++)
+            c->more_lines++;
+        c->at = stop < c->end ? stop + 1 : c->end;
         while (begin < stop && is_margin(c, *begin))
             begin++;
         while (stop > begin && is_margin(c, stop[-1]))

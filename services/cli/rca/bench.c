@@ -10,6 +10,7 @@
 #include <aceso/str.h>
 
 #include "rca/graph.h"
+#include "rca/records.h"
 
 static struct rca_tally *tally_of(struct rca_bench *b, const char *fault)
 {
@@ -76,6 +77,41 @@ double rca_bench_normal(struct rca_bench *b, const double *scores, size_t n)
     double threshold = ac_rca_threshold(half, n);
     free(half);
     return threshold;
+}
+
+static int run_folder(struct rca_bench *b, const struct ac_rca_labelled *one, struct ac_err *err)
+{
+    const struct rca_bench_options *o = b->options;
+    struct ac_rca_case *c;
+    int64_t t0;
+    int rc = ac_rca_folder_load(one->path, &c, &t0, err);
+    if (rc)
+        return rc;
+    if (o->graph)
+        rc = rca_load_calls(o->graph, c, err);
+    if (!rc && !o->no_records)
+        rc = rca_records_load(one->path, c, err);
+    if (!rc && t0 == INT64_MIN)
+        rc = ac_err_set(err, AC_EINVAL, "%s: no inject_time.txt", one->path);
+    if (!rc) {
+        struct ac_rca_params p =
+            ac_rca_params_default(t0 + (int64_t)(o->late_s * 1e9), 300 * AC_NS_PER_S);
+        rc = rca_bench_case(b, c, &p, one, err);
+    }
+    ac_rca_case_destroy(c);
+    return rc;
+}
+
+int rca_bench_rcaeval(const char *dir, const struct rca_bench_options *o, struct rca_bench *b,
+                      struct ac_err *err)
+{
+    struct ac_rca_dataset d = {0};
+    int rc = ac_rca_rcaeval_list(dir, &d, err);
+    (void)o; /* b knows it */
+    for (size_t i = 0; !rc && i < d.n; i++)
+        rc = run_folder(b, &d.cases[i], err);
+    ac_rca_dataset_fini(&d);
+    return rc;
 }
 
 int rca_bench_sockshop(const char *dir, const struct rca_bench_options *o, struct rca_bench *b,

@@ -6,7 +6,7 @@
 
 struct rca_bench_options {
     double late_s;
-    bool no_graph, no_gaps;
+    bool no_graph, no_gaps, no_records;
     const char *graph; /* calls from a file instead of the set's own; NULL: these */
     const struct ac_rca_graph
         *causes;  /* what drives what, from the same file; NULL: the library's */
@@ -42,6 +42,9 @@ double rca_bench_normal(struct rca_bench *b, const double *scores, size_t n);
 
 int rca_bench_sockshop(const char *dir, const struct rca_bench_options *o, struct rca_bench *b,
                        struct ac_err *err) AC_MUST_USE;
+/** Logs and spans of a case count where they are there. */
+int rca_bench_rcaeval(const char *dir, const struct rca_bench_options *o, struct rca_bench *b,
+                      struct ac_err *err) AC_MUST_USE;
 int rca_bench_petshop(const char *dir, const struct rca_bench_options *o, struct rca_bench *b,
                       struct ac_err *err) AC_MUST_USE;
 int rca_bench_nezha(const char *dir, const struct rca_bench_options *o, struct rca_bench *b,

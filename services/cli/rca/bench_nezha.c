@@ -14,6 +14,7 @@
 
 #include "rca/bench.h"
 #include "rca/graph.h"
+#include "rca/records.h"
 #include "readers/rca_nezha.h"
 
 #define W_NS      (240 * AC_NS_PER_S)
@@ -134,6 +135,9 @@ static int run_day(const char *dir, const char *day, const struct rca_bench_opti
                                &c, err);
     if (!rc && o->graph)
         rc = rca_load_calls(o->graph, c, err);
+    ac_cleanup(ac_free_p) char *records = ac_xasprintf("%s/rca_data/%s", dir, day);
+    if (!rc && !o->no_records)
+        rc = rca_records_load(records, c, err);
     double threshold = rc ? 0 : normal_windows(c, &f, o->without, b);
     for (size_t i = 0; !rc && i < f.n; i++) {
         struct ac_rca_params p =

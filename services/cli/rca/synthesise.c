@@ -13,9 +13,29 @@
 #include "graph/rca_library.h"
 #include "graph/rca_validate.h"
 #include "rca/graph.h"
+#include "rca/records.h"
 #include "readers/rca_dataset.h"
 
 #define OUT_MAX ((size_t)256 << 20)
+
+/* Metrics in one of the known forms, and what else lies in the folder (or, for a folder "metric",
+ * beside it). */
+static int rca_load_folder(const char *dir, struct ac_rca_case **ret, int64_t *ret_t0_ns,
+                           struct ac_err *err)
+{
+    ac_cleanup(ac_free_p) char *beside = ac_xasprintf("%s/..", dir);
+    bool one = ac_rca_folder_is(dir);
+    int rc = one ? ac_rca_folder_load(dir, ret, ret_t0_ns, err)
+                 : ac_rca_nezha_load(dir, &(struct ac_rca_nezha_options){0}, ret, err);
+    if (rc)
+        return rc;
+    rc = rca_records_load(one ? dir : beside, *ret, err);
+    if (rc) {
+        ac_rca_case_destroy(*ret);
+        *ret = NULL;
+    }
+    return rc;
+}
 
 int rca_load_case(const char *metrics, struct ac_rca_case **ret, int64_t *ret_t0_ns,
                   struct ac_err *err)
@@ -24,9 +44,9 @@ int rca_load_case(const char *metrics, struct ac_rca_case **ret, int64_t *ret_t0
     *ret_t0_ns = INT64_MIN;
     if (stat(metrics, &st) == 0 && S_ISDIR(st.st_mode)) {
         ac_cleanup(ac_free_p) char *normal = ac_xasprintf("%s/normal.csv", metrics);
-        if (ac_path_exists(normal))
+        if (ac_path_exists(normal)) /* its parts were recorded apart: no log fits both */
             return ac_rca_sockshop_load(metrics, ret, ret_t0_ns, err);
-        return ac_rca_nezha_load(metrics, &(struct ac_rca_nezha_options){0}, ret, err);
+        return rca_load_folder(metrics, ret, ret_t0_ns, err);
     }
     struct ac_rca_case *c = ac_rca_case_create();
     int rc = ac_rca_csv_load(metrics, c, err);

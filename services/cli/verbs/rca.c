@@ -37,9 +37,9 @@ const struct cli_verb cli_verb_rca = {
     "                          --confirmed|--refuted [--out FILE]\n"
     "       aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
     "                          [--plot FILE]\n"
-    "       aceso rca bench --dataset sockshop|petshop|nezha|causal-learn|bnlearn DIR [--late-s S] "
-    "[--no-graph]\n"
-    "                       [--no-edge-latency] [--scorer NAME] [--without PARTS] [--graph "
+    "       aceso rca bench --dataset sockshop|petshop|nezha|rcaeval|causal-learn|bnlearn DIR\n"
+    "                       [--late-s S] [--no-graph] [--no-edge-latency] [--no-records]\n"
+    "                       [--scorer NAME] [--without PARTS] [--graph "
     "FILE]\n\n"
     "  --data FILE     a row a sample, a column a variable; commas, tabs or blanks\n"
     "  --alpha A       level of the tests (default 0.05; over time 0.01)\n"
@@ -52,7 +52,8 @@ const struct cli_verb cli_verb_rca = {
     "  --knowledge FILE  YAML: root, leaf (lists of nodes), require, forbid (lists of pairs)\n"
     "  --observed      take measurements that the metrics do not have out of the graph\n"
     "  --metrics FILE  CSV: time,<component>_<metric>,... (Unix seconds), or a folder with\n"
-    "                  normal.csv and anomalous.csv\n"
+    "                  normal.csv and anomalous.csv, or with metrics.csv and, where known,\n"
+    "                  logs.csv|json, traces.csv|json, calls.csv, inject_time.txt\n"
     "  --path LIST     components or measurements that the fault travelled along, or did not\n"
     "  --incident NAME  whose answer was confirmed or refuted; said twice it counts once\n"
     "  --time T        when the incident began: Unix seconds or RFC 3339; found when absent\n"
@@ -65,11 +66,14 @@ const struct cli_verb cli_verb_rca = {
     "  --dataset NAME  sockshop: DIR/<service>-<fault>/<repetition>/{normal,anomalous}.csv\n"
     "                  petshop: DIR/<scenario>/{graph.csv,noissue,train,test}\n"
     "                  nezha: DIR/rca_data/<day>/{metric,<day>-fault_list.json}\n"
+    "                  rcaeval: DIR/<service>_<fault>/<repetition>/{simple_metrics.csv,"
+    "inject_time.txt}\n"
     "  --max-variables N  bnlearn: larger networks are left out (default 100)\n"
     "  --late-s S      state the time S seconds too late\n"
     "  --scorer NAME   instead of the recipe, to compare with: " SCORERS "\n"
     "  --without PARTS leave parts of the recipe out: cpu,lat,gap,..., explained, onset\n"
-    "  --no-graph, --no-edge-latency  leave these inputs out\n"};
+    "  --no-graph, --no-edge-latency, --no-records  leave these inputs out (records: logs, "
+    "spans)\n"};
 
 static void print_text(const struct ac_rca_case *c, const struct ac_rca_result *r)
 {
@@ -275,6 +279,7 @@ static int bench(const char *dataset, const char *dir, struct rca_bench_options 
                    struct ac_err *err);
     } sets[] = {{"sockshop", rca_bench_sockshop},
                 {"petshop", rca_bench_petshop},
+                {"rcaeval", rca_bench_rcaeval},
                 {"nezha", rca_bench_nezha}};
     struct ac_err err = AC_ERR_INIT;
     struct rca_bench b = {.options = o};
@@ -297,7 +302,8 @@ static int bench(const char *dataset, const char *dir, struct rca_bench_options 
         return CLI_OK;
     }
     return cli_usage("rca",
-                     "unknown data set %s; known: sockshop, petshop, nezha, causal-learn, bnlearn",
+                     "unknown data set %s; known: sockshop, petshop, nezha, rcaeval, causal-learn, "
+                     "bnlearn",
                      dataset);
 }
 
@@ -305,7 +311,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
 {
     const char *metrics = NULL, *time = NULL, *graph = NULL, *dataset = NULL, *late = NULL,
                *window = NULL, *no_graph = NULL, *no_gaps = NULL, *scorer = NULL, *without = NULL,
-               *plot = NULL;
+               *plot = NULL, *no_records = NULL;
     struct rca_discover_args discover = {0};
     struct rca_synthesise_args synthesise = {0};
     struct rca_feedback_args feedback = {0};
@@ -341,6 +347,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--observed", .value = &synthesise.observed},
         {.name = "--no-graph", .value = &no_graph},
         {.name = "--no-edge-latency", .value = &no_gaps},
+        {.name = "--no-records", .value = &no_records},
     };
     int npos = 0;
     int rc = cli_parse(&cli_verb_rca, argc, argv, opts, (int)AC_ARRAY_LEN(opts), &npos);
@@ -372,8 +379,10 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
             return cli_usage("rca", "bench needs --dataset NAME and one DIR");
         if (ac_streq(dataset, "bnlearn"))
             return bench_bnlearn(argv[2], synthesise.out, max_variables, ctx);
-        struct rca_bench_options o = {
-            .late_s = late_s, .no_graph = no_graph != NULL, .no_gaps = no_gaps != NULL};
+        struct rca_bench_options o = {.late_s = late_s,
+                                      .no_graph = no_graph != NULL,
+                                      .no_gaps = no_gaps != NULL,
+                                      .no_records = no_records != NULL};
         o.compare = scorer && !ac_streq(scorer, "recipe");
         if (o.compare && !ac_rca_scorer_parse(scorer, &o.scorer))
             return cli_usage("rca", "--scorer must be recipe, " SCORERS "not %s", scorer);

@@ -9,9 +9,10 @@
 #include <aceso/clock.h>
 #include <aceso/str.h>
 
-#define MAX_CAUSES   10 /* beside those at fault, which are never left out */
-#define MAX_EVIDENCE 6
-#define MAX_LABELS   32
+#define MAX_CAUSES      10 /* beside those at fault, which are never left out */
+#define MAX_EVIDENCE    6
+#define MAX_LABELS      32
+#define RCA_TIME_MAX_NS (4200000000LL * AC_NS_PER_S)
 
 static enum ac_rca_temporality temporality(const char *kind)
 {
@@ -63,23 +64,63 @@ int rca_convert_graph(struct ac_rca_case *c, const Aceso__V1__ServiceGraphRespon
     return 0;
 }
 
-int rca_convert_logs(struct ac_rca_case *c, const Aceso__V1__QueryLogsResponse *r,
-                     struct ac_err *err)
+const char *rca_convert_peer(Aceso__V1__Label *const *labels, size_t n)
 {
-    for (size_t i = 0; i < r->n_records; i++) {
-        const Aceso__V1__LogRecord *l = r->records[i];
-        const char *peer = NULL;
-        if (ac_str_empty(l->component))
-            continue;
-        for (size_t k = 0; k < l->n_attributes; k++)
-            if (ac_streq(l->attributes[k]->key, "peer") ||
-                ac_streq(l->attributes[k]->key, "peer.service"))
-                peer = l->attributes[k]->value;
-        int rc = ac_rca_log_add(c, l->time_ns, l->component, peer, l->body, err);
-        if (rc)
-            return rc;
+    for (size_t k = 0; k < n; k++)
+        if (ac_streq(labels[k]->key, "peer") || ac_streq(labels[k]->key, "peer.service"))
+            return labels[k]->value;
+    return NULL;
+}
+
+int rca_convert_logs(struct ac_rca_case *c, const Aceso__V1__QueryLogsResponse *r,
+                     const int64_t range_ns[2], int64_t events_from_ns, struct ac_err *err)
+{
+    struct ac_rca_lines *l = ac_rca_lines_create();
+    int rc = 0;
+    if (range_ns[0] > 0 && range_ns[1] > range_ns[0])
+        ac_rca_lines_cover(l, range_ns[0], range_ns[1]);
+    for (size_t i = 0; !rc && i < r->n_records; i++) {
+        const Aceso__V1__LogRecord *p = r->records[i];
+        const struct ac_rca_line x = {.t_ns = p->time_ns,
+                                      .component = p->component,
+                                      .text = p->body,
+                                      .peer = rca_convert_peer(p->attributes, p->n_attributes),
+                                      .severity = AC_MAX(p->severity, 13)}; /* as was asked for */
+        if (p->time_ns > 0 && p->time_ns <= RCA_TIME_MAX_NS)
+            rc = ac_rca_lines_add(l, &x, err);
     }
-    return 0;
+    if (!rc)
+        rc = ac_rca_lines_build(l, c, events_from_ns, err);
+    ac_rca_lines_destroy(l);
+    return rc;
+}
+
+int rca_convert_spans(struct ac_rca_case *c, const Aceso__V1__QuerySpansResponse *r,
+                      struct ac_err *err)
+{
+    struct ac_rca_spans *s = ac_rca_spans_create();
+    int rc = 0;
+    for (size_t i = 0; !rc && i < r->n_spans; i++) {
+        const Aceso__V1__Span *p = r->spans[i];
+        const struct ac_rca_span x = {.trace = p->trace_id,
+                                      .id = p->span_id,
+                                      .parent = p->parent_span_id,
+                                      .component = p->component,
+                                      .name = p->name,
+                                      .peer = p->peer,
+                                      .kind = p->kind >= 0 && p->kind <= AC_RCA_SPAN_CONSUMER
+                                                  ? (enum ac_rca_span_kind)p->kind
+                                                  : AC_RCA_SPAN_UNKNOWN,
+                                      .failed = p->status == 2,
+                                      .start_ns = p->start_ns,
+                                      .duration_ns = p->end_ns - p->start_ns};
+        if (p->start_ns > 0 && p->start_ns <= RCA_TIME_MAX_NS && p->end_ns >= p->start_ns)
+            rc = ac_rca_spans_add(s, &x, err);
+    }
+    if (!rc)
+        rc = ac_rca_spans_build(s, c, err);
+    ac_rca_spans_destroy(s);
+    return rc;
 }
 
 int rca_convert_findings(struct ac_rca_case *c, const Aceso__V1__DiagnoseRequest *r,
@@ -120,7 +161,7 @@ int rca_check_request(const Aceso__V1__DiagnoseRequest *r, struct ac_err *err)
     const int64_t day = 24 * 3600 * AC_NS_PER_S;
     if (ac_str_empty(r->namespace_) || strlen(r->namespace_) > 253)
         return ac_err_set(err, AC_EINVAL, "namespace: a name of 1 to 253 characters is needed");
-    if (r->time_ns <= 0 || r->time_ns > 4200000000LL * AC_NS_PER_S)
+    if (r->time_ns <= 0 || r->time_ns > RCA_TIME_MAX_NS)
         return ac_err_set(err, AC_EINVAL, "time_ns: not a time in Unix nanoseconds");
     if (r->window_ns < 0 || r->window_ns > day)
         return ac_err_set(err, AC_EINVAL, "window_ns: must be 0 to a day");
@@ -165,7 +206,8 @@ static Aceso__V1__RootCause *convert_cause(const struct ac_rca_case *c,
         m->share_of = dup(a, ac_rca_shared_name(r));
     }
     m->evidence = ac_arena_calloc(a, MAX_EVIDENCE, sizeof(*m->evidence));
-    const struct ac_rca_event *words = ac_rca_words(c, r, cause->component);
+    uint64_t times;
+    const struct ac_rca_event *words = ac_rca_words(c, r, cause->component, &times);
     size_t room = words ? MAX_EVIDENCE - 1 : MAX_EVIDENCE;
     for (size_t i = 0; m->evidence && i < cause->nparts && m->n_evidence < room; i++) {
         const struct ac_rca_part *p = &cause->parts[i];
@@ -193,7 +235,7 @@ static Aceso__V1__RootCause *convert_cause(const struct ac_rca_case *c,
         e->component = m->component;
         e->metric = dup(a, ac_rca_event_class_name(words->cls));
         e->onset_ns = words->t_ns;
-        ac_rca_words_text(c, words, b);
+        ac_rca_words_text(c, words, times, b);
         e->text = keep(a, b);
         m->evidence[m->n_evidence++] = e;
     }

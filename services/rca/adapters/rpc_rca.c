@@ -26,12 +26,17 @@ struct job {
     Aceso__V1__QueryMetricsResponse *metrics;
     Aceso__V1__ServiceGraphResponse *graph;
     Aceso__V1__QueryLogsResponse *logs;
+    Aceso__V1__QuerySpansResponse *spans; /* NULL: not asked for, or not there */
+    bool asked_spans;
     struct ac_arena *arena; /* the collector's answers and the diagnosis */
     Aceso__V1__Diagnosis *diagnosis;
     char source[64];
 };
 
-#define JOB_MAX_BYTES (256u << 20)
+#define JOB_MAX_BYTES   (256u << 20)
+#define MAX_LINES       20000u
+#define MAX_SPANS       30000u
+#define WORDS_BEFORE_NS (15 * AC_NS_PER_S)
 
 static void job_end(struct job *j)
 {
@@ -78,10 +83,12 @@ static int build_case(struct job *j, struct ac_rca_case *c, struct ac_err *err)
         rc = rca_convert_graph(c, j->graph, err);
     if (!rc)
         rc = rca_convert_findings(c, j->req, err);
+    if (!rc && j->spans)
+        rc = rca_convert_spans(c, j->spans, err);
+    /* the newest lines: of a part of the time when there are more */
+    const int64_t range[2] = {j->logs && j->logs->n_records < MAX_LINES ? j->from_ns : 0, j->to_ns};
     if (!rc && j->logs)
-        rc = rca_convert_logs(c, j->logs, err);
-    if (!rc)
-        ac_rca_logs_resolve(c);
+        rc = rca_convert_logs(c, j->logs, range, j->req->time_ns - WORDS_BEFORE_NS, err);
     ac_rca_case_one_statistic(c);
     if (!rc && c->nmetrics == 0)
         return ac_err_set(err, AC_ENOTFOUND, "no telemetry of namespace %s in that time",
@@ -155,10 +162,44 @@ static void localised(void *arg)
     rca_store_put(j->s, d, stored, j);
 }
 
+static void on_spans(const struct ac_rpc_result *res, void *arg);
+
+/* Whether the application itself measures its calls. */
+static bool measures_calls(const Aceso__V1__QueryMetricsResponse *m)
+{
+    for (size_t i = 0; i < m->n_series; i++)
+        if (m->series[i]->key &&
+            rca_convert_peer(m->series[i]->key->labels, m->series[i]->key->n_labels))
+            return true;
+    return false;
+}
+
+/* Where no measurement is of an edge, spans tell what callers see: the newest of them. */
+static void fetch_spans(struct job *j)
+{
+    const struct ac_rpc_call_opts o = {.timeout_ns = j->s->conf->query_timeout_ns};
+    Aceso__V1__TimeRange all = ACESO__V1__TIME_RANGE__INIT;
+    Aceso__V1__QuerySpansRequest q = ACESO__V1__QUERY_SPANS_REQUEST__INIT;
+    all.from_ns = j->from_ns;
+    all.to_ns = j->to_ns;
+    q.namespace_ = j->req->namespace_;
+    q.range = &all;
+    q.limit = MAX_SPANS;
+    j->asked_spans = true;
+    j->waiting = 1;
+    ac_rpc_unary(j->s->collector, "/aceso.v1.Telemetry/QuerySpans", &q,
+                 &aceso__v1__query_spans_response__descriptor, &o, on_spans, j);
+}
+
 static void one_answered(struct job *j)
 {
     if (--j->waiting > 0)
         return;
+    if (!j->err.code && !j->asked_spans && j->graph && j->graph->n_edges > 0 &&
+        !measures_calls(j->metrics)) {
+        fetch_spans(j);
+        return;
+    }
     if (!j->err.code && ac_worker_submit(j->s->worker, localise, localised, j) == 0)
         return;
     if (!j->err.code)
@@ -208,23 +249,32 @@ static void on_logs(const struct ac_rpc_result *res, void *arg)
     one_answered(j);
 }
 
+static void on_spans(const struct ac_rpc_result *res, void *arg)
+{
+    struct job *j = arg;
+    if (res->code)
+        AC_LOGW("rca", "no_spans", AC_KS("msg", res->message));
+    else
+        keep_reply(j, res, &aceso__v1__query_spans_response__descriptor,
+                   (ProtobufCMessage **)&j->spans);
+    one_answered(j);
+}
+
 static void fetch(struct job *j)
 {
     const struct ac_rpc_call_opts o = {.timeout_ns = j->s->conf->query_timeout_ns};
-    Aceso__V1__TimeRange all = ACESO__V1__TIME_RANGE__INIT, late = ACESO__V1__TIME_RANGE__INIT;
+    Aceso__V1__TimeRange all = ACESO__V1__TIME_RANGE__INIT;
     Aceso__V1__SeriesSelector sel = ACESO__V1__SERIES_SELECTOR__INIT;
     Aceso__V1__QueryMetricsRequest m = ACESO__V1__QUERY_METRICS_REQUEST__INIT;
     Aceso__V1__ServiceGraphRequest g = ACESO__V1__SERVICE_GRAPH_REQUEST__INIT;
     Aceso__V1__QueryLogsRequest l = ACESO__V1__QUERY_LOGS_REQUEST__INIT;
     all.from_ns = j->from_ns;
-    all.to_ns = late.to_ns = j->to_ns;
-    late.from_ns = j->req->time_ns - 15 * AC_NS_PER_S;
+    all.to_ns = j->to_ns;
     sel.namespace_ = g.namespace_ = l.namespace_ = j->req->namespace_;
     m.selector = &sel;
-    m.range = g.range = &all;
-    l.range = &late;
+    m.range = g.range = l.range = &all;
     l.min_severity = 13; /* warnings and errors */
-    l.limit = 2000;
+    l.limit = MAX_LINES;
     j->waiting = 3;
     ac_rpc_unary(j->s->collector, "/aceso.v1.Telemetry/QueryMetrics", &m,
                  &aceso__v1__query_metrics_response__descriptor, &o, on_metrics, j);

@@ -30,45 +30,70 @@ static bool has_part(const struct ac_rca_cause *cause, enum ac_rca_kind kind, do
     return false;
 }
 
+/* Said of a component while the incident lasted. */
+static bool tells(const struct ac_rca_result *r, const struct ac_rca_event *e, int component)
+{
+    return e->about == component && e->t_ns >= r->t0_ns - RCA_EVENTS_BEFORE_NS &&
+           e->t_ns < r->end_ns;
+}
+
 static uint64_t events_about(const struct ac_rca_case *c, const struct ac_rca_result *r,
                              int component, enum ac_rca_event_class cls)
 {
     uint64_t n = 0;
-    int64_t from = r->t0_ns - RCA_EVENTS_BEFORE_NS;
+    for (size_t i = 0; i < c->nevents; i++)
+        if (tells(r, &c->events[i], component) && c->events[i].cls == cls)
+            n += c->events[i].count;
+    return n;
+}
+
+/* How often it was said in the same words by the same component; 0 when an earlier event says so
+ * too. */
+static uint64_t times_said(const struct ac_rca_case *c, const struct ac_rca_result *r, size_t event)
+{
+    const struct ac_rca_event *e = &c->events[event];
+    uint64_t n = 0;
     for (size_t i = 0; i < c->nevents; i++) {
-        const struct ac_rca_event *e = &c->events[i];
-        if (e->about == component && e->cls == cls && e->t_ns >= from && e->t_ns < r->end_ns)
-            n += e->count;
+        const struct ac_rca_event *o = &c->events[i];
+        if (o->component != e->component || o->cls != e->cls || !tells(r, o, e->about) ||
+            strcmp(o->text, e->text) != 0)
+            continue;
+        if (i < event)
+            return 0;
+        n += o->count;
     }
     return n;
 }
 
 const struct ac_rca_event *ac_rca_words(const struct ac_rca_case *c, const struct ac_rca_result *r,
-                                        int component)
+                                        int component, uint64_t *ret_times)
 {
     const struct ac_rca_event *best = NULL;
+    *ret_times = 0;
     for (size_t i = 0; i < c->nevents; i++) {
         const struct ac_rca_event *e = &c->events[i];
-        if (e->about != component || e->t_ns < r->t0_ns - RCA_EVENTS_BEFORE_NS ||
-            e->t_ns >= r->end_ns ||
+        if (!tells(r, e, component) ||
             (e->cls != AC_RCA_EVENT_DENIED && e->cls != AC_RCA_EVENT_UNREADY &&
              e->cls != AC_RCA_EVENT_CHANGE))
             continue;
-        if (!best || e->count > best->count)
+        uint64_t n = times_said(c, r, i);
+        if (n > *ret_times) {
             best = e;
+            *ret_times = n;
+        }
     }
     return best;
 }
 
-void ac_rca_words_text(const struct ac_rca_case *c, const struct ac_rca_event *e,
+void ac_rca_words_text(const struct ac_rca_case *c, const struct ac_rca_event *e, uint64_t times,
                        struct ac_buf *out)
 {
     ac_buf_printf(out, "%s says", c->components[e->component]);
     if (e->about != e->component)
         ac_buf_printf(out, " of %s", c->components[e->about]);
     ac_buf_printf(out, ": %.200s", e->text);
-    if (e->count > 1)
-        ac_buf_printf(out, " (%llu times)", (unsigned long long)e->count);
+    if (times > 1)
+        ac_buf_printf(out, " (%llu times)", (unsigned long long)times);
 }
 
 /* The resource that ran short without more load to explain it, NULL when none did. */
@@ -124,6 +149,7 @@ enum ac_rca_fault ac_rca_fault_of(const struct ac_rca_case *c, const struct ac_r
     case AC_RCA_ERR:
     case AC_RCA_SLI:
     case AC_RCA_LOGERR:
+    case AC_RCA_LOGNEW:
         return AC_RCA_FAULT_ERRORS;
     case AC_RCA_CHANGE:
         return AC_RCA_FAULT_CHANGE;
@@ -296,10 +322,13 @@ static void put_text(const struct ac_rca_case *c, const struct ac_rca_result *r,
     ac_buf_puts(out, ".");
     for (size_t i = 0, n = 0; i < c->nevents && n < 2; i++) {
         const struct ac_rca_event *e = &c->events[i];
-        if (e->about != best->component || e->cls == AC_RCA_EVENT_OTHER)
+        uint64_t times = 0;
+        if (tells(r, e, best->component) && e->cls != AC_RCA_EVENT_OTHER)
+            times = times_said(c, r, i);
+        if (times == 0)
             continue;
         ac_buf_printf(out, " %s says: \"%.120s\" (%llu times).", c->components[e->component],
-                      e->text, (unsigned long long)e->count);
+                      e->text, (unsigned long long)times);
         n++;
     }
     if (r->first_failure >= 0) {

@@ -31,10 +31,10 @@ const struct ac_rca_named *ac_rca_named_of(const struct ac_rca_result *r, size_t
 const char *ac_rca_shared_name(const struct ac_rca_result *r); /* "seconds", "errors", "score" */
 
 /** What is said most about a component in the incident and names a state of it: a refusal, a pod
- * that is not ready, a change. NULL: nothing. */
+ * that is not ready, a change; and how often. NULL: nothing. */
 const struct ac_rca_event *ac_rca_words(const struct ac_rca_case *c, const struct ac_rca_result *r,
-                                        int component);
-void ac_rca_words_text(const struct ac_rca_case *c, const struct ac_rca_event *e,
+                                        int component, uint64_t *ret_times);
+void ac_rca_words_text(const struct ac_rca_case *c, const struct ac_rca_event *e, uint64_t times,
                        struct ac_buf *out);
 
 /** One sentence for a part of a cause, e.g. "processor use of carts rose from 0.76 to 99.9". */

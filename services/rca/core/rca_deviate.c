@@ -34,8 +34,9 @@ static double scale_floor(enum ac_rca_kind k)
     case AC_RCA_UNREADY:
         return 0.05;
     case AC_RCA_RESTART:
-    case AC_RCA_LOGERR:
         return 0.2;
+    case AC_RCA_LOGERR:
+        return 0.5;
     case AC_RCA_GAP:
     case AC_RCA_LAT:
     case AC_RCA_CLAT:
@@ -236,7 +237,7 @@ static bool tells_time(enum ac_rca_kind k)
 {
     return k == AC_RCA_CPU || k == AC_RCA_MEM || k == AC_RCA_LAT || k == AC_RCA_CLAT ||
            k == AC_RCA_ERR || k == AC_RCA_CERR || k == AC_RCA_GAP || k == AC_RCA_EGAP ||
-           k == AC_RCA_LOAD || k == AC_RCA_UNREADY;
+           k == AC_RCA_LOAD || k == AC_RCA_UNREADY || k == AC_RCA_LOGERR;
 }
 
 /* How much better another time must be than the stated one. */

@@ -309,6 +309,20 @@ static bool is_new(const struct rca_work *k, int component)
     return n == 0 || ac_stats_quantile(k->scratch, n, 0.99) <= 0.0;
 }
 
+/* A kind of line that was never said outside the incident. */
+static bool was_never_said(const struct rca_work *k, const struct ac_rca_metric *m)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        if (m->t_ns[i] >= k->w.guard_ns && m->t_ns[i] < k->w.resume_ns)
+            continue;
+        if (m->v[i] != 0.0)
+            return false;
+        n++;
+    }
+    return n >= 5; /* too short a past says nothing */
+}
+
 void rca_work_measure(struct rca_work *k)
 {
     const struct ac_rca_case *c = k->c;
@@ -317,7 +331,9 @@ void rca_work_measure(struct rca_work *k)
         if (m->kind == AC_RCA_OTHER)
             continue;
         ac_rca_deviate(m, &k->w, k->order ? k->order[i] : NULL, k->scratch, &k->dev[i]);
-        keep_best(&k->best[m->component][m->kind], &k->dev[i], (int)i, m->peer);
+        bool new_words = m->kind == AC_RCA_LOGERR && k->dev[i].ok && was_never_said(k, m);
+        keep_best(&k->best[m->component][new_words ? AC_RCA_LOGNEW : m->kind], &k->dev[i], (int)i,
+                  m->peer);
         if (m->kind == AC_RCA_GAP)
             k->has_gap = true;
     }

@@ -31,6 +31,7 @@
     X(NET, "net", 0.3, true, "network traffic")                                                    \
     X(IO, "io", 0.3, true, "disk and system calls")                                                \
     X(LOGERR, "logerr", 0.3, false, "error log lines")                                             \
+    X(LOGNEW, "lognew", 1.0, false, "log lines that were not seen before")                         \
     X(CALLER, "caller", 1.5, false, "fewer calls made to a callee")                                \
     X(CGAP, "cgap", 1.0, false, "calls to it slower than its callers' own work explains")          \
     X(RESIDUAL, "residual", 0.5, false, "more than what usually moves with it explains")

@@ -37,7 +37,7 @@ static enum ac_rca_statistic statistic_of(const char *s)
         /* p90, lat_90, latencyp90(s) */
         const char *p = strstr(s, ends[i].end);
         if (p && p > s && (p[2] == '\0' || !isdigit((unsigned char)p[2])) &&
-            (p[-1] == 'p' || p[-1] == '_' || p[-1] == '.') && (size_t)(p - s) < n)
+            (p[-1] == 'p' || p[-1] == '_' || p[-1] == '.' || p[-1] == '-') && (size_t)(p - s) < n)
             return ends[i].st;
     }
     if (strstr(s, "max"))
@@ -67,9 +67,9 @@ struct ac_rca_name ac_rca_name_parse(const char *name)
         r.kind = AC_RCA_MEM;
     } else if (any_of(s, WORDS("lat", "duration"))) {
         r.kind = strstr(s, "client") ? AC_RCA_CLAT : AC_RCA_LAT;
-    } else if (any_of(s, WORDS("net", "receive", "transmit"))) {
+    } else if (any_of(s, WORDS("net", "receive", "transmit", "socket"))) {
         r.kind = AC_RCA_NET;
-    } else if (any_of(s, WORDS("syscall", "write", "read"))) {
+    } else if (any_of(s, WORDS("syscall", "write", "read", "disk"))) {
         r.kind = AC_RCA_IO;
     } else if (any_of(s, WORDS("lod", "load", "workload", "request", "ops"))) {
         r.kind = strstr(s, "client") ? AC_RCA_CLOAD : AC_RCA_LOAD;

@@ -97,6 +97,14 @@ static double explained(const struct rca_work *k, int component, enum ac_rca_kin
                 callees = fmax(callees, rise(k, k->c->edges[e].to, AC_RCA_ERR));
         return own > 0.0 ? clamp01(callees / own) : 0.0;
     }
+    if (kind == AC_RCA_LOGERR || kind == AC_RCA_LOGNEW) { /* who complains of callees that do too */
+        double own = rise(k, component, kind), callees = 0;
+        for (size_t e = 0; e < k->c->nedges; e++)
+            if (k->c->edges[e].from == component)
+                callees += fmax(rise(k, k->c->edges[e].to, AC_RCA_LOGERR),
+                                rise(k, k->c->edges[e].to, AC_RCA_LOGNEW));
+        return own > 0.0 ? clamp01(callees / own) : 0.0;
+    }
     if (kind == AC_RCA_LOAD) {
         double own = down ? b->z_down : b->z;
         return own > 0.0 ? clamp01(callers_load_z(k, component, down) / own) : 0.0;

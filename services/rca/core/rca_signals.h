@@ -36,11 +36,3 @@ void ac_rca_signals_add(struct ac_rca_signals *s, const struct ac_rca_series *x)
 /** Adds components, measurements and the edges that client measurements show. */
 int ac_rca_signals_build(struct ac_rca_signals *s, struct ac_rca_case *c,
                          struct ac_err *err) AC_MUST_USE;
-
-/** A line of log: its class, and whom it is about (the peer, else a component named in the text).
- * Equal ones are counted together. */
-int ac_rca_log_add(struct ac_rca_case *c, int64_t t_ns, const char *component, const char *peer,
-                   const char *text, struct ac_err *err) AC_MUST_USE;
-/** After the edges are in: refusals and broken calls that name nobody are laid at the one store
- * that the component calls, when it calls just one. */
-void ac_rca_logs_resolve(struct ac_rca_case *c);

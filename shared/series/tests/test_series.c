@@ -382,6 +382,28 @@ static void slices_keep_times_and_labels(void **state)
     ac_series_destroy(s);
 }
 
+static void a_quoted_cell_may_hold_line_breaks(void **state)
+{
+    (void)state;
+    static const char text[] = "a,\"one\ntwo, \"\"x\"\"\n\",c\nno \"quote\",2\n\"open\n,3\n";
+    struct ac_csv r;
+    struct ac_err e = AC_ERR_INIT;
+    ac_csv_init(&r, "f", text, strlen(text), 4, &e);
+    r.multiline = true;
+    assert_int_equal(ac_csv_next(&r), 1);
+    assert_int_equal(r.row, 1);
+    assert_int_equal(r.n, 3);
+    assert_string_equal(r.fields[1], "one\ntwo, \"x\"\n");
+    assert_string_equal(r.fields[2], "c");
+    assert_int_equal(ac_csv_next(&r), 1);
+    assert_int_equal(r.row, 4);
+    assert_string_equal(r.fields[0], "no \"quote\"");
+    assert_string_equal(r.fields[1], "2");
+    assert_int_equal(ac_csv_next(&r), AC_EINVAL);
+    assert_non_null(strstr(e.msg, "f:5:1: a quote that stays open"));
+    ac_csv_fini(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +414,7 @@ int main(void)
         cmocka_unit_test(times_rise_where_that_is_wanted),
         cmocka_unit_test(further_columns_come_by_name),
         cmocka_unit_test(cells_are_trimmed_and_unquoted),
+        cmocka_unit_test(a_quoted_cell_may_hold_line_breaks),
         cmocka_unit_test(gzip_is_inflated_with_a_cap),
         cmocka_unit_test(inflating_survives_a_failing_heap),
         cmocka_unit_test(files_are_read_as_they_are),

@@ -69,9 +69,9 @@ int ac_rca_table_load(const char *path, struct ac_rca_table *ret, struct ac_err 
     return rc;
 }
 
-static void add_case(struct ac_rca_dataset *d, const char *dir, const char *folder, const char *rep)
+static void add_case(struct ac_rca_dataset *d, const char *dir, const char *folder, const char *cut,
+                     const char *rep)
 {
-    const char *cut = strrchr(folder, '-');
     ac_grow(&d->cases, &d->cap, d->n + 1, sizeof(d->cases[0]));
     d->cases[d->n++] = (struct ac_rca_labelled){
         .name = ac_xasprintf("%s/%s", folder, rep),
@@ -81,37 +81,128 @@ static void add_case(struct ac_rca_dataset *d, const char *dir, const char *fold
     };
 }
 
-int ac_rca_sockshop_list(const char *dir, struct ac_rca_dataset *ret, struct ac_err *err)
+static bool is_joined(const char *dir)
+{
+    ac_cleanup(ac_free_p) char *file = ac_xasprintf("%s/anomalous.csv", dir);
+    return ac_path_exists(file);
+}
+
+/* DIR/<service><separator><fault>/<repetition>/, sorted by name. */
+static int list_cases(const char *dir, char separator, bool (*is_case)(const char *),
+                      struct ac_rca_dataset *d, struct ac_err *err)
 {
     char **folders = NULL;
     size_t n = 0;
-    struct ac_rca_dataset d = {0};
     int rc = list_dir(dir, &folders, &n, err);
     if (rc)
         return rc;
     for (size_t i = 0; i < n; i++) {
-        const char *cut = strrchr(folders[i], '-');
+        const char *cut = strrchr(folders[i], separator);
         char **reps = NULL;
         size_t nreps = 0;
         char *path = ac_xasprintf("%s/%s", dir, folders[i]);
         if (cut && cut > folders[i] && cut[1] && list_dir(path, &reps, &nreps, NULL) == 0) {
             for (size_t j = 0; j < nreps; j++) {
-                char *file = ac_xasprintf("%s/%s/anomalous.csv", path, reps[j]);
-                if (ac_path_exists(file))
-                    add_case(&d, dir, folders[i], reps[j]);
-                free(file);
+                ac_cleanup(ac_free_p) char *one = ac_xasprintf("%s/%s", path, reps[j]);
+                if (is_case(one))
+                    add_case(d, dir, folders[i], cut, reps[j]);
             }
             free_names(reps, nreps);
         }
         free(path);
     }
     free_names(folders, n);
-    if (d.n == 0)
-        return ac_err_set(err, AC_EINVAL,
-                          "%s: no case found (expected <service>-<fault>/<repetition>/"
-                          "{normal,anomalous}.csv)",
-                          dir);
+    return 0;
+}
+
+int ac_rca_sockshop_list(const char *dir, struct ac_rca_dataset *ret, struct ac_err *err)
+{
+    struct ac_rca_dataset d = {0};
+    int rc = list_cases(dir, '-', is_joined, &d, err);
+    if (!rc && d.n == 0)
+        rc = ac_err_set(err, AC_EINVAL,
+                        "%s: no case found (expected <service>-<fault>/<repetition>/"
+                        "{normal,anomalous}.csv)",
+                        dir);
     *ret = d;
+    return rc;
+}
+
+static const char *const folder_metrics[] = {"simple_metrics.csv", "data.csv", "metrics.csv"};
+
+static char *metrics_in(const char *dir)
+{
+    for (size_t i = 0; i < AC_ARRAY_LEN(folder_metrics); i++) {
+        char *path = ac_xasprintf("%s/%s", dir, folder_metrics[i]);
+        if (ac_path_exists(path))
+            return path;
+        free(path);
+    }
+    return NULL;
+}
+
+bool ac_rca_folder_is(const char *dir)
+{
+    ac_cleanup(ac_free_p) char *path = metrics_in(dir);
+    return path != NULL;
+}
+
+int ac_rca_rcaeval_list(const char *dir, struct ac_rca_dataset *ret, struct ac_err *err)
+{
+    struct ac_rca_dataset d = {0};
+    int rc = list_cases(dir, '_', ac_rca_folder_is, &d, err);
+    if (!rc && d.n == 0)
+        rc = ac_err_set(err, AC_EINVAL,
+                        "%s: no case found (expected <service>_<fault>/<repetition>/"
+                        "{simple_metrics,data,metrics}.csv)",
+                        dir);
+    *ret = d;
+    return rc;
+}
+
+/* One time in a file: what is there, in a form of ac_csv_time. */
+static int read_time(const char *path, int64_t *ret_ns, struct ac_err *err)
+{
+    char *text;
+    size_t len;
+    *ret_ns = INT64_MIN;
+    if (!ac_path_exists(path))
+        return 0;
+    int rc = read_text(path, &text, &len, err);
+    if (rc)
+        return rc;
+    while (len > 0 && (unsigned char)text[len - 1] <= ' ')
+        text[--len] = '\0';
+    int64_t t;
+    if (!ac_csv_time(text, &t) || t <= 0 || t > AC_RCA_TIME_MAX_NS)
+        rc = ac_err_set(err, AC_EINVAL, "%s:1:1: not a time: '%.40s'", path, text);
+    else
+        *ret_ns = t;
+    free(text);
+    return rc;
+}
+
+int ac_rca_folder_load(const char *dir, struct ac_rca_case **ret, int64_t *ret_t0_ns,
+                       struct ac_err *err)
+{
+    ac_cleanup(ac_free_p) char *metrics = metrics_in(dir);
+    ac_cleanup(ac_free_p) char *time = ac_xasprintf("%s/inject_time.txt", dir);
+    ac_cleanup(ac_free_p) char *calls = ac_xasprintf("%s/calls.csv", dir);
+    struct ac_rca_case *c = ac_rca_case_create();
+    int rc = metrics ? ac_rca_csv_load(metrics, c, err)
+                     : ac_err_set(err, AC_EINVAL,
+                                  "%s: no simple_metrics.csv, data.csv or "
+                                  "metrics.csv",
+                                  dir);
+    if (!rc && ac_path_exists(calls))
+        rc = ac_rca_edges_load(calls, c, err);
+    if (!rc)
+        rc = read_time(time, ret_t0_ns, err);
+    if (rc) {
+        ac_rca_case_destroy(c);
+        return rc;
+    }
+    *ret = c;
     return 0;
 }
 

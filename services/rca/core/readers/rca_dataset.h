@@ -25,6 +25,16 @@ int ac_rca_sockshop_list(const char *dir, struct ac_rca_dataset *ret,
 /** One case directory; *ret_t0_ns = when the faulty part begins. */
 int ac_rca_sockshop_load(const char *case_dir, struct ac_rca_case **ret, int64_t *ret_t0_ns,
                          struct ac_err *err) AC_MUST_USE;
+/** RCAEval: DIR/<service>_<fault>/<repetition>/ with metrics and inject_time.txt. */
+int ac_rca_rcaeval_list(const char *dir, struct ac_rca_dataset *ret,
+                        struct ac_err *err) AC_MUST_USE;
+/** A folder's metrics (simple_metrics.csv, data.csv or metrics.csv, the first of these that is
+ * there), its calls (calls.csv), and *ret_t0_ns from inject_time.txt: INT64_MIN without. Logs and
+ * spans are others' to add. */
+int ac_rca_folder_load(const char *dir, struct ac_rca_case **ret, int64_t *ret_t0_ns,
+                       struct ac_err *err) AC_MUST_USE;
+/** Whether a folder holds such metrics. */
+bool ac_rca_folder_is(const char *dir);
 void ac_rca_dataset_fini(struct ac_rca_dataset *d);
 
 struct ac_rca_nezha_options {

@@ -1,4 +1,5 @@
 /* OpenTelemetry series and log lines into a case. */
+#include "rca_lines.h"
 #include "rca_signals.h"
 
 #include <math.h>
@@ -125,14 +126,18 @@ static void refusals_are_laid_at_the_store(void **state)
     int rate = ac_rca_component(c, "rate"), search = ac_rca_component(c, "search");
     assert_int_equal(ac_rca_edge_add(c, search, geo, ""), 0);
     assert_int_equal(ac_rca_edge_add(c, geo, db, ""), 0);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(ac_rca_log_add(c, T0 + i, "geo", NULL,
-                                        "query failed: permission denied for table geo", NULL),
-                         0);
-    assert_int_equal(ac_rca_log_add(c, T0, "search", NULL, "call to geo: permission denied", NULL),
-                     0);
-    assert_int_equal(ac_rca_log_add(c, T0, "search", "rate", "deadline exceeded", NULL), 0);
-    ac_rca_logs_resolve(c);
+    struct ac_rca_lines *l = ac_rca_lines_create();
+    const struct ac_rca_line said[] = {
+        {T0, "geo", "query failed: permission denied for table geo", NULL, 17},
+        {T0 + 1, "geo", "query failed: permission denied for table geo", NULL, 17},
+        {T0 + 2, "geo", "query failed: permission denied for table geo", NULL, 17},
+        {T0, "search", "call to geo: permission denied", NULL, 17},
+        {T0, "search", "deadline exceeded", "rate", 17},
+    };
+    for (size_t i = 0; i < AC_ARRAY_LEN(said); i++)
+        assert_int_equal(ac_rca_lines_add(l, &said[i], NULL), 0);
+    assert_int_equal(ac_rca_lines_build(l, c, 0, NULL), 0);
+    ac_rca_lines_destroy(l);
     assert_int_equal(c->nevents, 3);
     assert_int_equal(c->events[0].count, 3);
     assert_int_equal(c->events[0].about, db);
