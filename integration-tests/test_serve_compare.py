@@ -60,6 +60,16 @@ def test_what_cannot_be_compared(costs, tmp_path):
     refused(serve("compare", costs, "--plot", tmp_path / "none/x.svg"), "none/x.svg", code=1)
 
 
+def test_baselines_are_tuned_on_another_seed(costs):
+    plain, tuned = (json.loads(run(ACESO, "serve", "compare", "--models", costs, "--workload", "poisson", "--slo-ms", "25",
+                                   "--rate-scale", "2", "--seconds", "6", "--json", *a).stdout)["policies"] for a in ((), ("--tune",)))
+    better = {p["policy"]: p["attainment"] - q["attainment"] for p, q in zip(tuned, plain)}
+    assert all(better[p] == 0 for p in ("aceso", "clockwork", "fifo"))
+    assert all(better[p] >= -.01 for p in ("clipper", "triton", "nexus")) and better["triton"] > .3
+    lines = run(ACESO, "serve", "compare", "--models", costs, "--workload", "fig5", "--seconds", "4", "--tune").stdout.splitlines()
+    assert [x.split(",")[0] for x in lines[-3:]] == ["clipper", "triton", "nexus"] and "best of 28" in lines[-2]
+
+
 COUNTS = "HashOwner,HashApp,HashFunction,Trigger,1,2\no,a,f,http,3000,600\no,a,g,timer,60,60\n"
 TIMES = "TIMESTAMP,ContextTokens,GeneratedTokens\n" + "".join(f"2023-11-16 18:15:{i // 100:02}.{i % 100:02}00000,{i},7\n" for i in range(1000))
 

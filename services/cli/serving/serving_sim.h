@@ -11,6 +11,7 @@ struct cli_sim_args {
     const char *stragglers, *drift, *link, *crash, *pages;
     const char *kinds[POLICY_KINDS - 1]; /* N:FILE */
     int n_kinds;
+    const char *tune;
     const char *plot, *request_log, *action_log; /* files to write, or NULL */
 };
 

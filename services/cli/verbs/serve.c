@@ -52,6 +52,9 @@ const struct cli_verb cli_verb_serve = {
     "  --slo-x X        objective of each model in its own execution times\n"
     "  --policy NAME    aceso (default), clockwork, clockwork-10ms, clockwork-fixed, fifo,\n"
     "                   clipper, triton, nexus; compare runs all on the same arrivals\n"
+    "  --tune           compare: what can be chosen of clipper, triton and nexus is what did best "
+    "on\n"
+    "                   another seed\n"
     "  --jitter-ms X    mean of the random delay each way (default 0); margins are then learnt\n"
     "  --stragglers X   share of executions that take three times as long; --crash AT:FOR seconds: "
     "the\n"
@@ -321,6 +324,7 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--workload", .has_value = true, .value = &a.workload},
         {.name = "--slo-ms", .has_value = true, .value = &a.slo},
         {.name = "--slo-x", .has_value = true, .value = &a.slo_x},
+        {.name = "--tune", .value = &a.tune},
         {.name = "--stragglers", .has_value = true, .value = &a.stragglers},
         {.name = "--drift-ppm", .has_value = true, .value = &a.drift},
         {.name = "--link-gbps", .has_value = true, .value = &a.link},

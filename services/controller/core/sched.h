@@ -11,6 +11,8 @@
 #define SCHED_CELL_DEVICES    64
 #define SCHED_SHARE_WINDOW_NS 2000000000LL
 
+struct baseline_params;
+
 struct sched_config {
     uint32_t max_requests; /* waiting or running; beyond it arrivals get FULL */
     uint32_t cells;
@@ -27,6 +29,7 @@ struct sched_config {
     int64_t share_window_ns;       /* of which shares are kept; 0: SCHED_SHARE_WINDOW_NS */
     uint32_t without; /* SCHED_WITHOUT_*: ingredients left out, to see what each is worth */
     uint64_t seed;    /* for the sampling of eviction victims */
+    const struct baseline_params *baseline; /* of the policies to compare with; NULL: their own */
 };
 
 #define SCHED_CONFIG_INIT                                                                          \
