@@ -91,8 +91,18 @@ def test_an_answered_incident_is_learnt(docs, tmp_path):
     before = call()["confidence"]
     args = ("feedback", g, "--path", "cart,web", "--incident", "i-7")
     assert rca(*args, "--refuted")["changed"] >= 2
-    assert call()["confidence"] < before and "incident i-7: the path cart ... web was refuted" in call()["evidence"]
+    assert call()["confidence"] < before and any(x.startswith("incident ") and x.endswith(": i-7: the path cart ... web was refuted") for x in call()["evidence"])
     assert rca(*args, "--refuted")["changed"] == 0
+    assert rca(*args, "--time", 1_700_000_000, "--confirmed", "--out", tmp_path / "other.json")["changed"] >= 2  # another of that name
+    assert rca(*args, "--confirmed")["changed"] >= 2 and call()["confidence"] > before  # the verdict was corrected
+    assert sum(x.startswith("incident ") for x in call()["evidence"]) == 1
+    answer = {"root_causes": [{"component": "cart"}], "time": 1700000000.5, "path": [{"from": "cart", "to": "web"}]}
+    (tmp_path / "answer.json").write_text(json.dumps(answer))
+    up = call()["confidence"]
+    assert rca("feedback", g, "--answer", tmp_path / "answer.json", "--confirmed")["changed"] >= 2 and call()["confidence"] > up
+    assert rca("feedback", g, "--answer", tmp_path / "answer.json", "--refuted")["changed"] >= 2 and call()["confidence"] < up
+    (tmp_path / "answer.json").write_text("{}")
+    assert "no answer of rca localise" in rca("feedback", g, "--answer", tmp_path / "answer.json", "--confirmed", code=2)
     assert rca("feedback", g, "--path", "cart,web", "--incident", "i-8", "--confirmed", "--out", tmp_path / "h.json")["changed"] >= 2
     assert rca("diff", g, tmp_path / "h.json")["changes"]
     assert "no node nobody" in rca("feedback", g, "--path", "cart,nobody", "--incident", "i", "--confirmed", code=2)

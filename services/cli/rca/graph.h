@@ -15,9 +15,10 @@ int rca_plot_verb(const char *graph, const char *format, const char *out,
                   const struct cli_ctx *ctx);
 
 struct rca_feedback_args { /* as given; NULL: not */
-    const char *path, *incident, *confirmed, *refuted, *out;
+    const char *path, *incident, *answer, *confirmed, *refuted, *out;
 };
-int rca_feedback_verb(const char *graph, const struct rca_feedback_args *a,
+/** time_ns: of the incident, as --time says; 0 without. */
+int rca_feedback_verb(const char *graph, const struct rca_feedback_args *a, int64_t time_ns,
                       const struct cli_ctx *ctx);
 
 /** A graph in the JSON that synthesise writes. AC_EINVAL names file and place. */

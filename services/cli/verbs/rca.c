@@ -33,7 +33,9 @@ const struct cli_verb cli_verb_rca = {
     "                            [--knowledge FILE] [--observed] [--out FILE]\n"
     "       aceso rca diff OLD NEW\n"
     "       aceso rca plot GRAPH [--format svg|dot|graphml|matrix] [--out FILE]\n"
-    "       aceso rca feedback GRAPH --path CAUSE,...,SYMPTOM --incident NAME\n"
+    "       aceso rca feedback GRAPH --path CAUSE,...,SYMPTOM --incident NAME [--time T] | "
+    "--answer "
+    "FILE\n"
     "                          --confirmed|--refuted [--out FILE]\n"
     "       aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
     "                          [--plot FILE]\n"
@@ -55,7 +57,9 @@ const struct cli_verb cli_verb_rca = {
     "                  normal.csv and anomalous.csv, or with metrics.csv and, where known,\n"
     "                  logs.csv|json, traces.csv|json, calls.csv, inject_time.txt\n"
     "  --path LIST     components or measurements that the fault travelled along, or did not\n"
-    "  --incident NAME  whose answer was confirmed or refuted; said twice it counts once\n"
+    "  --incident NAME  whose answer was confirmed or refuted; with --time one of several of that\n"
+    "                  name. A later verdict on the same incident replaces the earlier one\n"
+    "  --answer FILE   the answer itself (localise --json): its path, unless --path corrects it\n"
     "  --time T        when the incident began: Unix seconds or RFC 3339; found when absent\n"
     "  --window-s S    length of the incident in seconds (default 300)\n"
     "  --graph FILE    CSV: caller,callee[,evidence], an adjacency matrix, or a graph (.json) of "
@@ -330,6 +334,7 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--out", .has_value = true, .value = &synthesise.out},
         {.name = "--path", .has_value = true, .value = &feedback.path},
         {.name = "--incident", .has_value = true, .value = &feedback.incident},
+        {.name = "--answer", .has_value = true, .value = &feedback.answer},
         {.name = "--confirmed", .value = &feedback.confirmed},
         {.name = "--refuted", .value = &feedback.refuted},
         {.name = "--format", .has_value = true, .value = &format},
@@ -370,8 +375,12 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
     if (ac_streq(action, "diff") && npos == 3)
         return rca_diff_verb(argv[2], argv[3], ctx);
     feedback.out = synthesise.out;
-    if (ac_streq(action, "feedback") && npos == 2)
-        return rca_feedback_verb(argv[2], &feedback, ctx);
+    if (ac_streq(action, "feedback") && npos == 2) {
+        int64_t t = 0;
+        if (time && !parse_time(time, &t))
+            return cli_usage("rca", "--time %s is neither Unix seconds nor RFC 3339", time);
+        return rca_feedback_verb(argv[2], &feedback, t, ctx);
+    }
     if (ac_streq(action, "plot") && npos == 2)
         return rca_plot_verb(argv[2], format, synthesise.out, ctx);
     if (ac_streq(action, "bench")) {

@@ -1,6 +1,7 @@
 #include "rca_spans.h"
 
 #include "rca_bins.h"
+#include "rca_hash.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -67,15 +68,10 @@ void ac_rca_spans_destroy(struct ac_rca_spans *s)
     free(s);
 }
 
-/* FNV-1a; two spans in 8 million that share a hash would take one another's parent. */
+/* Two of 8 million spans that share a hash would take one another's parent. */
 static uint64_t hash(const char *trace, const char *span)
 {
-    uint64_t h = 14695981039346656037u;
-    for (const char *p = trace; *p; p++)
-        h = (h ^ (unsigned char)*p) * 1099511628211u;
-    h = (h ^ '/') * 1099511628211u;
-    for (const char *p = span; *p; p++)
-        h = (h ^ (unsigned char)*p) * 1099511628211u;
+    uint64_t h = rca_hash_add(rca_hash_add(RCA_HASH_INIT, trace), span);
     return h ? h : 1;
 }
 

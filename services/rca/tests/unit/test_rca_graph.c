@@ -138,7 +138,7 @@ static void answered_incidents_move_the_confidence(void **state)
     int other = ac_rca_graph_edge(g, mid, err_, AC_RCA_CAUSES, 0.5, "l"); /* the other way */
     size_t n = 0;
     const int services[] = {db, web}, measures[] = {lat, mid, cpu}, gap[] = {lat, cpu};
-    struct ac_rca_feedback f = {"i-1", services, 2, true};
+    struct ac_rca_feedback f = {"i-1", 1, services, 2, true};
     for (int twice = 0; twice < 2; twice++) {
         assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
         assert_int_equal(n, twice ? 0 : 2); /* one incident counts once */
@@ -148,13 +148,15 @@ static void answered_incidents_move_the_confidence(void **state)
     assert_float_equal(g->edges[a].confidence, up, 1e-9);
     assert_float_equal(g->edges[b].confidence, 0.5, 1e-9);
     assert_float_equal(g->edges[other].confidence, 0.5, 1e-9);
-    assert_string_equal(g->edges[a].evidence[1], "incident i-1: the path db ... web was confirmed");
-    f = (struct ac_rca_feedback){"i-2", measures, 3, false}; /* one of two steps was wrong */
+    assert_string_equal(
+        g->edges[a].evidence[1],
+        "incident 0000000000000001 +1.0000: i-1: the path db ... web was confirmed");
+    f = (struct ac_rca_feedback){"i-2", 2, measures, 3, false}; /* one of two steps was wrong */
     assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
     assert_int_equal(n, 2);
     assert_float_equal(g->edges[a].confidence, 1.0 / (1.0 + exp(-0.5)), 1e-9);
     assert_float_equal(g->edges[b].confidence, 1.0 / (1.0 + exp(0.5)), 1e-9);
-    f = (struct ac_rca_feedback){"i-3", gap, 2, true};
+    f = (struct ac_rca_feedback){"i-3", 3, gap, 2, true};
     assert_int_equal(ac_rca_graph_feedback(g, &f, &n, &err), AC_EINVAL);
     assert_non_null(strstr(err.msg, "drives web.cpu from db.lat"));
     f.n = 1;
@@ -162,13 +164,51 @@ static void answered_incidents_move_the_confidence(void **state)
     for (int i = 0; i < 40; i++) { /* more than an edge can remember */
         char name[16];
         (void)snprintf(name, sizeof(name), "j-%d", i);
-        f = (struct ac_rca_feedback){name, services, 2, i < 20};
+        f = (struct ac_rca_feedback){name, 100 + (uint64_t)i, services, 2, i < 20};
         assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
         assert_int_equal(n, 2);
     }
     assert_int_equal(g->edges[a].nevidence, AC_RCA_MAX_EVIDENCE);
     assert_string_equal(g->edges[a].evidence[0], "l");
     assert_float_equal(g->edges[a].confidence, 0.01, 1e-9);
+    ac_rca_graph_destroy(g);
+}
+
+/* A verdict that is corrected is undone first, on whatever path it was, also at the limit of
+ * confidence. */
+static void a_later_verdict_replaces_the_first(void **state)
+{
+    (void)state;
+    struct ac_rca_graph *g = ac_rca_graph_create();
+    int a = ac_rca_graph_node(g, "a", AC_RCA_OTHER), b = ac_rca_graph_node(g, "b", AC_RCA_OTHER),
+        c = ac_rca_graph_node(g, "c", AC_RCA_OTHER);
+    int ab = ac_rca_graph_edge(g, b, a, AC_RCA_CALLS, 0.985, "l"),
+        bc = ac_rca_graph_edge(g, c, b, AC_RCA_CALLS, 0.5, "l");
+    const int one[] = {a, b}, two[] = {b, c}, both[] = {a, b, c};
+    const char *names[] = {"checkout is slow"};
+    uint64_t id = ac_rca_incident_id(names, 1, 5), later = ac_rca_incident_id(names, 1, 6);
+    size_t n;
+    assert_true(id != later);
+    const char *parts[] = {"checkout", " is slow"};
+    assert_true(id != ac_rca_incident_id(parts, 2, 5));
+    struct ac_rca_feedback f = {"x", id, one, 2, true};
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
+    assert_float_equal(g->edges[ab].confidence, 0.99, 1e-9); /* no further */
+    f.path = two;                                            /* it was elsewhere */
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
+    assert_int_equal(n, 2);
+    assert_float_equal(g->edges[ab].confidence, 0.985, 1e-5);
+    assert_int_equal(g->edges[ab].nevidence, 1);
+    assert_float_equal(g->edges[bc].confidence, 1.0 / (1.0 + exp(-1.0)), 1e-9);
+    f = (struct ac_rca_feedback){"x", later, both, 3, false}; /* another of that name */
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
+    f = (struct ac_rca_feedback){"renamed", id, two, 2, false}; /* and it was not */
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(g->edges[bc].nevidence, 3);
+    assert_float_equal(g->edges[bc].confidence, 1.0 / (1.0 + exp(1.5)), 1e-4);
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
+    assert_int_equal(n, 0);
     ac_rca_graph_destroy(g);
 }
 
@@ -186,7 +226,7 @@ static void documents_leave_no_room(void **state)
     }
     double before = g->edges[calls].confidence;
     const int path[] = {b, a};
-    struct ac_rca_feedback f = {"i-1", path, 2, true};
+    struct ac_rca_feedback f = {"i-1", 1, path, 2, true};
     size_t n = 9;
     assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
     assert_int_equal(n, 0);
@@ -323,6 +363,7 @@ int main(void)
         cmocka_unit_test(hidden_nodes_are_taken_out),
         cmocka_unit_test(versions_differ_by_edges_and_states),
         cmocka_unit_test(answered_incidents_move_the_confidence),
+        cmocka_unit_test(a_later_verdict_replaces_the_first),
         cmocka_unit_test(documents_leave_no_room),
         cmocka_unit_test(library_is_put_on_calls),
         cmocka_unit_test(data_judge_the_edges),
