@@ -193,17 +193,18 @@ void sched_model_retire(struct sched *s, int64_t now, uint32_t model)
 }
 
 /* Earliest time at which some device could begin what takes so long alone, as if it were a device
- * like the others; POLICY_NEVER without any. */
-static int64_t best_start(const struct sched *s, const struct model *m, int64_t alone, int64_t now)
+ * like the others, or any that is soon enough; POLICY_NEVER without any. */
+static int64_t best_start(const struct sched *s, const struct model *m, int64_t alone, int64_t now,
+                          int64_t enough)
 {
     const struct cell *c = &s->cells[m->cell];
     int64_t best = POLICY_NEVER, net = s->learnt.net_ns;
-    for (uint64_t k = m->loaded & c->up; k; k &= k - 1) {
+    for (uint64_t k = m->loaded & c->up; k && best > enough; k &= k - 1) {
         const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
         int64_t t = sched_device_start(s, d, now) - AC_MAX(d->behind_ns, 0);
         best = AC_MIN(best, t + sched_device_exec(d, alone) - alone);
     }
-    if (m->loading & c->up)
+    if (best > enough && (m->loading & c->up))
         best = AC_MIN(best, AC_MAX(m->eta, now + net));
     if (best != POLICY_NEVER)
         return best;
@@ -222,15 +223,15 @@ static bool too_late(struct sched *s, int64_t now, uint32_t req)
     if (m->smallest == POLICY_BATCHES)
         return false;
     int64_t alone = m->eh[sched_batch_for_rows(m, r->rows)];
-    int64_t start = best_start(s, m, alone, now);
+    int64_t rest = alone + s->learnt.net_ns, enough = r->deadline + s->learnt.hope_ns - rest;
+    int64_t start = best_start(s, m, alone, now, enough);
     /* With no device up the request waits for one: a worker may be restarting. */
     if (start == POLICY_NEVER)
         return false;
-    int64_t end = start + alone + s->learnt.net_ns;
-    if (end <= r->deadline + s->learnt.hope_ns)
+    if (start <= enough)
         return false;
     uint32_t id = r->model;
-    sched_request_refuse(s, now, req, POLICY_REFUSED, end);
+    sched_request_refuse(s, now, req, POLICY_REFUSED, start + rest);
     if (m->loaded == 0 && m->loading == 0)
         sched_load_wanted(s, now, id);
     return true;
@@ -294,13 +295,18 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
     if (too_late(s, now, req))
         return;
     sched_queue_insert(s, req);
-    sched_model_touch(s, in->model);
     if (m->loaded & c->up) {
+        /* Most requests go at once: timer and backlog are for those that stay. */
+        sched_record_update(s, in->model);
         sched_pick_for(s, now, in->model);
+        if (m->queued)
+            sched_model_touch(s, in->model);
         if (m->queued && !(s->cfg.without & SCHED_WITHOUT_COPIES) && at_risk(s, m, now))
             sched_cold_add(s, in->model, true);
-    } else if (!m->loading) {
-        sched_cold_add(s, in->model, false);
+    } else {
+        sched_model_touch(s, in->model);
+        if (!m->loading)
+            sched_cold_add(s, in->model, false);
     }
     if (c->n_cold)
         sched_loads_run(s, now, m->cell);

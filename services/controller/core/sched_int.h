@@ -239,6 +239,7 @@ void sched_learn(struct sched *s, int64_t now, const struct action *a,
 
 /* sched_queue.c */
 void sched_model_plan(struct sched *s, struct model *m);
+void sched_record_update(struct sched *s, uint32_t id);
 void sched_model_touch(struct sched *s, uint32_t id);
 void sched_queue_insert(struct sched *s, uint32_t req);
 void sched_queue_remove(struct sched *s, uint32_t req);

@@ -399,7 +399,11 @@ void sched_pick_for(struct sched *s, int64_t now, uint32_t model)
             best = id;
             break;
         }
-        double score = sched_decayed_get(&d->util, now, 1e9) + (d->n_infers ? 1e6 : 0);
+        /* Its use has faded to 1 - age at least: where even that is more, why ask? */
+        double busy = d->n_infers ? 1e6 : 0, age = (double)AC_MAX(now - d->util.at, 0) * 1e-9;
+        if (best != NIL && busy + d->util.value * (1 - age) * (1 - 1e-9) > best_score)
+            continue;
+        double score = sched_decayed_get(&d->util, now, 1e9) + busy;
         if (best == NIL || score < best_score) {
             best = id;
             best_score = score;

@@ -149,7 +149,8 @@ static uint32_t largest(const struct model *m)
     return b ? policy_batch_size[b - 1] : 0;
 }
 
-static void record_update(struct sched *s, uint32_t id)
+/** What Pick sees of the model. */
+void sched_record_update(struct sched *s, uint32_t id)
 {
     struct model *m = &s->models[id];
     struct cell *c = &s->cells[m->cell];
@@ -199,7 +200,7 @@ void sched_model_touch(struct sched *s, uint32_t id)
         m->share_mask = mask;
         m->share = share;
     }
-    record_update(s, id);
+    sched_record_update(s, id);
     int64_t at = POLICY_NEVER;
     if (m->queued)
         at = m->smallest < POLICY_BATCHES ? last_chance(s, m, &s->requests[m->head]) + 1

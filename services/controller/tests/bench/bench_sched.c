@@ -1,6 +1,6 @@
 /* The scheduler on the virtual clock: what each ingredient is worth, and how goodput and cost grow.
- * Usage: bench_sched [ablation|scale [COSTS.csv]]. Its seeds are none that constants were chosen
- * on. */
+ * Usage: bench_sched [ablation|scale [COSTS.csv [DEVICES]]], DEVICES: the rows of so many alone.
+ * Its seeds are none that constants were chosen on. */
 #include "sim.h"
 
 #include <math.h>
@@ -146,19 +146,21 @@ static void zipf(struct workload *w, uint32_t gpus, uint32_t models)
     w->duration_ns = (int64_t)(AC_MIN(REQUESTS_MOST / rate, 60) * 1e9) + w->warmup_ns;
 }
 
-static void scale(void)
+static void scale(uint32_t only)
 {
     static const uint32_t sizes[][2] = {{1, 10},     {6, 40},     {15, 100},    {60, 400},
                                         {150, 1000}, {450, 3000}, {1000, 6700}, {1000, 26800},
                                         {60, 4000},  {15, 4000}};
-    printf("%7s %7s %12s %10s %10s %8s\n", "devices", "models", "in time/s", "share", "ns/request",
-           "cold");
+    printf("%7s %7s %12s %10s %10s %10s %8s\n", "devices", "models", "in time/s", "share",
+           "ns/request", "k/s whole", "cold");
     for (size_t i = 0; i < AC_ARRAY_LEN(sizes); i++) {
         struct sim_config c = SIM_CONFIG_INIT;
         struct workload w;
         struct sim_stats st;
         struct ac_err err = AC_ERR_INIT;
         c.gpus = sizes[i][0];
+        if (only && c.gpus != only)
+            continue;
         zipf(&w, c.gpus, sizes[i][1]);
         c.costs = &costs;
         c.workload = &w;
@@ -166,10 +168,13 @@ static void scale(void)
         c.sched.cells = (c.gpus + CELL - 1) / CELL;
         c.timer = &ac_clock_real;
         c.cpu = &ac_clock_thread_cpu;
+        int64_t begun = ac_clock_thread_cpu.now_ns(ac_clock_thread_cpu.self);
         if (serving_sim_run(&c, &st, &err) != 0)
             fail(&err);
-        printf("%7u %7u %12.0f %10.5f %10.0f %8lu\n", c.gpus, w.n_models, st.goodput_rps,
-               st.attainment, st.policy_ns_per_request, (unsigned long)st.cold_starts);
+        int64_t took = ac_clock_thread_cpu.now_ns(ac_clock_thread_cpu.self) - begun;
+        printf("%7u %7u %12.0f %10.5f %10.0f %10.0f %8lu\n", c.gpus, w.n_models, st.goodput_rps,
+               st.attainment, st.policy_ns_per_request, (double)st.requests / (double)took * 1e6,
+               (unsigned long)st.cold_starts);
         (void)fflush(stdout);
         serving_workload_free(&w);
     }
@@ -188,8 +193,10 @@ int main(int argc, char **argv)
     ac_cleanup(ac_free_p) char *text = NULL;
     size_t len;
     bool ablate = argc > 1 && ac_streq(argv[1], "ablation");
-    if (argc > 3 || (argc > 1 && !ablate && !ac_streq(argv[1], "scale"))) {
-        fprintf(stderr, "usage: bench_sched [ablation|scale [COSTS.csv]]\n");
+    int64_t only = 0;
+    if (argc > 4 || (argc == 4 && !ac_str_to_i64(argv[3], &only)) ||
+        (argc > 1 && !ablate && !ac_streq(argv[1], "scale"))) {
+        fprintf(stderr, "usage: bench_sched [ablation|scale [COSTS.csv [DEVICES]]]\n");
         return 2;
     }
     if (argc > 2 && ac_file_read(argv[2], 16u << 20, &text, &len, &err) != 0)
@@ -200,7 +207,7 @@ int main(int argc, char **argv)
     if (ablate)
         ablation();
     else
-        scale();
+        scale((uint32_t)only);
     serving_costs_free(&costs);
     return 0;
 }
