@@ -159,8 +159,9 @@ static int report(const struct ac_rca_graph *g, const struct ac_rca_validation *
     ac_rca_graph_json(g, true, &b);
     ac_buf_printf(&b,
                   ",\"supported\":%zu,\"contradicted\":%zu,\"untested\":%zu,\"proposed\":%zu,"
-                  "\"tests\":%zu,\"refinements\":[",
-                  v->supported, v->contradicted, v->untested, v->proposed, v->tests);
+                  "\"tests\":%zu,\"asked_again\":%zu,\"overruled\":%zu,\"refinements\":[",
+                  v->supported, v->contradicted, v->untested, v->proposed, v->tests, v->asked,
+                  v->overruled);
     double sum = 0;
     for (size_t i = 0; i < v->nedits; i++) {
         const struct ac_rca_gedge *e = &g->edges[v->edits[i].edge];

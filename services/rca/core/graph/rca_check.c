@@ -157,14 +157,9 @@ void rca_check_fini(struct rca_check *k)
 
 /* ---- one test ---- */
 
-struct control {
-    int node, lag; /* samples before its effect */
-    double confidence;
-};
-
 struct question { /* does effect follow cause, given the other causes of one of the two? */
     int cause, effect, of;
-    struct control given[MAX_CONTROLS];
+    struct rca_control given[MAX_CONTROLS];
     size_t n_given, left_out;
 };
 
@@ -193,8 +188,17 @@ static void find_controls(const struct rca_check *k, struct question *q)
         }
         for (; at > 0 && q->given[at - 1].confidence < e->confidence; at--)
             q->given[at] = q->given[at - 1];
-        q->given[at] = (struct control){e->from, rca_check_lag(k, e), e->confidence};
+        q->given[at] = (struct rca_control){e->from, rca_check_lag(k, e), e->confidence};
     }
+}
+
+size_t rca_check_controls(const struct rca_check *k, int cause, int effect,
+                          struct rca_control ret[MAX_CONTROLS])
+{
+    struct question q = {.cause = cause, .effect = effect, .of = effect};
+    find_controls(k, &q);
+    memcpy(ret, q.given, q.n_given * sizeof(ret[0]));
+    return q.n_given;
 }
 
 bool rca_sweep_out(double *v, const double *basis, size_t columns, size_t n, double *ret_length)
@@ -233,7 +237,7 @@ static struct rca_finding test_lag(struct rca_check *k, const struct question *q
     size_t n = k->rows - head;
     double *a = basis + MAX_CONTROLS * n, *b = a + n;
     for (size_t j = 0; j < q->n_given; j++) {
-        const struct control *c = &q->given[j];
+        const struct rca_control *c = &q->given[j];
         memcpy(basis + columns * n, k->s[c->node].v + head - before - (size_t)c->lag,
                n * sizeof(double));
         columns += rca_sweep_out(basis + columns * n, basis, columns, n, &length);
@@ -282,18 +286,20 @@ struct rca_finding rca_check_pair(struct rca_check *k, int cause, int effect, in
 
 /* ---- what is found ---- */
 
-void rca_check_say(struct rca_check *k, int edge, const struct rca_finding *f, const char *verdict)
+void rca_check_say(struct rca_check *k, int edge, const struct rca_finding *f, const char *verdict,
+                   const char *more)
 {
-    char text[240], more[64] = "";
+    char text[360], others[64] = "";
     struct ac_rca_gedge *e = &k->g->edges[edge];
     double confidence = e->confidence;
     if (f->left_out > 0)
-        (void)snprintf(more, sizeof(more), "; further causes that were not held fixed: %zu",
+        (void)snprintf(others, sizeof(others), "; further causes that were not held fixed: %zu",
                        f->left_out);
     (void)snprintf(text, sizeof(text),
                    "data: %s; partial correlation %.2f at lag %.3g s, p %.2g, "
-                   "effective samples %.0f%s",
-                   verdict, f->r, (double)f->lag * (double)k->step_ns / 1e9, f->p, f->n_eff, more);
+                   "effective samples %.0f%s%s",
+                   verdict, f->r, (double)f->lag * (double)k->step_ns / 1e9, f->p, f->n_eff, others,
+                   more);
     (void)ac_rca_graph_edge(k->g, e->from, e->to, e->kind, 0.0, text);
     k->g->edges[edge].confidence = confidence;
 }

@@ -37,6 +37,11 @@ struct rca_finding {
     bool ok;
 };
 
+struct rca_control { /* another cause, which is held fixed */
+    int node, lag;   /* samples before its effect */
+    double confidence;
+};
+
 /** AC_EINVAL with too few samples; rca_check_fini in any case. */
 int rca_check_init(struct rca_check *k, struct ac_rca_graph *g, const struct ac_rca_case *c,
                    const struct ac_rca_validate_params *p, struct ac_err *err) AC_MUST_USE;
@@ -50,14 +55,19 @@ const struct ac_rca_metric *rca_check_metric(const struct ac_rca_case *c,
 bool rca_sweep_out(double *v, const double *basis, size_t columns, size_t n, double *ret_length);
 /** The lag of an edge in samples, at most max_lag. */
 int rca_check_lag(const struct rca_check *k, const struct ac_rca_gedge *e);
+/** The other causes of an effect that have data, strongest first; returns how many. */
+size_t rca_check_controls(const struct rca_check *k, int cause, int effect,
+                          struct rca_control ret[RCA_CHECK_CONTROLS]);
 /** Partial correlation of the effect with the cause lags[0] to lags[1] samples earlier, given the
  * other causes of one of the two, each as much earlier as its edge says: the best lag, whose p
  * counts for all that were tried. */
 struct rca_finding rca_check_pair(struct rca_check *k, int cause, int effect, int of,
                                   const int lags[2]);
 bool rca_check_clearer(const struct rca_finding *a, const struct rca_finding *b);
-/** Adds the finding to the edge's evidence, and leaves its confidence. */
-void rca_check_say(struct rca_check *k, int edge, const struct rca_finding *f, const char *verdict);
+/** Adds the finding to the edge's evidence, and leaves its confidence. more: a further sentence,
+ * or "". */
+void rca_check_say(struct rca_check *k, int edge, const struct rca_finding *f, const char *verdict,
+                   const char *more);
 void rca_check_suggest(struct rca_check *k, int edge, const struct rca_finding *f, bool wrong_way);
 
 /** Adds what the data want and the graph does not have. */

@@ -283,7 +283,7 @@ static bool add(struct rca_check *k, const struct candidate *c)
     k->g->edges[e].sign = c->f.r > 0.0 ? 1 : -1;
     if (!c->confounded)
         k->g->edges[e].lag_s = (double)c->f.lag * (double)k->step_ns / 1e9;
-    rca_check_say(k, e, &c->f, c->why);
+    rca_check_say(k, e, &c->f, c->why, "");
     rca_check_suggest(k, e, &c->f, false);
     k->out->proposed++;
     return true;

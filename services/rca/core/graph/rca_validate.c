@@ -1,13 +1,16 @@
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <aceso/base.h>
 
 #include "graph/rca_check.h"
+#include "graph/rca_second.h"
 
-#define TEST_ODDS 1.5 /* log odds of an edge that its test adds or takes away */
-#define LEAD_ODDS 0.5 /* the same of which of the two moves first */
+#define TEST_ODDS 1.5  /* log odds of an edge that its test adds or takes away */
+#define LEAD_ODDS 0.5  /* the same of which of the two moves first */
+#define SECOND_P  0.01 /* of the second opinion, to overrule the first */
 
 /* ---- verdicts ---- */
 
@@ -21,9 +24,56 @@ static bool leads(const struct rca_check *k, const struct rca_finding *against,
                2.0 / sqrt(n - 3.0);
 }
 
-static void judge(struct rca_check *k, int edge, struct rca_finding f, struct rca_finding against)
+/* The correlation that would be seen four times in five at this number of samples. */
+static double would_be_seen(const struct rca_finding *f)
+{
+    return 2.8 / sqrt(fmax(1.0, f->n_eff - 3.0));
+}
+
+/* What was asked of the data about one edge. */
+struct tested {
+    struct rca_finding f, against; /* the cause first, the effect first */
+    struct rca_opinion again;      /* ok: it was asked for */
+};
+
+/* Somebody says that there is an edge, and no line through the data shows it though it would. */
+static bool is_disputed(const struct rca_check *k, const struct tested *t)
+{
+    return t->f.ok && !leads(k, &t->against, &t->f) && t->f.p > k->p.alpha_weak &&
+           would_be_seen(&t->f) <= k->p.detectable;
+}
+
+static void overrule(struct rca_check *k, int edge, const struct tested *t)
 {
     struct ac_rca_gedge *e = &k->g->edges[edge];
+    char more[120];
+    e->state = AC_RCA_SUPPORTED;
+    e->confidence = ac_rca_shift_odds(e->confidence, TEST_ODDS);
+    e->lag_s = (double)t->again.lag * (double)k->step_ns / 1e9;
+    k->out->supported++;
+    k->out->overruled++;
+    (void)snprintf(more, sizeof(more), "; a kernel test sees a dependence at lag %.3g s, p %.2g",
+                   e->lag_s, t->again.p);
+    rca_check_say(k, edge, &t->f, "supported, not as a line", more);
+}
+
+static void contradict(struct rca_check *k, int edge, const struct tested *t, bool wrong_way)
+{
+    struct ac_rca_gedge *e = &k->g->edges[edge];
+    char more[80] = "";
+    e->state = AC_RCA_CONTRADICTED;
+    e->confidence = ac_rca_shift_odds(e->confidence, -TEST_ODDS);
+    k->out->contradicted++;
+    if (t->again.ok)
+        (void)snprintf(more, sizeof(more), "; nor by a kernel test, p %.2g", t->again.p);
+    rca_check_say(k, edge, &t->f, wrong_way ? "moves the other way" : "not seen", more);
+    rca_check_suggest(k, edge, &t->f, wrong_way);
+}
+
+static void judge(struct rca_check *k, int edge, const struct tested *t)
+{
+    struct ac_rca_gedge *e = &k->g->edges[edge];
+    struct rca_finding f = t->f, against = t->against;
     e->state = AC_RCA_UNTESTED;
     k->out->untested++;
     if (!f.ok)
@@ -31,26 +81,20 @@ static void judge(struct rca_check *k, int edge, struct rca_finding f, struct rc
     if (leads(k, &against, &f)) { /* the data know this pair, but not this direction */
         e->confidence = ac_rca_shift_odds(e->confidence, -LEAD_ODDS);
         against.lag = -against.lag;
-        rca_check_say(k, edge, &against, "the effect moves first");
+        rca_check_say(k, edge, &against, "the effect moves first", "");
         return;
     }
-    /* The correlation that would be seen four times in five at this number of samples. */
-    double seen = 2.8 / sqrt(fmax(1.0, f.n_eff - 3.0));
-    bool wrong_way = e->sign != 0 && f.r * e->sign < 0.0;
-    if (f.p < k->p.alpha && !wrong_way) {
+    bool seen = f.p < k->p.alpha, wrong_way = seen && e->sign != 0 && f.r * e->sign < 0.0;
+    if (seen && !wrong_way) {
         e->state = AC_RCA_SUPPORTED;
         e->confidence = ac_rca_shift_odds(e->confidence, TEST_ODDS + (f.lag > 0 ? LEAD_ODDS : 0.0));
         e->lag_s = (double)f.lag * (double)k->step_ns / 1e9;
         k->out->supported++;
-        rca_check_say(k, edge, &f, "supported");
-    } else if (f.p < k->p.alpha ? wrong_way && fabs(f.r) > k->p.detectable
-                                : f.p > k->p.alpha_weak && seen <= k->p.detectable) {
-        e->state = AC_RCA_CONTRADICTED;
-        e->confidence = ac_rca_shift_odds(e->confidence, -TEST_ODDS);
-        k->out->contradicted++;
-        rca_check_say(k, edge, &f,
-                      wrong_way && f.p < k->p.alpha ? "moves the other way" : "not seen");
-        rca_check_suggest(k, edge, &f, wrong_way && f.p < k->p.alpha);
+        rca_check_say(k, edge, &f, "supported", "");
+    } else if (t->again.ok && t->again.p <= SECOND_P) {
+        overrule(k, edge, t);
+    } else if (seen ? fabs(f.r) > k->p.detectable : is_disputed(k, t)) {
+        contradict(k, edge, t, wrong_way);
     } else {
         return;
     }
@@ -62,18 +106,22 @@ static void judge_all(struct rca_check *k)
 {
     const int later[2] = {0, k->p.max_lag}, earlier[2] = {1, k->p.max_lag};
     size_t n = k->g->nedges;
-    struct rca_finding(*f)[2] = ac_xcalloc(n + 1, sizeof(*f));
+    struct tested *t = ac_xcalloc(n + 1, sizeof(*t));
     for (size_t i = 0; i < n; i++) {
         const struct ac_rca_gedge *e = &k->g->edges[i];
         if (e->kind != AC_RCA_CAUSES || !k->s[e->from].v || !k->s[e->to].v)
             continue; /* not measured, or it never moved */
-        f[i][0] = rca_check_pair(k, e->from, e->to, e->to, later);
-        f[i][1] = rca_check_pair(k, e->to, e->from, e->to, earlier);
+        t[i].f = rca_check_pair(k, e->from, e->to, e->to, later);
+        t[i].against = rca_check_pair(k, e->to, e->from, e->to, earlier);
+        if (is_disputed(k, &t[i]) && !k->p.linear_only) {
+            t[i].again = rca_second_opinion(k, e->from, e->to, later);
+            k->out->asked += t[i].again.ok;
+        }
     }
     for (size_t i = 0; i < n; i++)
         if (k->g->edges[i].kind == AC_RCA_CAUSES)
-            judge(k, (int)i, f[i][0], f[i][1]);
-    free(f);
+            judge(k, (int)i, &t[i]);
+    free(t);
 }
 
 void ac_rca_mark_hidden(struct ac_rca_graph *g, const struct ac_rca_case *c)

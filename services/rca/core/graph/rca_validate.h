@@ -10,6 +10,7 @@ struct ac_rca_validate_params {
     double detectable;      /* a partial correlation this large would have been seen; 0: 0.15 */
     double fdr;             /* share of false ones among proposals; 0: 0.05 */
     int max_lag;            /* samples; 0: 6 */
+    bool linear_only;       /* no second opinion; for comparison */
     int64_t from_ns, to_ns; /* part of the data to use; 0, 0: all */
     int64_t split_ns;       /* begin of an incident: what is constant before it or from it on has no
                              * variation; 0: not known */
@@ -23,6 +24,7 @@ struct ac_rca_refinement {
 
 struct ac_rca_validation {
     size_t supported, contradicted, untested, proposed, tests;
+    size_t asked, overruled; /* second opinions on edges that no line shows; those that see one */
     struct ac_rca_refinement *edits; /* each gains most when those before it are made; all gain */
     size_t nedits, edits_cap;
 };

@@ -395,6 +395,84 @@ static void constant_on_one_side_is_no_variation(void **state)
     }
 }
 
+/* What depends on the past of x, and on a third that x depends on too. */
+static struct ac_rca_validation pair_of(uint64_t seed, double square, double own, bool linear_only,
+                                        struct world *w)
+{
+    struct ac_rca_validation v;
+    struct ac_err err = AC_ERR_INIT;
+    double x = 0, y = 0, z = 0;
+    world_init(w, seed);
+    for (int t = 0; t < ROWS; t++) {
+        double before = x;
+        z = own * z + ac_rng_normal(&w->rng);
+        x = own * x + ac_rng_normal(&w->rng);
+        y = own * y + ac_rng_normal(&w->rng);
+        w->x[0][t] = x;
+        w->x[1][t] = z;
+        w->x[2][t] = y + square * before * before + 0.8 * z;
+    }
+    int a = add(w, "a", AC_RCA_CPU), b = add(w, "b", AC_RCA_CPU), c = add(w, "c", AC_RCA_LAT);
+    causes(w, a, c, 0.6);
+    causes(w, b, c, 0.6);
+    const struct ac_rca_validate_params p = {.linear_only = linear_only,
+                                             .detectable = own > 0 ? 0.5 : 0};
+    if (ac_rca_validate(w->g, w->c, &p, &v, &err) != 0)
+        fail_msg("%s", err.msg);
+    return v;
+}
+
+static void a_square_is_seen_by_the_second_opinion(void **state)
+{
+    (void)state;
+    size_t seen = 0, missed = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct world w;
+        struct ac_rca_validation v = pair_of(seed, 0.7, 0.0, true, &w);
+        bool dispute = edge(&w, 0, 2, AC_RCA_CAUSES)->state == AC_RCA_CONTRADICTED;
+        missed += dispute;
+        ac_rca_validation_fini(&v);
+        world_fini(&w);
+        v = pair_of(seed, 0.7, 0.0, false, &w);
+        const struct ac_rca_gedge *e = edge(&w, 0, 2, AC_RCA_CAUSES);
+        if (dispute) {
+            assert_int_equal(e->state, AC_RCA_SUPPORTED);
+            assert_float_equal(e->lag_s, 1.0, 1e-9);
+            assert_true(e->confidence > 0.6);
+            assert_non_null(strstr(e->evidence[1], "not as a line"));
+            assert_non_null(strstr(e->evidence[1], "a kernel test sees a dependence at lag 1 s"));
+            assert_true(v.asked >= 1 && v.overruled == 1);
+            seen++;
+        }
+        ac_rca_validation_fini(&v);
+        world_fini(&w);
+    }
+    assert_true(missed >= 5); /* what partial correlation contradicts though it is there */
+    assert_int_equal(seen, missed);
+}
+
+/* Series that depend on their own past, and on a common third, but not on each other. */
+static void the_second_opinion_keeps_its_level(void **state)
+{
+    (void)state;
+    static const double past[] = {0.0, 0.7, 0.9};
+    for (size_t i = 0; i < AC_ARRAY_LEN(past); i++) {
+        size_t asked = 0, overruled = 0;
+        for (uint64_t seed = 1; seed <= 120; seed++) {
+            struct world w;
+            struct ac_rca_validation v = pair_of(1000 * (i + 1) + seed, 0.0, past[i], false, &w);
+            asked += v.asked;
+            overruled += v.overruled;
+            ac_rca_validation_fini(&v);
+            world_fini(&w);
+        }
+        print_message("own past %.1f: %zu asked, %zu overruled\n", past[i], asked, overruled);
+        assert_true(asked >= 50);
+        assert_true((double)overruled <=
+                    0.01 * (double)asked + 3.0 * sqrt(0.01 * (double)asked + 1));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +486,8 @@ int main(void)
         cmocka_unit_test(a_trend_in_common_is_no_edge),
         cmocka_unit_test(who_moves_first_counts),
         cmocka_unit_test(constant_on_one_side_is_no_variation),
+        cmocka_unit_test(a_square_is_seen_by_the_second_opinion),
+        cmocka_unit_test(the_second_opinion_keeps_its_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
