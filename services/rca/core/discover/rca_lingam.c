@@ -11,8 +11,6 @@
 #include "discover/rca_entropy.h"
 #include "discover/rca_regress.h"
 
-#define BATCH 256 /* pairs that are compared between two looks at who is given up */
-
 struct pair {
     int i, j;
     double d; /* what speaks for i as a cause of j; below 0: for j as a cause of i */
@@ -22,13 +20,19 @@ struct lingam {
     size_t n, p;
     double *x;       /* residuals of what is left, standardised, column by column */
     double *entropy; /* of each column */
-    double *score;   /* of each column: what spoke against it when it was last looked at */
-    bool *alive;     /* may still be the least contradicted of this step */
-    int *candidates; /* columns that are left, the least contradicted first */
+    int *candidates; /* columns that are left, ascending */
     size_t left;
-    /* What a pair said in this step, [i * p + j] with i < j: of pairs whose mark is `step`. */
-    double *said;
+    bool *alive;    /* may still be the least contradicted of this step */
+    bool *whole;    /* all pairs of it have been asked */
+    double *score;  /* what the pairs asked in this step say against it */
+    double *expect; /* what all said against it when they were last asked, before this step */
+    /* Of each two columns, both ways round: what spoke against i in [i * p + j] when the pair was
+     * last asked, which is the best guess at what will; in which step; and what it said then. */
+    float *guess;
     uint16_t *asked, step;
+    double *said;
+    float *from; /* of each column: guesses from here on are asked next */
+    double least;
     struct pair *batch;
     size_t batched, batch_cap;
     int taken; /* whose part is taken out of the others */
@@ -96,21 +100,18 @@ static void compare_pair(void *ctx, size_t at, size_t member)
     q->d = direction(k, (size_t)q->i, (size_t)q->j);
 }
 
-static size_t cell(const struct lingam *k, int a, int b)
+/* The pairs of candidate i, not yet asked in this step, whose guess is not below `from`. */
+static void ask_about(struct lingam *k, size_t i, float from)
 {
-    return (size_t)AC_MIN(a, b) * k->p + (size_t)AC_MAX(a, b);
-}
-
-/* The pairs of candidate j with all others, one of the two alive, not yet asked in this step. */
-static void ask_about(struct lingam *k, int j)
-{
+    const float *guess = k->guess + i * k->p;
+    uint16_t *asked = k->asked + i * k->p;
     for (size_t a = 0; a < k->left; a++) {
-        int i = k->candidates[a];
-        if (i == j || !(k->alive[i] || k->alive[j]) || k->asked[cell(k, i, j)] == k->step)
+        size_t j = (size_t)k->candidates[a];
+        if (j == i || asked[j] == k->step || guess[j] < from)
             continue;
-        k->asked[cell(k, i, j)] = k->step;
+        asked[j] = k->asked[j * k->p + i] = k->step;
         ac_grow(&k->batch, &k->batch_cap, k->batched + 1, sizeof(k->batch[0]));
-        k->batch[k->batched++] = (struct pair){.i = AC_MIN(i, j), .j = AC_MAX(i, j)};
+        k->batch[k->batched++] = (struct pair){.i = (int)AC_MIN(i, j), .j = (int)AC_MAX(i, j)};
     }
 }
 
@@ -120,80 +121,175 @@ static void answer(struct lingam *k)
     ac_team_run(k->params->team, k->batched, compare_pair, k);
     for (size_t a = 0; a < k->batched; a++) {
         const struct pair *q = &k->batch[a];
-        k->said[cell(k, q->i, q->j)] = q->d;
-        if (!isnan(q->d))
-            k->score[q->d < 0.0 ? q->i : q->j] += q->d * q->d;
+        size_t ij = (size_t)q->i * k->p + (size_t)q->j, ji = (size_t)q->j * k->p + (size_t)q->i;
+        double weight = isnan(q->d) ? 0.0 : q->d * q->d;
+        k->said[ij] = q->d;
+        k->said[ji] = -q->d;
+        k->guess[ij] = q->d < 0.0 ? (float)weight : 0.0F;
+        k->guess[ji] = q->d < 0.0 ? 0.0F : (float)weight;
+        k->score[q->d < 0.0 ? q->i : q->j] += weight;
     }
     k->batched = 0;
 }
 
 /* The sum of all that speaks against i, in the order of columns whatever was asked first. */
-static double against(const struct lingam *k, int i)
+static double against(const struct lingam *k, size_t i)
 {
     double sum = 0;
-    for (int j = 0; j < (int)k->p; j++) {
-        if (j == i || k->asked[cell(k, i, j)] != k->step)
-            continue;
-        double d = i < j ? k->said[cell(k, i, j)] : -k->said[cell(k, i, j)];
-        if (d < 0.0) /* not for NaN */
+    for (size_t j = 0; j < k->p; j++) {
+        double d = k->said[i * k->p + j];
+        if (k->asked[i * k->p + j] == k->step && d < 0.0) /* not for NaN */
             sum += d * d;
     }
     return sum;
 }
 
+static void expect(void *ctx, size_t at, size_t member)
+{
+    struct lingam *k = ctx;
+    (void)member;
+    size_t i = (size_t)k->candidates[at];
+    const float *guess = k->guess + i * k->p;
+    double sum = 0;
+    for (size_t j = 0; j < k->p; j++)
+        sum += (double)guess[j];
+    k->expect[i] = sum;
+}
+
+/* ---- which pairs are asked next ---- */
+
+#define MARGIN  1.2 /* of what is missing: guesses are not kept to the letter */
+#define BUCKETS 512
+
+/* By exponent and the first bit behind it, so that larger floats have no lower bucket. */
+static size_t bucket_of(float guess)
+{
+    uint32_t bits;
+    memcpy(&bits, &guess, sizeof(bits));
+    return bits >> 22; /* guess is not negative */
+}
+
+/* From which guess on the pairs of a candidate must be asked so that they are likely to say enough
+ * against it: the loudest first. All of them where they are not. */
+static void choose(void *ctx, size_t at, size_t member)
+{
+    struct lingam *k = ctx;
+    (void)member;
+    size_t i = (size_t)k->candidates[at];
+    const float *guess = k->guess + i * k->p;
+    const uint16_t *asked = k->asked + i * k->p;
+    double sum[BUCKETS] = {0}, want = MARGIN * (k->least - k->score[i]);
+    if (!k->alive[i] || k->whole[i])
+        return;
+    for (size_t a = 0; a < k->left; a++) {
+        size_t j = (size_t)k->candidates[a];
+        if (asked[j] != k->step && j != i)
+            sum[bucket_of(guess[j])] += (double)guess[j];
+    }
+    size_t b = BUCKETS;
+    while (b > 1 && want > 0.0)
+        want -= sum[--b];
+    uint32_t bits = (uint32_t)b << 22;
+    memcpy(&k->from[i], &bits, sizeof(bits));
+    if (want > 0.0 || b == BUCKETS)
+        k->from[i] = 0.0F;
+}
+
+/* Closes the books on a candidate of which everything was asked. */
+static void settle(struct lingam *k, size_t i, int *best)
+{
+    double sum = against(k, i);
+    k->whole[i] = true;
+    if (*best < 0 || sum < k->least || (sum == k->least && (int)i < *best)) {
+        k->least = sum;
+        *best = (int)i;
+    }
+}
+
+static void give_up(struct lingam *k)
+{
+    for (size_t a = 0; a < k->left; a++) {
+        size_t i = (size_t)k->candidates[a];
+        k->alive[i] = k->alive[i] && k->score[i] <= k->least * (1.0 + 1e-9);
+    }
+}
+
+/* Candidates that are alive and not whole; *ret_next: who of them is expected to be least. */
+static size_t open(const struct lingam *k, size_t *ret_next)
+{
+    size_t n = 0;
+    for (size_t a = 0; a < k->left; a++) {
+        size_t i = (size_t)k->candidates[a];
+        if (!k->alive[i] || k->whole[i])
+            continue;
+        if (n++ == 0 || k->expect[i] < k->expect[*ret_next])
+            *ret_next = i;
+    }
+    return n;
+}
+
+/* Asks the loudest pairs of all that are open. */
+static void ask_loudest(struct lingam *k, int *best)
+{
+    ac_team_run(k->params->team, k->left, choose, k);
+    for (size_t a = 0; a < k->left; a++) {
+        size_t i = (size_t)k->candidates[a];
+        if (k->alive[i] && !k->whole[i])
+            ask_about(k, i, k->from[i]);
+    }
+    answer(k);
+    for (size_t a = 0; a < k->left; a++) {
+        size_t i = (size_t)k->candidates[a];
+        if (k->alive[i] && !k->whole[i] && !(k->from[i] > 0.0F))
+            settle(k, i, best);
+    }
+}
+
 /* The least contradicted candidate; of equal ones the first column. What one pair says counts for
- * or against both; those that seemed to be causes last time are asked first, for they speak
- * loudest; and who has more against him than the best has in all is given up. Which pairs were
- * asked decides nothing: none is given up that could have been the least. */
+ * or against both. Who is expected to be least is asked about first and wholly, of the others those
+ * pairs first that spoke loudest against them before; and who has more against him than the best
+ * has in all is given up. Which pairs were asked decides nothing: none is given up that could have
+ * been the least. */
 static size_t most_exogenous(struct lingam *k)
 {
     int best = -1, first = 3;
-    double least = INFINITY;
+    size_t next = 0;
     k->step++;
+    k->least = INFINITY;
     for (size_t a = 0; a < k->left; a++)
         first = AC_MIN(first, turn(k, (size_t)k->candidates[a]));
     for (size_t a = 0; a < k->left; a++) {
-        k->alive[k->candidates[a]] = turn(k, (size_t)k->candidates[a]) == first;
-        k->score[k->candidates[a]] = 0.0;
+        size_t i = (size_t)k->candidates[a];
+        k->alive[i] = turn(k, i) == first;
+        k->whole[i] = false;
+        k->score[i] = 0.0;
     }
     ac_team_run(k->params->team, k->left, own_entropy, k);
-    for (size_t at = 0; at < k->left;) {
-        size_t from = at;
-        do
-            ask_about(k, k->candidates[at++]);
-        while (at < k->left && k->batched < BATCH);
-        answer(k);
-        for (; from < at; from++) {
-            int i = k->candidates[from];
-            if (!k->alive[i])
-                continue;
-            double sum = against(k, i);
-            if (best < 0 || sum < least || (sum == least && i < best)) {
-                least = sum;
-                best = i;
-            }
+    ac_team_run(k->params->team, k->left, expect, k);
+    while (open(k, &next) > 0) {
+        if (best < 0 || k->expect[next] <= k->least) {
+            ask_about(k, next, 0.0F);
+            answer(k);
+            settle(k, next, &best);
+        } else {
+            ask_loudest(k, &best);
         }
-        for (size_t a = 0; a < k->left; a++) {
-            int i = k->candidates[a];
-            k->alive[i] = k->alive[i] && k->score[i] <= least * (1.0 + 1e-9);
-        }
+        give_up(k);
     }
     AC_ASSERT(best >= 0);
     return (size_t)best;
 }
 
-/* Without the one that was taken, the least contradicted first. */
-static void sort_candidates(struct lingam *k, size_t taken)
+/* Without the one that was taken, of which nobody expects anything any more. */
+static void leave(struct lingam *k, size_t taken)
 {
     size_t n = 0;
     for (size_t a = 0; a < k->left; a++) {
         int v = k->candidates[a];
         if ((size_t)v == taken)
             continue;
-        size_t at = n++;
-        for (; at > 0 && k->score[v] < k->score[k->candidates[at - 1]]; at--)
-            k->candidates[at] = k->candidates[at - 1];
-        k->candidates[at] = v;
+        k->candidates[n++] = v;
+        k->guess[(size_t)v * k->p + taken] = 0.0F;
     }
     k->left = n;
 }
@@ -213,7 +309,7 @@ static void find_order(struct lingam *k)
     for (size_t step = 0; step < k->p; step++) {
         size_t c = most_exogenous(k);
         k->order[step] = k->taken = (int)c;
-        sort_candidates(k, c);
+        leave(k, c);
         ac_team_run(k->params->team, k->left, take_out, k);
     }
 }
@@ -261,7 +357,10 @@ static void find_all(struct lingam *k, const double *cov, struct ac_rca_discover
     k->loops = ac_rca_loops();
     k->entropy = ac_xcalloc(p, sizeof(double));
     k->score = ac_xcalloc(p, sizeof(double));
+    k->expect = ac_xcalloc(p, sizeof(double));
+    k->from = ac_xcalloc(p, sizeof(float));
     k->alive = ac_xcalloc(p, sizeof(bool));
+    k->whole = ac_xcalloc(p, sizeof(bool));
     k->candidates = ac_xcalloc(p, sizeof(int));
     k->order = ac_xcalloc(p, sizeof(int));
     k->left = p;
@@ -275,7 +374,10 @@ static void find_all(struct lingam *k, const double *cov, struct ac_rca_discover
         effects(k->c, k, cov, at, k->params->alpha / (double)p, d);
     free(k->entropy);
     free(k->score);
+    free(k->expect);
+    free(k->from);
     free(k->alive);
+    free(k->whole);
     free(k->candidates);
     free(k->order);
     free(k->batch);
@@ -294,16 +396,19 @@ int ac_rca_lingam(const struct ac_rca_clean *c, const struct ac_rca_discover_par
         k.x = ac_try_malloc(ac_mul_size(k.n * k.p, sizeof(double)));
         k.said = ac_try_malloc(ac_mul_size(cells, sizeof(double)));
         k.asked = ac_try_malloc(ac_mul_size(cells, sizeof(k.asked[0])));
-        if (!k.x || !k.said || !k.asked)
+        k.guess = ac_try_malloc(ac_mul_size(cells, sizeof(k.guess[0])));
+        if (!k.x || !k.said || !k.asked || !k.guess)
             rc = ac_err_set(err, AC_ENOMEM, "no memory for %zu x %zu values", k.n, k.p);
     }
     if (!rc) {
         memset(k.asked, 0, cells * sizeof(k.asked[0]));
+        memset(k.guess, 0, cells * sizeof(k.guess[0]));
         find_all(&k, cov, d);
     }
     free(cov);
     free(k.x);
     free(k.said);
     free(k.asked);
+    free(k.guess);
     return rc;
 }

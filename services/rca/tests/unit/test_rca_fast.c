@@ -212,6 +212,86 @@ static void class_by_rules(const struct ac_rca_pdag *dag, struct ac_rca_pdag *ou
     ac_rca_meek(out);
 }
 
+/* ---- DirectLiNGAM by its definition: every pair in every step ---- */
+
+static double entropy_of(const double *y, const double *x, double r, size_t n)
+{
+    double a, b, s = sqrt(1.0 - r * r);
+    ac_rca_loops_plain.shape(y, x, r, s, n, &a, &b);
+    a -= M_LN2;
+    return -79.047 * (a - 0.37457) * (a - 0.37457) - 7.4129 * b * b;
+}
+
+static void order_by_all_pairs(struct ac_rca_matrix *m, size_t *place)
+{
+    size_t n = m->n, p = m->p;
+    double *x = m->x;
+    bool *taken = ac_xcalloc(p, sizeof(bool));
+    for (size_t j = 0; j < p; j++)
+        assert_true(ac_rca_loops_plain.standardise(x + j * n, n));
+    for (size_t step = 0; step < p; step++) {
+        size_t best = p;
+        double least = INFINITY;
+        for (size_t i = 0; i < p; i++) {
+            double sum = 0;
+            for (size_t j = 0; j < p && !taken[i]; j++) {
+                if (j == i || taken[j])
+                    continue;
+                const double *xi = x + i * n, *xj = x + j * n;
+                double r = ac_rca_loops_plain.dot(xi, xj, n) / (double)n;
+                double d = entropy_of(xj, xj, 0, n) + entropy_of(xi, xj, r, n) -
+                           entropy_of(xi, xi, 0, n) - entropy_of(xj, xi, r, n);
+                sum += d < 0.0 ? d * d : 0.0;
+            }
+            if (!taken[i] && sum < least) {
+                least = sum;
+                best = i;
+            }
+        }
+        place[best] = step;
+        taken[best] = true;
+        for (size_t j = 0; j < p; j++)
+            if (!taken[j])
+                assert_true(ac_rca_loops_plain.residual(
+                    x + j * n, x + best * n,
+                    ac_rca_loops_plain.dot(x + best * n, x + j * n, n) / (double)n, n));
+    }
+    free(taken);
+}
+
+/* Giving up early takes nothing from the order, least of all where there is none to find. */
+static void lingam_takes_the_order_of_all_pairs(void **state)
+{
+    (void)state;
+    struct ac_rng r = ac_kit_rng(30);
+    for (int round = 0; round < 12; round++) {
+        enum {
+            P = 24,
+            N = 250
+        };
+        struct ac_rca_matrix m;
+        struct ac_rca_discovery d;
+        struct ac_rca_discover_params params = ac_rca_discover_default(AC_RCA_LINGAM);
+        size_t place[P], forward = 0;
+        assert_int_equal(ac_rca_matrix_make(N, P, &m, NULL), 0);
+        for (size_t j = 0; j < P; j++) {
+            size_t a = j ? ac_rng_below(&r, j) : 0, b = j ? ac_rng_below(&r, j) : 0;
+            for (size_t t = 0; t < N; t++)
+                m.x[j * N + t] = (round % 2 ? ac_rng_normal(&r) : ac_rng_uniform(&r)) +
+                                 (j ? 0.5 * m.x[a * N + t] + 0.4 * m.x[b * N + t] : 0.0);
+        }
+        params.alpha = 0.9999; /* links along the order wherever there may be some */
+        assert_int_equal(ac_rca_discover(&m, &params, &d, NULL), 0);
+        order_by_all_pairs(&m, place);
+        for (size_t i = 0; i < d.nlinks; i++)
+            forward += place[d.links[i].from] < place[d.links[i].to];
+        assert_true(d.nlinks > P);
+        assert_int_equal(forward, d.nlinks);
+        ac_rca_discovery_fini(&d);
+        ac_rca_matrix_fini(&m);
+    }
+}
+
 static bool has_line(const struct ac_rca_pdag *g)
 {
     for (int a = 0; a < (int)g->p; a++)
@@ -319,6 +399,7 @@ int main(void)
         cmocka_unit_test(shape_is_that_of_the_library),
         cmocka_unit_test(wide_loops_are_the_plain_ones),
         cmocka_unit_test(results_do_not_depend_on_threads),
+        cmocka_unit_test(lingam_takes_the_order_of_all_pairs),
         cmocka_unit_test(hidden_causes_are_found_by_any_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
