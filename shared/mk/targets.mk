@@ -17,7 +17,7 @@ help:
 	@echo 'make it      integration tests only (pytest; real processes); IT="-k name" chooses'
 	@echo 'make bench   benchmarks; figures to copy into docs/benchmarks.md'
 	@echo 'make bench-rules                rules beside numpy, their growth, points through the detector'
-	@echo 'make bench-serving SERVING_MODELS=CSV   every policy on every experiment, with and without jitter'
+	@echo 'make bench-serving SERVING_MODELS=CSV   every policy on every experiment, with and without jitter, and all rows (SERVING_LONG=1: hours of trace)'
 	@echo 'make bench-onnx-cases           the published cases of ONNX operators: passed, not claimed, failed'
 	@echo 'make bench-few [RULES_DATA=DIR]   rules from few labels, by kind of series and labels left'
 	@echo 'make bench-rca RCA_DATA=DIR   tables on root causes, beside causal-learn, tigramite and RCAEval'
@@ -67,14 +67,17 @@ bench-rules: all $(BUILD)/bench/bench_rule_speed $(BUILD)/bench/bench_rules $(VE
 	$(Q)$(BUILD)/bench/bench_rule_speed growth
 	$(Q)$(BUILD)/bench/bench_rules
 
-# Every policy on every experiment, without and with jitter (docs/benchmarks.md). SERVING_MODELS is a cost table.
+# Every policy on every experiment, without and with jitter, baselines tuned on another seed; then the rows that the project is
+# measured by (docs/benchmarks.md). SERVING_MODELS is a cost table; SERVING_LONG=1: hours of the trace, too.
 SERVING_SEED ?= 3
+SERVING_LONG ?= 0
 .PHONY: bench-serving
-bench-serving: $(BUILD)/bin/aceso
+bench-serving: $(BUILD)/bin/aceso $(BUILD)/bench/bench_rows
 	$(Q)[ -n "$(SERVING_MODELS)" ] || { echo 'bench-serving: name a cost table, SERVING_MODELS=FILE.csv' >&2; exit 2; }
-	$(Q)for w in "fig5 --slo-ms 25" "fig5 --slo-ms 50" "fig5 --slo-ms 100" fig7 "fig8 --slo-ms 27.3" "azure --slo-ms 100" "azure --slo-ms 25" "burst --slo-ms 25"; do \
+	$(Q)for w in "fig5 --slo-ms 25" "fig5 --slo-ms 50" "fig5 --slo-ms 100" fig7 "fig8 --slo-ms 27.3" "azure --slo-ms 100" "azure --slo-ms 25" "gamma --slo-x 5"; do \
 	for j in 0 0.2 1; do echo "== $$w, jitter $$j ms"; \
-	$(BUILD)/bin/aceso serve compare --models $(SERVING_MODELS) --workload $$w --jitter-ms $$j --seed $(SERVING_SEED) || exit 1; done; done
+	$(BUILD)/bin/aceso serve compare --models $(SERVING_MODELS) --workload $$w --jitter-ms $$j --seed $(SERVING_SEED) --tune || exit 1; done; done
+	$(Q)for t in rows lowest world $(if $(filter 1,$(SERVING_LONG)),hours); do echo "== $$t"; $(BUILD)/bench/bench_rows $$t $(SERVING_MODELS) || exit 1; done
 
 # The published cases of each ONNX operator: passed, not claimed, failed. ACESO_ONNX_CASES: another folder than the package's.
 .PHONY: bench-onnx-cases

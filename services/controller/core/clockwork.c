@@ -50,6 +50,11 @@ static void engine_take(const struct cw *c, struct cw_engine *e, const struct cw
         e->begin += a->expected;
 }
 
+uint32_t cw_poll(const struct cw *c, int64_t now)
+{
+    return (uint32_t)(now / CW_POLL % (int64_t)c->n_devices);
+}
+
 /* ---- actions ---- */
 
 struct cw_action *cw_act(struct cw *c, int64_t now, enum policy_action_kind kind, uint32_t device,
@@ -377,9 +382,9 @@ static void arrive(void *p, int64_t now, const struct policy_request *in)
     cw_queue_add(c, at);
     cw_heap_add(c, at);
     cw_demand_add(c, at);
-    c->poll = (c->poll + 1) % (uint32_t)c->n_devices;
+    uint32_t first = cw_poll(c, now);
     for (uint32_t i = 0; i < c->n_devices; i++) {
-        uint32_t device = (c->poll + i) % (uint32_t)c->n_devices;
+        uint32_t device = (first + i) % (uint32_t)c->n_devices;
         if (!cw_copy_of(c, in->model, device)->loaded)
             continue;
         cw_copy_activate(c, device, in->model, POLICY_BATCHES);
@@ -458,8 +463,8 @@ static void wake(void *p, int64_t now)
         cw_queue_take(c, r);
         answer(c, r, &(struct policy_reply){.outcome = POLICY_EXPIRED});
     }
-    for (uint32_t i = 0; i < c->n_devices; i++) {
-        uint32_t device = (c->poll + i) % (uint32_t)c->n_devices;
+    for (uint32_t i = 0, first = cw_poll(c, now); i < c->n_devices; i++) {
+        uint32_t device = (first + i) % (uint32_t)c->n_devices;
         if (c->devices[device].wake <= now)
             feed(c, now, device);
     }

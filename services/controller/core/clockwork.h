@@ -11,6 +11,7 @@
 
 #define CW_NIL      UINT32_MAX
 #define CW_BUFFER   (5 * 1000000LL)   /* aimed at this long before the objective */
+#define CW_POLL     2000LL            /* five threads ask a device each 10 us, in turn */
 #define CW_FUTURE   1000000LL         /* no device is free sooner than this */
 #define CW_LAG      (10 * 1000000LL)  /* a device counts as at most this late */
 #define CW_CAPACITY (100 * 1000000LL) /* demand is in device time a default objective */
@@ -101,7 +102,6 @@ struct cw {
     uint32_t free_action;
     uint32_t *active, n_active, *wanted, n_wanted;
     uint32_t *heap, n_heap; /* requests by deadline */
-    uint32_t poll;          /* the device that is asked first next time */
     uint64_t uses, serial;
 };
 
@@ -113,6 +113,8 @@ static inline struct cw_copy *cw_copy_of(const struct cw *c, uint32_t model, uin
 /* clockwork.c */
 /** When the engine should be idle. */
 int64_t cw_engine_free(const struct cw *c, const struct cw_engine *e, int64_t now);
+/** The device whose turn to be asked it is: that does not depend on requests. */
+uint32_t cw_poll(const struct cw *c, int64_t now);
 void cw_engine_add(struct cw *c, struct cw_engine *e, int64_t now, const struct cw_action *a);
 /** Makes the copy's strategies, of sizes below that place, where it has none yet. */
 void cw_copy_activate(struct cw *c, uint32_t device, uint32_t model, uint32_t below);

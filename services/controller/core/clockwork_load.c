@@ -141,7 +141,7 @@ static void load_one(struct cw *c, int64_t now, uint32_t device)
 void cw_loads_run(struct cw *c, int64_t now)
 {
     for (uint32_t i = 0; i < c->n_devices && c->n_wanted; i++) {
-        uint32_t device = (c->poll + i) % (uint32_t)c->n_devices;
+        uint32_t device = (cw_poll(c, now) + i) % (uint32_t)c->n_devices;
         const struct cw_device *d = &c->devices[device];
         uint32_t had;
         do {

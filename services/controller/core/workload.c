@@ -133,14 +133,33 @@ static int burst(struct workload *w, const struct costs *c, int64_t objective, s
     return 0;
 }
 
+/* The same, but each model's requests come in bursts of their own. */
+static int gamma_each(struct workload *w, const struct costs *c, int64_t objective,
+                      struct ac_err *err)
+{
+    int rc = burst(w, c, objective, err);
+    w->n_functions = w->n_models;
+    w->functions = ac_xcalloc(w->n_functions, sizeof(*w->functions));
+    for (uint32_t i = 0; i < w->n_functions; i++)
+        w->functions[i] = (struct workload_function){.model = i,
+                                                     .kind = WORKLOAD_GAMMA,
+                                                     .rate = w->classes[0].rate / w->n_models,
+                                                     .cv = w->classes[0].cv};
+    w->classes[0].rate = 0;
+    return rc;
+}
+
 void serving_workload_scale(struct workload *w, double rate, double cv)
 {
     for (uint32_t i = 0; i < w->n_classes; i++) {
         w->classes[i].rate *= rate;
         w->classes[i].cv = cv > 0 ? cv : w->classes[i].cv;
     }
-    for (uint32_t i = 0; i < w->n_functions; i++)
+    for (uint32_t i = 0; i < w->n_functions; i++) {
         w->functions[i].rate *= rate;
+        if (w->functions[i].kind == WORKLOAD_GAMMA && cv > 0)
+            w->functions[i].cv = cv;
+    }
 }
 
 int serving_workload_models(struct workload *w, uint32_t n, struct ac_err *err)
@@ -252,19 +271,20 @@ int serving_workload_named(const char *name, const struct costs *c, int64_t obje
         const char *name;
         int (*make)(struct workload *w, const struct costs *c, int64_t objective,
                     struct ac_err *err);
-    } simple[] = {{"fig5", fig5},       {"fig6", fig6},   {"fig7", fig7},      {"fig8", fig8},
-                  {"poisson", poisson}, {"burst", burst}, {"tenants", tenants}};
+    } simple[] = {{"fig5", fig5},        {"fig6", fig6},       {"fig7", fig7},
+                  {"fig8", fig8},        {"poisson", poisson}, {"burst", burst},
+                  {"gamma", gamma_each}, {"tenants", tenants}};
     struct workload w = {.duration_ns = 60 * AC_NS_PER_S, .warmup_ns = 2 * AC_NS_PER_S};
     int64_t objective = AC_MAX(objective_ns, 0);
     int rc = AC_ENOTFOUND;
     for (size_t i = 0; i < AC_ARRAY_LEN(simple); i++)
         if (ac_streq(simple[i].name, name))
             rc = simple[i].make(&w, c, objective, err);
-    if (ac_streq(name, "azure")) {
+    if (ac_streq(name, "azure") || ac_streq(name, "fig9") || ac_streq(name, "fig10")) {
         w.gpus = 6;
         w.duration_ns = 200 * AC_NS_PER_S;
         rc = azure(&w, c, objective, COPIES, 0.25, seed);
-    } else if (ac_streq(name, "scale")) {
+    } else if (ac_streq(name, "scale") || ac_streq(name, "fig11")) {
         /* The same a device as azure at a load of .25, and from a tenth of a sixth of it up. */
         w.gpus = gpus ? gpus : 10;
         w.duration_ns = 400 * AC_NS_PER_S;
@@ -302,12 +322,16 @@ void serving_workload_free(struct workload *w)
     *w = (struct workload){0};
 }
 
+static int64_t gamma_gap_ns(double rate, double cv, struct ac_rng *rng)
+{
+    double mean = 1e9 / rate, shape = 1 / (cv * cv);
+    double gap = cv == 1 ? ac_rng_exponential(rng) * mean : ac_rng_gamma(rng, shape) / shape * mean;
+    return (int64_t)AC_MIN(gap, 1e15) + 1;
+}
+
 int64_t serving_workload_gap_ns(const struct workload_class *c, struct ac_rng *rng)
 {
-    double mean = 1e9 / c->rate, shape = 1 / (c->cv * c->cv);
-    double gap =
-        c->cv == 1 ? ac_rng_exponential(rng) * mean : ac_rng_gamma(rng, shape) / shape * mean;
-    return (int64_t)AC_MIN(gap, 1e15) + 1;
+    return gamma_gap_ns(c->rate, c->cv, rng);
 }
 
 uint32_t serving_workload_model(const struct workload_class *c, int64_t now, struct ac_rng *rng)
@@ -368,6 +392,8 @@ int64_t serving_workload_next_ns(const struct workload *w, struct workload_funct
                           (int64_t)(ac_rng_uniform(rng) * (double)TIMER_JITTER),
                       now + 1);
     }
+    if (f->kind == WORKLOAD_GAMMA)
+        return now + gamma_gap_ns(rate, f->cv, rng);
     if (f->kind == WORKLOAD_POISSON)
         return later(now, ac_rng_exponential(rng) / rate);
     /* Rare callers have many bursts without a request: none is looked for behind the end. */

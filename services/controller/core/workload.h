@@ -31,6 +31,7 @@ struct workload_function {
         WORKLOAD_TIMER,
         WORKLOAD_POISSON,
         WORKLOAD_ON_OFF,
+        WORKLOAD_GAMMA,  /* gaps of the coefficient of variation cv */
         WORKLOAD_COUNTS, /* of a trace, spread over their minutes */
         WORKLOAD_TIMES   /* of a trace */
     } kind;
@@ -40,6 +41,7 @@ struct workload_function {
             int64_t period_ns; /* TIMER */
             int64_t phase_ns;  /* TIMER; ON_OFF: when the present burst ends */
         };
+        double cv;
         struct {
             const struct trace_count *count, *counts_end; /* those to come */
             int64_t minute_end_ns;
@@ -66,7 +68,8 @@ struct workload {
     int64_t duration_ns, warmup_ns;
 };
 
-#define WORKLOAD_NAMES "fig5, fig6, fig7, fig8, azure, scale, poisson, burst, tenants"
+#define WORKLOAD_NAMES                                                                             \
+    "fig5, fig6, fig7, fig8, fig9, fig10, fig11, azure, scale, poisson, burst, gamma, tenants"
 
 /** Experiments by name, WORKLOAD_NAMES. objective_ns replaces theirs when above 0; so does gpus.
  * seed: of what an experiment draws for itself (azure, scale). */
