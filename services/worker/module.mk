@@ -1,4 +1,4 @@
 worker_LIBS := -ldnnl
 $(call service,worker)
 # The executor's own loops over elements: gcc makes vectors of them at -O3 alone.
-$(call objs,services/worker/core/cpu.c services/worker/core/cpu_math.c services/worker/core/cpu_image.c): XFLAGS += -O3
+$(call objs,services/worker/core/cpu.c services/worker/core/cpu_math.c services/worker/core/cpu_image.c services/worker/core/cpu_typed.c services/worker/core/cpu_index.c): XFLAGS += -O3

@@ -81,6 +81,19 @@ static void run_dense(const struct step *s, const float *in, const float *w, con
     cpu_activate(&s->act, out, s->m * s->n);
 }
 
+void cpu_matmul(const struct step *s, const float *a, const float *b, float *out)
+{
+    size_t at[WK_ONNX_MAX_RANK] = {0}, twin[WK_ONNX_MAX_RANK] = {0}, from = 0, and = 0;
+    do {
+        cblas_sgemm(BLAS_ROW_MAJOR, s->turned ? BLAS_TRANS : BLAS_NO_TRANS,
+                    s->transposed ? BLAS_TRANS : BLAS_NO_TRANS, (int)s->m, (int)s->n, (int)s->k, 1,
+                    a + from, (int)(s->turned ? s->m : s->k), b + and,
+                    (int)(s->transposed ? s->k : s->n), 0, out, (int)s->n);
+        out += s->m * s->n;
+        (void)cpu_next(s->dims, s->sb, s->rank, twin, &and);
+    } while (cpu_next(s->dims, s->sa, s->rank, at, &from));
+}
+
 static void run_affine(const struct step *s, const float *in, const float *scale, const float *bias,
                        float *out)
 {
@@ -93,111 +106,13 @@ static void run_affine(const struct step *s, const float *in, const float *scale
     cpu_activate(&s->act, out, s->m * s->k * s->n);
 }
 
-static float f32_op(enum wk_binary op, float a, float b)
-{
-    switch (op) {
-    case WK_ADD:
-        return a + b;
-    case WK_SUB:
-        return a - b;
-    case WK_MUL:
-        return a * b;
-    case WK_DIV:
-        break;
-    case WK_MAX: /* what is not a number stays so, unlike fmaxf's */
-        return a > b || isnan(a) ? a : b;
-    case WK_MIN:
-        return a < b || isnan(a) ? a : b;
-    case WK_POW:
-        return powf(a, b);
-    case WK_PRELU:
-        return a >= 0 ? a : a * b;
-    }
-    return a / b;
-}
-
-static int32_t i32_op(enum wk_binary op, int32_t a, int32_t b)
-{
-    uint32_t x = (uint32_t)a, y = (uint32_t)b; /* wraps, as the operators are defined */
-    switch (op) {
-    case WK_ADD:
-        return (int32_t)(x + y);
-    case WK_SUB:
-        return (int32_t)(x - y);
-    case WK_MUL:
-        return (int32_t)(x * y);
-    case WK_MAX:
-        return AC_MAX(a, b);
-    case WK_MIN:
-        return AC_MIN(a, b);
-    case WK_DIV:
-    case WK_POW:
-    case WK_PRELU:
-        break;
-    }
-    return b == 0 || (a == INT32_MIN && b == -1) ? 0 : a / b;
-}
-
-/* Equal shapes, the sum of two branches above all: no places to work out. */
-static void run_flat(const struct step *s, const float *a, const float *b, float *out)
-{
-    switch (s->binary) {
-    case WK_ADD:
-        for (size_t i = 0; i < s->n; i++)
-            out[i] = a[i] + b[i];
-        break;
-    case WK_SUB:
-        for (size_t i = 0; i < s->n; i++)
-            out[i] = a[i] - b[i];
-        break;
-    case WK_MUL:
-        for (size_t i = 0; i < s->n; i++)
-            out[i] = a[i] * b[i];
-        break;
-    case WK_DIV:
-        for (size_t i = 0; i < s->n; i++)
-            out[i] = a[i] / b[i];
-        break;
-    case WK_MAX:
-    case WK_MIN:
-    case WK_POW:
-    case WK_PRELU:
-        for (size_t i = 0; i < s->n; i++)
-            out[i] = f32_op(s->binary, a[i], b[i]);
-        break;
-    }
-    cpu_activate(&s->act, out, s->n);
-}
-
-static void run_binary(const struct step *s, const void *a, const void *b, void *out)
-{
-    size_t at[WK_ONNX_MAX_RANK] = {0}, ia = 0, ib = 0;
-    for (size_t i = 0; i < s->n; i++) {
-        if (s->dtype == WK_F32)
-            ((float *)out)[i] = f32_op(s->binary, ((const float *)a)[ia], ((const float *)b)[ib]);
-        else
-            ((int32_t *)out)[i] =
-                i32_op(s->binary, ((const int32_t *)a)[ia], ((const int32_t *)b)[ib]);
-        for (uint32_t d = s->rank; d-- > 0;) {
-            ia += s->sa[d];
-            ib += s->sb[d];
-            if (++at[d] < s->dims[d])
-                break;
-            at[d] = 0;
-            ia -= s->sa[d] * s->dims[d];
-            ib -= s->sb[d] * s->dims[d];
-        }
-    }
-    if (s->act.kind != WK_KEEP)
-        cpu_activate(&s->act, out, s->n);
-}
-
 bool cpu_step_run(const struct step *s, const char *weights, char *workspace)
 {
     const void *a = (s->a.weight ? weights : workspace) + s->a.offset;
     const void *b = (s->b.weight ? weights : workspace) + s->b.offset;
+    const void *c = (s->c.weight ? weights : workspace) + s->c.offset;
     const void *w = weights + s->weights, *bias = weights + s->bias;
-    void *out = workspace + s->out.offset;
+    void *out = workspace + s->out.offset, *scratch = workspace + s->scratch;
     switch (s->op) {
     case WK_DENSE:
         run_dense(s, a, w, bias, out);
@@ -206,14 +121,29 @@ bool cpu_step_run(const struct step *s, const char *weights, char *workspace)
         run_affine(s, a, w, bias, out);
         break;
     case WK_UNARY:
-        memcpy(out, a, s->n * sizeof(float));
-        cpu_activate(&s->act, out, s->n);
+        cpu_unary(s, a, out);
         break;
     case WK_BINARY:
-        if (s->flat)
-            run_flat(s, a, b, out);
-        else
-            run_binary(s, a, b, out);
+        cpu_binary(s, a, b, out);
+        break;
+    case WK_CAST:
+        cpu_cast(s, a, out);
+        break;
+    case WK_WHERE:
+        cpu_where(s, a, b, c, out);
+        break;
+    case WK_GATHER:
+        return cpu_gather(s, a, b, out);
+    case WK_GATHER_EACH:
+        return cpu_gather_each(s, a, b, out);
+    case WK_MATMUL:
+        cpu_matmul(s, a, b, out);
+        break;
+    case WK_MIX:
+        cpu_mix(s, a, b, c, out);
+        break;
+    case WK_DECONV:
+        cpu_deconv(s, a, s->dynamic ? b : w, bias, scratch, out);
         break;
     case WK_SOFTMAX:
         cpu_softmax(s, a, out);
@@ -225,7 +155,7 @@ bool cpu_step_run(const struct step *s, const char *weights, char *workspace)
         memcpy(out, a, s->n * wk_dtype_size(s->dtype));
         break;
     case WK_CONV:
-        cpu_conv(s, a, w, bias, (float *)(void *)(workspace + s->scratch), out);
+        cpu_conv(s, a, s->dynamic ? b : w, bias, scratch, out);
         break;
     case WK_POOL_MAX:
     case WK_POOL_MEAN:
@@ -239,6 +169,7 @@ bool cpu_step_run(const struct step *s, const char *weights, char *workspace)
     case WK_TRANSPOSE:
     case WK_SLICE:
     case WK_CONCAT:
+    case WK_EXPAND:
         cpu_move(s, a, out);
         break;
     case WK_DROPPED:
@@ -277,7 +208,9 @@ static int cpu_infer(struct wk_executor *x, struct wk_model *base, uint32_t batc
     int64_t t1 = c->clock.now_ns(c->clock.self);
     for (uint32_t i = 0; i < p->n_steps; i++)
         if (!run_step(c, m, &p->steps[i]))
-            return ac_err_set(err, AC_EINTERNAL, "step %u: the library failed to run it", i);
+            return p->steps[i].kernel
+                       ? ac_err_set(err, AC_EINTERNAL, "step %u: the library failed to run it", i)
+                       : ac_err_set(err, AC_EINVAL, "step %u: an index is out of range", i);
     int64_t t2 = c->clock.now_ns(c->clock.self);
     for (uint32_t i = 0; i < info->n_outputs; i++) {
         const char *from = c->workspace + p->outputs[i];

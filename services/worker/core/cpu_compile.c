@@ -43,12 +43,12 @@ static int compile_batch(const struct wk_onnx *onnx, uint32_t b, struct ac_arena
     if (!cpu_same_weights(first, &g))
         return ac_err_set(err, AC_ENOTSUP, "the model's weights depend on the batch");
     l->constant = ac_arena_calloc(arena, g.n_values, sizeof(size_t));
-    if (l->constant) {
-        cpu_pack_constants(&g, first, first_at, l);
-        rc = cpu_make_plan(&g, l, arena, &m->plans[b], workspace, err);
-    } else {
+    if (!l->constant)
         rc = too_large(err);
-    }
+    else if (!cpu_pack_constants(&g, first, first_at, l))
+        rc = ac_err_set(err, AC_ENOTSUP, "the model's results depend on the size of the batch");
+    else
+        rc = cpu_make_plan(&g, l, arena, &m->plans[b], workspace, err);
     l->constant = first_at;
     return rc;
 }
@@ -95,7 +95,7 @@ static int compile(const struct wk_source *src, struct ac_arena *arena, struct c
     if (!l.weights || !l.bias || !constant || !l.kernels)
         return too_large(err);
     cpu_pack(&g, &l);
-    cpu_pack_constants(&g, NULL, NULL, &l);
+    (void)cpu_pack_constants(&g, NULL, NULL, &l);
     rc = cpu_make_plan(&g, &l, arena, &m->plans[0], &workspace, err);
     m->base.info.compiled[0] = rc == 0;
     if (rc == 0)

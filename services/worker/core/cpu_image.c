@@ -182,3 +182,43 @@ void cpu_move(const struct step *s, const void *in, void *out)
         }
     }
 }
+
+/* A column for each tap of each output channel, summed up where the tap lies in the result. */
+static void add_columns(const struct step *s, const float *columns, size_t channels, float *out)
+{
+    const struct wk_geometry *g = &s->geometry; /* from the result to the input */
+    size_t area = (size_t)(g->out[0] * g->out[1]), size = (size_t)(g->in[0] * g->in[1]);
+    size_t taps = (size_t)(g->kernel[0] * g->kernel[1]);
+    for (size_t r = 0; r < channels * taps; r++) {
+        const float *from = columns + r * area;
+        float *image = out + r / taps * size;
+        int64_t ky = (int64_t)(r % taps) / g->kernel[1], kx = (int64_t)(r % taps) % g->kernel[1];
+        for (int64_t y = 0; y < g->out[0]; y++)
+            for (int64_t x = 0; x < g->out[1]; x++, from++) {
+                int64_t iy = first_tap(s, 0, y) + ky * s->window.dilation[0];
+                int64_t ix = first_tap(s, 1, x) + kx * s->window.dilation[1];
+                if (iy >= 0 && iy < g->in[0] && ix >= 0 && ix < g->in[1])
+                    image[iy * g->in[1] + ix] += *from;
+            }
+    }
+}
+
+/* The convolution that would lead from the result to the input, backwards. */
+void cpu_deconv(const struct step *s, const float *in, const float *w, const float *bias,
+                float *scratch, float *out)
+{
+    const struct wk_geometry *g = &s->geometry;
+    size_t area = (size_t)(g->out[0] * g->out[1]), size = (size_t)(g->in[0] * g->in[1]);
+    size_t from = s->k / s->groups, to = s->n / s->groups;
+    for (size_t i = 0; i < s->m * s->n; i++)
+        for (size_t p = 0; p < size; p++)
+            out[i * size + p] = bias[i % s->n];
+    for (size_t i = 0; i < s->m * s->groups; i++) {
+        size_t group = i % s->groups;
+        cblas_sgemm(BLAS_ROW_MAJOR, BLAS_TRANS, BLAS_NO_TRANS, (int)s->taps, (int)area, (int)from,
+                    1, w + group * from * s->taps, (int)s->taps, in + i * from * area, (int)area, 0,
+                    scratch, (int)area);
+        add_columns(s, scratch, to, out + i * to * size);
+    }
+    cpu_activate(&s->act, out, s->m * s->n * size);
+}

@@ -25,13 +25,14 @@ struct step {
     enum wk_op op;
     enum wk_binary binary;
     struct wk_activation act;
-    int dtype;
-    struct place a, b, out;
+    int dtype, in_dtype, index_dtype; /* of the result, of a, of GATHER's b */
+    struct place a, b, c, out;
     size_t m, k,
         n; /* DENSE: rows, inner, columns; AFFINE: outer, channels, inner; else elems in n */
     size_t weights, bias; /* offsets in the blob */
-    uint32_t rank;        /* BINARY: strides of a and b over the result; 0 where broadcast */
-    size_t dims[WK_ONNX_MAX_RANK], sa[WK_ONNX_MAX_RANK], sb[WK_ONNX_MAX_RANK];
+    uint32_t rank;        /* BINARY, WHERE, MATMUL: strides of a, b and c over the result; 0 where
+                           * broadcast */
+    size_t dims[WK_ONNX_MAX_RANK], sa[WK_ONNX_MAX_RANK], sb[WK_ONNX_MAX_RANK], sc[WK_ONNX_MAX_RANK];
     /* CONV, POOL: m images of k channels in, n channels out; scratch: offset in the workspace. */
     struct wk_geometry geometry;
     struct wk_window window;
@@ -41,10 +42,12 @@ struct step {
     float fill;
     size_t from, to;          /* bytes at which it starts */
     struct wk_kernel *kernel; /* NULL: by our own loops */
-    bool flat;                /* BINARY of equal shapes */
+    bool dynamic;             /* CONV, DECONV: the weights are b */
+    bool turned, transposed;  /* MATMUL: a is k x m, b is n x k */
     bool log;                 /* SOFTMAX */
     /* REDUCE: rank dimensions that stay, then m that go, k elements of these; strides sa. */
     enum wk_reduce reduce;
+    bool last_one;
 };
 
 struct plan {
@@ -89,8 +92,9 @@ struct layout { /* offsets of weights, per node, shared by all batches, and of c
 size_t cpu_blob_add(struct blob *b, size_t bytes);
 /** Weights of our own loops' nodes. */
 void cpu_pack(const struct wk_graph *g, struct layout *l);
-/** Constants that a step reads. Those that are the same in first lie in the blob once. */
-void cpu_pack_constants(const struct wk_graph *g, const struct wk_graph *first,
+/** Constants that a step reads. Those that are the same in first, the graph of the first batch, lie
+ * in the blob once. False: one depends on the batch, and not by having a like row for each item. */
+bool cpu_pack_constants(const struct wk_graph *g, const struct wk_graph *first,
                         const size_t *first_at, struct layout *l);
 /** Weights as the node's kernel likes them, bytes long, and its bias. AC_ENOTSUP: too large. */
 int cpu_pack_kernel(struct layout *l, const struct wk_node *x, uint32_t node, size_t bytes,
@@ -119,7 +123,21 @@ bool cpu_kernel_run(const struct cpu_model *m, const struct step *s, float *out)
 bool cpu_step_run(const struct step *s, const char *weights, char *workspace);
 void cpu_activate(const struct wk_activation *act, float *v, size_t n);
 void cpu_softmax(const struct step *s, const float *in, float *out);
-void cpu_reduce(const struct step *s, const float *in, float *out);
+void cpu_reduce(const struct step *s, const void *in, void *out);
+void cpu_unary(const struct step *s, const void *in, void *out);
+void cpu_binary(const struct step *s, const void *a, const void *b, void *out);
+void cpu_cast(const struct step *s, const void *in, void *out);
+void cpu_where(const struct step *s, const void *cond, const void *a, const void *b, void *out);
+/** False: an index is out of range. */
+bool cpu_gather(const struct step *s, const void *in, const void *index, void *out);
+bool cpu_gather_each(const struct step *s, const void *in, const void *index, void *out);
+void cpu_mix(const struct step *s, const float *in, const int32_t *from, const float *weights,
+             float *out);
+void cpu_matmul(const struct step *s, const float *a, const float *b, float *out);
+void cpu_deconv(const struct step *s, const float *in, const float *w, const float *bias,
+                float *scratch, float *out);
+/** The next place of n dimensions, as an offset by their strides; false after the last. */
+bool cpu_next(const size_t *dims, const size_t *strides, size_t n, size_t *at, size_t *offset);
 void cpu_conv(const struct step *s, const float *in, const float *w, const float *bias,
               float *scratch, float *out);
 void cpu_pool(const struct step *s, const float *in, float *out);

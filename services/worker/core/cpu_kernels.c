@@ -28,7 +28,7 @@ bool cpu_kernel_fits(const struct wk_node *x, const struct wk_shape *in)
         return true;
     if (!is_window(x) || wk_geometry(x, in, &g, NULL) != 0)
         return false;
-    return x->op == WK_CONV || pool_fits(x, &g);
+    return x->op == WK_CONV ? x->weights != NULL : pool_fits(x, &g);
 }
 
 static bool same_shape(const struct wk_shape *a, const struct wk_shape *b)

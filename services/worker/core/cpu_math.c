@@ -1,5 +1,6 @@
-/* Steps that go through elements one by one, and those that sum over some of them. */
+/* Functions of one element, and steps that sum over some of them. */
 #include "cpu_int.h"
+#include "number.h"
 
 #include <math.h>
 
@@ -68,6 +69,13 @@ static float rare(const struct wk_activation *act, float v)
         return v > a ? v : 0;
     case WK_MISH:
         return v * tanhf(softplus(v));
+    case WK_GELU:
+        return 0.5f * v * (1 + erff(v * (float)M_SQRT1_2));
+    case WK_GELU_TANH:
+        return 0.5f * v *
+               (1 + tanhf((float)(M_2_SQRTPI * M_SQRT1_2) * (v + 0.044715f * v * v * v)));
+    case WK_SHRINK:
+        return v < -b ? v + a : v > b ? v - a : 0;
     default:
         return angle(act->kind, v);
     }
@@ -152,8 +160,7 @@ void cpu_softmax(const struct step *s, const float *in, float *out)
         }
 }
 
-/* The next place of n dimensions, as an offset by their strides; false after the last. */
-static bool next(const size_t *dims, const size_t *strides, size_t n, size_t *at, size_t *offset)
+bool cpu_next(const size_t *dims, const size_t *strides, size_t n, size_t *at, size_t *offset)
 {
     for (size_t d = n; d-- > 0;) {
         *offset += strides[d];
@@ -167,18 +174,20 @@ static bool next(const size_t *dims, const size_t *strides, size_t n, size_t *at
 
 static double begin(enum wk_reduce kind)
 {
-    return kind == WK_PRODUCT    ? 1
-           : kind == WK_GREATEST ? -INFINITY
-           : kind == WK_LEAST    ? INFINITY
-                                 : 0;
+    return kind == WK_PRODUCT                               ? 1
+           : kind == WK_GREATEST || kind == WK_ARG_GREATEST ? -INFINITY
+           : kind == WK_LEAST || kind == WK_ARG_LEAST       ? INFINITY
+                                                            : 0;
 }
 
 static double gather(enum wk_reduce kind, double total, double v)
 {
     switch (kind) {
     case WK_GREATEST:
+    case WK_ARG_GREATEST:
         return v > total || isnan(v) ? v : total;
     case WK_LEAST:
+    case WK_ARG_LEAST:
         return v < total || isnan(v) ? v : total;
     case WK_PRODUCT:
         return total * v;
@@ -197,30 +206,53 @@ static double gather(enum wk_reduce kind, double total, double v)
     return total + v;
 }
 
-/* Of the elements from in on that lie in the last m dimensions. */
-static double reduced(const struct step *s, const float *in, enum wk_reduce kind, double less)
+static double value(const struct step *s, const void *in, size_t i)
+{
+    return s->in_dtype == WK_F32 ? (double)((const float *)in)[i] : wk_real_at(s->in_dtype, in, i);
+}
+
+/* Of the elements from `from` on that lie in the last m dimensions. */
+static double reduced(const struct step *s, const void *in, size_t from, enum wk_reduce kind,
+                      double less)
 {
     size_t at[WK_ONNX_MAX_RANK] = {0}, offset = 0;
     double total = begin(kind);
     do
-        total = gather(kind, total, (double)in[offset] - less);
-    while (next(s->dims + s->rank, s->sa + s->rank, s->m, at, &offset));
+        total = gather(kind, total, value(s, in, from + offset) - less);
+    while (cpu_next(s->dims + s->rank, s->sa + s->rank, s->m, at, &offset));
     return total;
 }
 
-void cpu_reduce(const struct step *s, const float *in, float *out)
+/* Which of the elements along the one dimension that goes has the value. */
+static int64_t number(const struct step *s, const void *in, size_t from, double v)
 {
-    size_t at[WK_ONNX_MAX_RANK] = {0}, offset = 0;
+    int64_t found = 0;
+    for (size_t i = s->k; i-- > 0;) {
+        if (value(s, in, from + i * s->sa[s->rank]) != v)
+            continue;
+        if (s->last_one)
+            return (int64_t)i;
+        found = (int64_t)i;
+    }
+    return found;
+}
+
+void cpu_reduce(const struct step *s, const void *in, void *out)
+{
+    size_t at[WK_ONNX_MAX_RANK] = {0}, offset = 0, n = 0;
     do {
         bool exps = s->reduce == WK_LOG_SUM_EXP;
-        double top = exps ? reduced(s, in + offset, WK_GREATEST, 0) : 0;
-        double less = isfinite(top) ? top : 0, v = reduced(s, in + offset, s->reduce, less);
+        double top = exps ? reduced(s, in, offset, WK_GREATEST, 0) : 0;
+        double less = isfinite(top) ? top : 0, v = reduced(s, in, offset, s->reduce, less);
         if (s->reduce == WK_MEAN)
             v /= (double)s->k;
         else if (s->reduce == WK_L2)
             v = sqrt(v);
         else if (s->reduce == WK_LOG_SUM || exps)
             v = less + log(v);
-        *out++ = (float)v;
-    } while (next(s->dims, s->sa, s->rank, at, &offset));
+        if (s->reduce == WK_ARG_GREATEST || s->reduce == WK_ARG_LEAST)
+            ((int64_t *)out)[n++] = number(s, in, offset, v);
+        else
+            wk_put_real(s->dtype, out, n++, v);
+    } while (cpu_next(s->dims, s->sa, s->rank, at, &offset));
 }

@@ -69,15 +69,67 @@ static void last_uses(struct planner *p)
     }
 }
 
-static void strides(const struct wk_shape *s, const struct step *x, size_t *ret)
+/* Of s over the last `rank` dimensions of a result, `behind` of which are not s's to say; run: size
+ * of what lies behind. */
+static void strides(const struct wk_shape *s, uint32_t behind, size_t run, uint32_t rank,
+                    size_t *ret)
 {
-    size_t run = 1;
-    for (uint32_t i = x->rank; i-- > 0;) {
-        uint32_t skip = x->rank - s->rank;
+    uint32_t own = s->rank - behind;
+    for (uint32_t i = rank; i-- > 0;) {
+        uint32_t skip = rank - own;
         size_t d = i < skip ? 1 : (size_t)s->dims[i - skip];
         ret[i] = d == 1 ? 0 : run;
         run *= d;
     }
+}
+
+/* Dimensions along which all operands go on in the same way become one. */
+static void collapse(struct step *s)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->rank; i++) {
+        size_t d = s->dims[i];
+        bool on = n > 0 && s->sa[n - 1] == s->sa[i] * d && s->sb[n - 1] == s->sb[i] * d &&
+                  s->sc[n - 1] == s->sc[i] * d;
+        if (d == 1)
+            continue;
+        n -= on;
+        s->dims[n] = on ? s->dims[n] * d : d;
+        s->sa[n] = s->sa[i];
+        s->sb[n] = s->sb[i];
+        s->sc[n] = s->sc[i];
+        n++;
+    }
+    s->rank = n;
+}
+
+static void fill_broadcast(const struct planner *p, const struct wk_node *x, struct step *s)
+{
+    const struct wk_shape *out = &p->shapes[x->out];
+    s->rank = out->rank;
+    for (uint32_t i = 0; i < out->rank; i++)
+        s->dims[i] = (size_t)out->dims[i];
+    strides(&p->shapes[x->in[0]], 0, 1, out->rank, s->sa);
+    strides(&p->shapes[x->in[1]], 0, 1, out->rank, s->sb);
+    if (x->op == WK_WHERE)
+        strides(&p->shapes[x->in[2]], 0, 1, out->rank, s->sc);
+    collapse(s);
+}
+
+static void fill_matmul(const struct planner *p, const struct wk_node *x, struct step *s)
+{
+    const struct wk_shape *a = &p->shapes[x->in[0]], *b = &p->shapes[x->in[1]];
+    const struct wk_shape *out = &p->shapes[x->out];
+    s->m = (size_t)out->dims[out->rank - 2];
+    s->n = (size_t)out->dims[out->rank - 1];
+    s->k = (size_t)a->dims[a->rank - 1 - x->turned];
+    s->turned = x->turned;
+    s->transposed = x->transposed;
+    s->rank = out->rank - 2;
+    for (uint32_t i = 0; i < s->rank; i++)
+        s->dims[i] = (size_t)out->dims[i];
+    strides(a, 2, s->m * s->k, s->rank, s->sa);
+    strides(b, 2, s->k * s->n, s->rank, s->sb);
 }
 
 static void dense_strides(const struct wk_shape *s, size_t *ret)
@@ -101,11 +153,16 @@ static int fill_window(struct planner *p, uint32_t node, bool own, struct step *
     s->m = (size_t)in->dims[0];
     s->k = (size_t)in->dims[1];
     s->n = (size_t)out->dims[1];
-    if (x->op != WK_CONV)
+    if (x->op != WK_CONV && x->op != WK_DECONV)
         return 0;
     size_t area = (size_t)(s->geometry.out[0] * s->geometry.out[1]);
     s->groups = x->groups;
     s->taps = x->k;
+    s->dynamic = !x->weights;
+    if (x->op == WK_DECONV) {
+        s->scratch = take_bytes(p, ac_mul_size(s->taps * sizeof(float), area), node, node);
+        return 0;
+    }
     s->tile = AC_MIN(AC_MAX(CPU_TILE / s->taps, (size_t)8), area);
     if (own)
         s->scratch = take_bytes(p, s->taps * s->tile * sizeof(float), node, node);
@@ -161,6 +218,14 @@ static int fill_move(const struct planner *p, const struct wk_node *x, uint32_t 
     s->a = p->place[x->in[input]];
     s->rank = in->rank;
     s->fill = x->fill;
+    if (x->op == WK_EXPAND) {
+        s->rank = out->rank;
+        for (uint32_t i = 0; i < out->rank; i++)
+            s->dims[i] = (size_t)out->dims[i];
+        strides(in, 0, 1, out->rank, s->sa);
+        memcpy(s->sb, sb, sizeof(sb));
+        return 0;
+    }
     int rc = x->op == WK_SLICE ? wk_slice(x, in, first, step, &cut, err) : 0;
     if (rc)
         return rc;
@@ -209,6 +274,36 @@ static void fill_reduce(const struct wk_node *x, const struct wk_shape *in, stru
         }
 }
 
+/* Sizes before, along and behind the axis; rows: all from the axis on is one. */
+static void fill_axis(const struct wk_node *x, const struct wk_shape *in, bool rows, struct step *s)
+{
+    int64_t axis = x->axis < 0 ? x->axis + in->rank : x->axis;
+    s->m = s->k = s->n = 1;
+    for (uint32_t i = 0; i < in->rank; i++) {
+        size_t *d = (int64_t)i < axis ? &s->m : (int64_t)i == axis || rows ? &s->k : &s->n;
+        *d *= (size_t)in->dims[i];
+    }
+}
+
+static void fill_gather(const struct planner *p, const struct wk_node *x, struct step *s)
+{
+    const struct wk_shape *in = &p->shapes[x->in[0]], *index = &p->shapes[x->in[1]];
+    int64_t axis = x->axis < 0 ? x->axis + in->rank : x->axis;
+    s->index_dtype = p->g->values[x->in[1]].dtype;
+    if (x->op == WK_GATHER) {
+        fill_axis(x, in, false, s);
+        s->taps = wk_shape_elems(index);
+        return;
+    }
+    s->rank = index->rank;
+    s->k = (size_t)in->dims[axis];
+    dense_strides(in, s->sa);
+    s->sc[0] = s->sa[axis];
+    s->sa[axis] = 0;
+    for (uint32_t i = 0; i < index->rank; i++)
+        s->dims[i] = (size_t)index->dims[i];
+}
+
 static void fill_step(const struct planner *p, const struct layout *l, uint32_t node,
                       struct step *s)
 {
@@ -217,40 +312,75 @@ static void fill_step(const struct planner *p, const struct layout *l, uint32_t 
     *s = (struct step){.op = x->op,
                        .binary = x->binary,
                        .act = x->act,
+                       .log = x->log,
+                       .last_one = x->last_one,
                        .dtype = p->g->values[x->out].dtype,
+                       .in_dtype = p->g->values[x->in[0]].dtype,
                        .a = p->place[x->in[0]],
                        .out = p->place[x->out],
                        .weights = l->weights[node],
                        .bias = l->bias[node],
                        .n = wk_shape_elems(out)};
-    if (x->op == WK_DENSE) {
+    if (x->n_in > 1)
+        s->b = p->place[x->in[1]];
+    if (x->n_in > 2)
+        s->c = p->place[x->in[2]];
+    switch (x->op) {
+    case WK_DENSE:
         s->k = x->k;
         s->n = x->n;
         s->m = wk_shape_elems(in) / x->k;
-    } else if (x->op == WK_AFFINE) {
+        break;
+    case WK_AFFINE:
         s->m = (size_t)in->dims[0];
         s->k = x->n;
         s->n = wk_shape_elems(in) / (s->m * s->k);
-    } else if (x->op == WK_BINARY) {
-        s->b = p->place[x->in[1]];
-        s->rank = out->rank;
-        for (uint32_t i = 0; i < out->rank; i++)
-            s->dims[i] = (size_t)out->dims[i];
-        strides(in, s, s->sa);
-        strides(&p->shapes[x->in[1]], s, s->sb);
-        s->flat = s->dtype == WK_F32 && memcmp(s->sa, s->sb, sizeof(s->sa)) == 0 &&
-                  wk_shape_elems(in) == s->n && wk_shape_elems(&p->shapes[x->in[1]]) == s->n;
-    } else if (x->op == WK_REDUCE) {
+        break;
+    case WK_BINARY:
+    case WK_WHERE:
+        fill_broadcast(p, x, s);
+        break;
+    case WK_MATMUL:
+        fill_matmul(p, x, s);
+        break;
+    case WK_REDUCE:
         fill_reduce(x, in, s);
-    } else if (x->op == WK_SOFTMAX) {
-        s->log = x->log;
-        int64_t axis = x->axis < 0 ? x->axis + in->rank : x->axis;
-        bool rows = x->reshape == WK_FLATTEN;
-        s->m = s->k = s->n = 1;
-        for (uint32_t i = 0; i < in->rank; i++) {
-            size_t *d = (int64_t)i < axis ? &s->m : (int64_t)i == axis || rows ? &s->k : &s->n;
-            *d *= (size_t)in->dims[i];
-        }
+        break;
+    case WK_SOFTMAX:
+        fill_axis(x, in, x->reshape == WK_FLATTEN, s);
+        break;
+    case WK_MIX:
+        fill_axis(x, in, false, s);
+        s->groups = x->n;
+        s->taps = x->k;
+        break;
+    case WK_GATHER:
+    case WK_GATHER_EACH:
+        fill_gather(p, x, s);
+        break;
+    default: /* the rest is in fill_window and fill_move */
+        break;
+    }
+}
+
+static int fill_rest(struct planner *p, uint32_t node, uint32_t input, bool own, struct step *s,
+                     struct ac_err *err)
+{
+    const struct wk_node *x = &p->g->nodes[node];
+    switch (x->op) {
+    case WK_CONV:
+    case WK_DECONV:
+    case WK_POOL_MAX:
+    case WK_POOL_MEAN:
+        return fill_window(p, node, own, s, err);
+    case WK_TRANSPOSE:
+    case WK_SLICE:
+    case WK_CONCAT:
+    case WK_PAD:
+    case WK_EXPAND:
+        return fill_move(p, x, input, s, err);
+    default:
+        return 0;
     }
 }
 
@@ -265,11 +395,7 @@ static int add_steps(struct planner *p, struct layout *l, uint32_t node, struct 
     for (uint32_t i = 0; rc == 0 && i < (x->op == WK_CONCAT ? x->n_in : 1); i++) {
         struct step *s = &plan->steps[plan->n_steps++];
         fill_step(p, l, node, s);
-        if (x->op == WK_CONV || x->op == WK_POOL_MAX || x->op == WK_POOL_MEAN)
-            rc = fill_window(p, node, !kernel, s, err);
-        else if (x->op == WK_TRANSPOSE || x->op == WK_SLICE || x->op == WK_CONCAT ||
-                 x->op == WK_PAD)
-            rc = fill_move(p, x, i, s, err);
+        rc = fill_rest(p, node, i, !kernel, s, err);
         if (rc == 0 && kernel)
             rc = add_kernel(p, l, node, s, err);
     }
@@ -339,7 +465,8 @@ int cpu_make_plan(const struct wk_graph *g, struct layout *l, struct ac_arena *a
 
 static bool can_fold(const struct wk_node *x)
 {
-    bool weighted = x->op == WK_DENSE || x->op == WK_CONV || x->op == WK_AFFINE;
+    bool weighted =
+        x->op == WK_DENSE || x->op == WK_CONV || x->op == WK_DECONV || x->op == WK_AFFINE;
     return !weighted && x->n_in <= WK_MAX_IO;
 }
 

@@ -33,11 +33,13 @@ static void pack_dense(struct blob *b, const struct wk_node *x, size_t *ret_weig
 static void pack_conv(struct blob *b, const struct wk_node *x, size_t *ret_weights,
                       size_t *ret_bias)
 {
-    *ret_weights = cpu_blob_add(b, ac_mul_size(x->weights->elems, sizeof(float)));
-    float *w = (float *)(void *)(b->data + *ret_weights);
-    memcpy(w, x->weights->data, x->weights->elems * sizeof(float));
-    for (size_t i = 0; i < x->weights->elems; i++)
-        w[i] *= x->scale[i / x->k];
+    if (x->weights) {
+        *ret_weights = cpu_blob_add(b, ac_mul_size(x->weights->elems, sizeof(float)));
+        float *w = (float *)(void *)(b->data + *ret_weights);
+        memcpy(w, x->weights->data, x->weights->elems * sizeof(float));
+        for (size_t i = 0; x->op == WK_CONV && i < x->weights->elems; i++)
+            w[i] *= x->scale[i / x->k];
+    }
     *ret_bias = cpu_blob_add(b, x->n * sizeof(float));
     memcpy(b->data + *ret_bias, x->bias, x->n * sizeof(float));
 }
@@ -47,11 +49,11 @@ void cpu_pack(const struct wk_graph *g, struct layout *l)
     struct blob *b = &l->blob;
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const struct wk_node *x = &g->nodes[i];
-        if (l->lib && (x->op == WK_DENSE || x->op == WK_CONV)) {
+        if (l->lib && (x->op == WK_DENSE || (x->op == WK_CONV && x->weights))) {
             continue; /* packed when its kernel is made */
         } else if (x->op == WK_DENSE) {
             pack_dense(b, x, &l->weights[i], &l->bias[i]);
-        } else if (x->op == WK_CONV) {
+        } else if (x->op == WK_CONV || x->op == WK_DECONV) {
             pack_conv(b, x, &l->weights[i], &l->bias[i]);
         } else if (x->op == WK_AFFINE) {
             l->weights[i] = cpu_blob_add(b, x->n * sizeof(float));
@@ -62,23 +64,35 @@ void cpu_pack(const struct wk_graph *g, struct layout *l)
     }
 }
 
-void cpu_pack_constants(const struct wk_graph *g, const struct wk_graph *first,
+/* The same, or the same again for each item of the batch. */
+static bool repeats(const struct wk_onnx_tensor *t, const struct wk_onnx_tensor *one)
+{
+    size_t bytes = one->elems * wk_dtype_size(one->dtype);
+    bool same = one->dtype == t->dtype && bytes && t->elems % one->elems == 0;
+    for (size_t i = 0; same && i < t->elems / one->elems; i++)
+        same = memcmp((const char *)t->data + i * bytes, one->data, bytes) == 0;
+    return same;
+}
+
+bool cpu_pack_constants(const struct wk_graph *g, const struct wk_graph *first,
                         const size_t *first_at, struct layout *l)
 {
     for (uint32_t v = 0; v < g->n_values; v++) {
-        const struct wk_onnx_tensor *t = g->values[v].constant, *same = NULL;
+        const struct wk_onnx_tensor *t = g->values[v].constant, *one;
         if (!t || g->values[v].uses == 0 || t->elems == 0)
             continue;
-        size_t bytes = t->elems * wk_dtype_size(t->dtype);
-        if (first && first->values[v].uses)
-            same = first->values[v].constant;
-        if (same && same->elems == t->elems && memcmp(same->data, t->data, bytes) == 0) {
+        one = first ? first->values[v].constant : NULL;
+        if (first && (!one || !repeats(t, one)))
+            return false;
+        if (first && one->elems == t->elems && first->values[v].uses) {
             l->constant[v] = first_at[v];
             continue;
         }
+        size_t bytes = t->elems * wk_dtype_size(t->dtype);
         l->constant[v] = cpu_blob_add(&l->blob, bytes);
         memcpy(l->blob.data + l->constant[v], t->data, bytes);
     }
+    return true;
 }
 
 static bool same_floats(const float *a, const float *b, size_t n)

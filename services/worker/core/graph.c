@@ -100,7 +100,7 @@ int gb_named_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op
     AC_ASSERT(g->n_nodes < g->cap_nodes);
     struct wk_node *x = &g->nodes[g->n_nodes++];
     *x = (struct wk_node){.op = op, .name = n->name[0] ? n->name : n->outputs[0], .onnx_op = n->op};
-    x->in = ac_arena_calloc(b->arena, AC_MAX(n->n_inputs, 2u), sizeof(*x->in));
+    x->in = ac_arena_calloc(b->arena, AC_MAX(n->n_inputs, 4u), sizeof(*x->in));
     if (!x->in)
         return gb_no_memory(b);
     *ret_x = x;
@@ -110,8 +110,6 @@ int gb_named_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op
 int gb_new_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op, int dtype,
                 struct wk_node **ret_x)
 {
-    if (n->n_outputs == 0 || n->outputs[0][0] == '\0')
-        return gb_fail(b, n, AC_EINVAL, "it has no output");
     return gb_named_node(b, n, op, dtype, n->outputs[0], ret_x);
 }
 
@@ -143,123 +141,6 @@ float *gb_filled(const struct builder *b, size_t n, float v)
     for (size_t i = 0; p && i < n; i++)
         p[i] = v;
     return p;
-}
-
-static int dense(struct builder *b, const struct wk_onnx_node *n, const struct wk_onnx_tensor *w,
-                 bool transposed, float alpha, struct wk_node **ret_x)
-{
-    struct wk_node *x;
-    int rc = gb_one_input(b, n, WK_DENSE, &x);
-    if (rc == 0)
-        rc = gb_need_f32(b, n, x->in[0]);
-    if (rc)
-        return rc;
-    if (w->rank != 2 || w->dtype != WK_F32 || w->elems == 0)
-        return gb_fail(b, n, AC_ENOTSUP, "weights must be a constant FP32 matrix");
-    x->weights = w;
-    x->transposed = transposed;
-    x->k = (uint32_t)w->dims[transposed ? 1 : 0];
-    x->n = (uint32_t)w->dims[transposed ? 0 : 1];
-    x->scale = gb_filled(b, x->n, alpha);
-    x->bias = gb_filled(b, x->n, 0);
-    *ret_x = x;
-    return x->scale && x->bias ? 0 : gb_no_memory(b);
-}
-
-static int tr_gemm(struct builder *b, const struct wk_onnx_node *n)
-{
-    const struct wk_onnx_tensor *w, *c;
-    int rc = gb_constant(b, n, 1, &w);
-    if (rc == 0)
-        rc = gb_constant(b, n, 2, &c);
-    if (rc)
-        return rc;
-    if (!w)
-        return gb_fail(b, n, AC_EINVAL, "an input is missing");
-    if (wk_onnx_attr_int(n, "transA", 0) != 0)
-        return gb_fail(b, n, AC_ENOTSUP, "transA is not supported");
-    struct wk_node *x;
-    rc = dense(b, n, w, wk_onnx_attr_int(n, "transB", 0) != 0, wk_onnx_attr_float(n, "alpha", 1),
-               &x);
-    if (rc || !c)
-        return rc;
-    if (c->dtype != WK_F32 || (c->elems != x->n && c->elems != 1))
-        return gb_fail(b, n, AC_ENOTSUP, "the third input must be one FP32 value a column");
-    float beta = wk_onnx_attr_float(n, "beta", 1);
-    for (uint32_t i = 0; i < x->n; i++)
-        x->bias[i] = beta * gb_f32(c, c->elems == 1 ? 0 : i);
-    return 0;
-}
-
-static int tr_matmul(struct builder *b, const struct wk_onnx_node *n)
-{
-    const struct wk_onnx_tensor *w;
-    int rc = gb_constant(b, n, 1, &w);
-    if (rc)
-        return rc;
-    if (!w)
-        return gb_fail(b, n, AC_EINVAL, "an input is missing");
-    struct wk_node *x;
-    return dense(b, n, w, false, 1, &x);
-}
-
-static int tr_batchnorm(struct builder *b, const struct wk_onnx_node *n)
-{
-    const struct wk_onnx_tensor *t[4];
-    for (uint32_t i = 0; i < 4; i++) {
-        int rc = gb_constant(b, n, i + 1, &t[i]);
-        if (rc)
-            return rc;
-        if (!t[i] || t[i]->dtype != WK_F32 || t[i]->elems == 0 || t[i]->elems != t[0]->elems)
-            return gb_fail(b, n, AC_EINVAL,
-                           "scale, bias, mean and variance must be FP32 lists of one length");
-    }
-    if (wk_onnx_attr_int(n, "training_mode", 0) != 0)
-        return gb_fail(b, n, AC_ENOTSUP, "training mode is not supported");
-    struct wk_node *x;
-    int rc = gb_one_input(b, n, WK_AFFINE, &x);
-    if (rc == 0)
-        rc = gb_need_f32(b, n, x->in[0]);
-    if (rc)
-        return rc;
-    x->n = (uint32_t)t[0]->elems;
-    x->scale = gb_filled(b, x->n, 1);
-    x->bias = gb_filled(b, x->n, 0);
-    if (!x->scale || !x->bias)
-        return gb_no_memory(b);
-    double eps = (double)wk_onnx_attr_float(n, "epsilon", 1e-5f);
-    for (uint32_t i = 0; i < x->n; i++) {
-        double s = (double)gb_f32(t[0], i) / sqrt((double)gb_f32(t[3], i) + eps);
-        x->scale[i] = (float)s;
-        x->bias[i] = (float)((double)gb_f32(t[1], i) - (double)gb_f32(t[2], i) * s);
-    }
-    return 0;
-}
-
-static int tr_clip(struct builder *b, const struct wk_onnx_node *n)
-{
-    struct wk_node *x;
-    int rc = gb_one_input(b, n, WK_UNARY, &x);
-    if (rc == 0)
-        rc = gb_need_f32(b, n, x->in[0]);
-    if (rc)
-        return rc;
-    x->act = (struct wk_activation){.kind = WK_CLIP,
-                                    .a = wk_onnx_attr_float(n, "min", -INFINITY),
-                                    .b = wk_onnx_attr_float(n, "max", INFINITY)};
-    for (uint32_t i = 1; i <= 2; i++) {
-        const struct wk_onnx_tensor *t;
-        rc = gb_constant(b, n, i, &t);
-        if (rc)
-            return rc;
-        if (t && (t->dtype != WK_F32 || t->elems != 1))
-            return gb_fail(b, n, AC_EINVAL, "a bound must be one FP32 value");
-        if (t && i == 1)
-            x->act.a = gb_f32(t, 0);
-        else if (t)
-            x->act.b = gb_f32(t, 0);
-    }
-    return 0;
 }
 
 static int tr_softmax(struct builder *b, const struct wk_onnx_node *n)
@@ -329,59 +210,73 @@ static int tr_dropout(struct builder *b, const struct wk_onnx_node *n)
     return tr_reshape(b, n);
 }
 
-/* A cast to the type that the value has already is a name for it; others are not supported. */
-static int tr_cast(struct builder *b, const struct wk_onnx_node *n)
-{
-    struct wk_node *x;
-    int rc = gb_one_input(b, n, WK_RESHAPE, &x);
-    if (rc)
-        return rc;
-    x->reshape = WK_SAME;
-    if (wk_onnx_attr_int(n, "to", 0) != b->g->values[x->in[0]].dtype)
-        return gb_fail(b, n, AC_ENOTSUP, "only a cast to the same element type is supported");
-    return 0;
-}
-
-static int tr_constant(struct builder *b, const struct wk_onnx_node *n)
-{
-    const struct wk_onnx_attr *a = wk_onnx_attr(n, "value");
-    uint32_t v;
-    if (!a || !a->t)
-        return gb_fail(b, n, AC_ENOTSUP, "only the attribute value is supported");
-    if (n->n_outputs == 0)
-        return gb_fail(b, n, AC_EINVAL, "it has no output");
-    return gb_value(b, n->outputs[0], a->t->dtype, a->t, &v);
-}
-
+/* nodes: most that one of it becomes. */
 static const struct {
     const char *op;
     int (*translate)(struct builder *b, const struct wk_onnx_node *n);
+    uint32_t nodes;
 } operators[] = {
-    {"Gemm", tr_gemm},
-    {"MatMul", tr_matmul},
-    {"BatchNormalization", tr_batchnorm},
-    {"Clip", tr_clip},
-    {"Softmax", tr_softmax},
-    {"LogSoftmax", tr_softmax},
-    {"Split", gb_split},
-    {"Reshape", tr_reshape},
-    {"Flatten", tr_reshape},
-    {"Squeeze", tr_reshape},
-    {"Unsqueeze", tr_reshape},
-    {"Cast", tr_cast},
-    {"Identity", tr_reshape},
-    {"Dropout", tr_dropout},
-    {"Constant", tr_constant},
-    {"Conv", gb_conv},
-    {"MaxPool", gb_pool},
-    {"AveragePool", gb_pool},
-    {"GlobalMaxPool", gb_pool},
-    {"GlobalAveragePool", gb_pool},
-    {"Transpose", gb_transpose},
-    {"Slice", gb_slice},
-    {"Concat", gb_concat},
-    {"Pad", gb_pad},
+    {"Gemm", gb_gemm, 5},
+    {"MatMul", gb_matmul, 4},
+    {"BatchNormalization", gb_batchnorm, 10},
+    {"LayerNormalization", gb_layernorm, 12},
+    {"InstanceNormalization", gb_instancenorm, 12},
+    {"MeanVarianceNormalization", gb_meanvariance, 8},
+    {"LpNormalization", gb_lpnorm, 3},
+    {"LRN", gb_lrn, 5},
+    {"Clip", gb_clip, 2},
+    {"Softmax", tr_softmax, 1},
+    {"LogSoftmax", tr_softmax, 1},
+    {"Hardmax", gb_hardmax, 3},
+    {"Split", gb_split, 0},
+    {"Reshape", tr_reshape, 1},
+    {"Flatten", tr_reshape, 1},
+    {"Squeeze", tr_reshape, 1},
+    {"Unsqueeze", tr_reshape, 1},
+    {"Identity", tr_reshape, 1},
+    {"Dropout", tr_dropout, 1},
+    {"Cast", gb_cast, 1},
+    {"CastLike", gb_cast, 1},
+    {"Constant", gb_made, 1},
+    {"ConstantOfShape", gb_made, 1},
+    {"Range", gb_made, 1},
+    {"EyeLike", gb_made, 1},
+    {"Shape", gb_shape, 1},
+    {"Size", gb_shape, 1},
+    {"Gather", gb_gather, 1},
+    {"GatherElements", gb_gather, 1},
+    {"Expand", gb_expand, 1},
+    {"Tile", gb_tile, WK_ONNX_MAX_RANK + 1},
+    {"Where", gb_where, 1},
+    {"Trilu", gb_trilu, 1},
+    {"DepthToSpace", gb_blocks, 3},
+    {"SpaceToDepth", gb_blocks, 3},
+    {"ArgMax", gb_arg, 1},
+    {"ArgMin", gb_arg, 1},
+    {"Resize", gb_resize, WK_ONNX_MAX_RANK + 1},
+    {"Upsample", gb_resize, WK_ONNX_MAX_RANK + 1},
+    {"QuantizeLinear", gb_quantize, 8},
+    {"DequantizeLinear", gb_quantize, 6},
+    {"Conv", gb_conv, 3},
+    {"ConvTranspose", gb_deconv, 3},
+    {"MaxPool", gb_pool, 1},
+    {"AveragePool", gb_pool, 1},
+    {"GlobalMaxPool", gb_pool, 1},
+    {"GlobalAveragePool", gb_pool, 1},
+    {"Transpose", gb_transpose, 1},
+    {"Slice", gb_slice, 1},
+    {"Concat", gb_concat, 1},
+    {"Pad", gb_pad, 1},
 };
+
+/* Most nodes that an operator becomes. */
+static uint32_t nodes_of(const struct wk_onnx_node *n)
+{
+    for (size_t i = 0; i < AC_ARRAY_LEN(operators); i++)
+        if (operators[i].nodes && strcmp(operators[i].op, n->op) == 0)
+            return operators[i].nodes;
+    return AC_MAX(n->n_inputs, n->n_outputs) + 5; /* one for each part, or pair of inputs */
+}
 
 /* What constants alone make is a constant, unless it is large: then it is computed each time, as
  * cheaply as it can be. */
@@ -437,12 +332,16 @@ int gb_settle(struct builder *b)
 static int translate(struct builder *b, const struct wk_onnx_node *n)
 {
     int rc = AC_ENOTSUP;
+    if (n->n_outputs == 0 || n->outputs[0][0] == '\0')
+        return gb_fail(b, n, AC_EINVAL, "it has no output");
     bool standard = n->domain[0] == '\0' || strcmp(n->domain, "ai.onnx") == 0, known = false;
     for (size_t i = 0; standard && !known && i < AC_ARRAY_LEN(operators); i++)
         if ((known = strcmp(operators[i].op, n->op) == 0))
             rc = operators[i].translate(b, n);
     if (!standard || !(known || gb_math(b, n, &rc)))
         return gb_fail(b, n, AC_ENOTSUP, "this operator is not supported");
+    if (rc == 0)
+        rc = b->rc;
     return rc ? rc : gb_settle(b);
 }
 
@@ -528,9 +427,9 @@ static int allocate(struct builder *b)
     const struct wk_onnx *m = b->m;
     g->cap_nodes = m->n_outputs;
     for (uint32_t i = 0; i < m->n_nodes; i++)
-        g->cap_nodes += gb_nodes_of(&m->nodes[i]);
+        g->cap_nodes += nodes_of(&m->nodes[i]);
     /* Besides its results a node may have constants made of its attributes. */
-    g->cap_values = m->n_tensors + m->n_inputs + m->n_nodes + 3 * g->cap_nodes;
+    g->cap_values = m->n_tensors + m->n_inputs + m->n_nodes + 4 * g->cap_nodes;
     g->values = ac_arena_calloc(b->arena, g->cap_values + 1u, sizeof(*g->values));
     g->shapes = ac_arena_calloc(b->arena, g->cap_values + 1u, sizeof(*g->shapes));
     g->nodes = ac_arena_calloc(b->arena, g->cap_nodes + 1u, sizeof(*g->nodes));

@@ -21,6 +21,14 @@ enum wk_op {
     WK_CONCAT,
     WK_PAD,
     WK_REDUCE,
+    WK_CAST,
+    WK_WHERE,
+    WK_EXPAND,
+    WK_GATHER,
+    WK_GATHER_EACH,
+    WK_MATMUL,
+    WK_MIX,
+    WK_DECONV,
     WK_DROPPED
 };
 
@@ -61,7 +69,13 @@ enum wk_unary {
     WK_COSH,
     WK_ASINH,
     WK_ACOSH,
-    WK_ATANH
+    WK_ATANH,
+    WK_GELU,
+    WK_GELU_TANH,
+    WK_SHRINK,
+    WK_NOT,
+    WK_IS_NAN,
+    WK_IS_INF
 };
 enum wk_binary {
     WK_ADD,
@@ -71,7 +85,19 @@ enum wk_binary {
     WK_MAX,
     WK_MIN,
     WK_POW,
-    WK_PRELU
+    WK_PRELU,
+    WK_MOD,  /* with the sign of the divisor */
+    WK_FMOD, /* with that of the dividend */
+    WK_SHIFT_LEFT,
+    WK_SHIFT_RIGHT,
+    WK_AND,
+    WK_OR,
+    WK_XOR,
+    WK_EQUAL, /* from here on the result is BOOL */
+    WK_GREATER,
+    WK_GREATER_EQUAL,
+    WK_LESS,
+    WK_LESS_EQUAL
 };
 enum wk_reduce {
     WK_SUM,
@@ -83,7 +109,9 @@ enum wk_reduce {
     WK_L2,
     WK_SUM_SQUARE,
     WK_LOG_SUM,
-    WK_LOG_SUM_EXP
+    WK_LOG_SUM_EXP,
+    WK_ARG_GREATEST, /* number of an element along one axis */
+    WK_ARG_LEAST
 };
 enum wk_reshape {
     WK_TO_SHAPE,
@@ -146,6 +174,7 @@ struct wk_node {
     enum wk_reduce reduce;
     bool batched;         /* REDUCE: dimension 0 is the batch, whose rows are not mixed */
     bool log;             /* SOFTMAX: its logarithm */
+    bool last_one;        /* REDUCE: of equal ones the number of the last */
     uint32_t part, parts; /* SLICE: number part of parts of equal size along axes[0]; 0: not so */
     int64_t whole;        /* SLICE: what axes[0] must be, since all parts of it are given; or 0 */
     int64_t axis;
@@ -157,10 +186,16 @@ struct wk_node {
     float fill;              /* PAD */
     struct wk_window window; /* CONV, POOL */
     uint32_t groups;         /* CONV: k is the size of one output channel's kernel */
+    uint32_t channels; /* DECONV: in, of a group; k is the size of one of them in the weights */
+    /* CONV and DECONV without weights: in[1] holds them, and is computed. */
     /* DENSE: out = in x weights (k x n) + bias; AFFINE: out = in * scale + bias along dimension 1.
      */
     const struct wk_onnx_tensor *weights;
-    bool transposed; /* weights are stored n x k */
+    bool transposed; /* weights are stored n x k; MATMUL: so is its second input */
+    bool turned;     /* MATMUL: its first input is stored k x m */
+    /* MIX: element i along the axis is the sum of k terms, each in[2][i * k + t] times the element
+     * in[1][i * k + t]. DECONV: extra elements behind the result's. */
+    int64_t extra[2];
     uint32_t k, n;
     float *scale, *bias; /* n each, in the arena; scale multiplies the product */
 };

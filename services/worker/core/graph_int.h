@@ -12,6 +12,7 @@ struct builder {
     struct wk_graph *g;
     struct ac_map *by_name; /* value number + 1 */
     struct ac_err *err;
+    int rc;             /* of the ge_ functions: after the first error they do nothing */
     uint32_t n_settled; /* nodes whose shapes are known, and which are folded where they can be */
     size_t folded;      /* elements that were computed so */
 };
@@ -41,11 +42,32 @@ int gb_value(struct builder *b, const char *name, int dtype, const struct wk_onn
 /** A list given as an attribute (older operator sets) or as a constant input; input 0: never. */
 int gb_int_list(const struct builder *b, const struct wk_onnx_node *n, const char *name,
                 uint32_t input, uint32_t max, int64_t *ret_list, uint32_t *ret_n);
-/** Most nodes that an operator becomes. */
-uint32_t gb_nodes_of(const struct wk_onnx_node *n);
-
 /** Operators that go through elements one by one, and reductions. False: it is none of these. */
 bool gb_math(struct builder *b, const struct wk_onnx_node *n, int *ret_rc);
+/* One translator an operator, or a few of a kind. */
+int gb_gemm(struct builder *b, const struct wk_onnx_node *n);
+int gb_matmul(struct builder *b, const struct wk_onnx_node *n);
+int gb_batchnorm(struct builder *b, const struct wk_onnx_node *n);
+int gb_layernorm(struct builder *b, const struct wk_onnx_node *n);
+int gb_instancenorm(struct builder *b, const struct wk_onnx_node *n);
+int gb_meanvariance(struct builder *b, const struct wk_onnx_node *n);
+int gb_lpnorm(struct builder *b, const struct wk_onnx_node *n);
+int gb_lrn(struct builder *b, const struct wk_onnx_node *n);
+int gb_clip(struct builder *b, const struct wk_onnx_node *n);
+int gb_hardmax(struct builder *b, const struct wk_onnx_node *n);
+int gb_cast(struct builder *b, const struct wk_onnx_node *n);
+int gb_made(struct builder *b, const struct wk_onnx_node *n);
+int gb_shape(struct builder *b, const struct wk_onnx_node *n);
+int gb_gather(struct builder *b, const struct wk_onnx_node *n);
+int gb_expand(struct builder *b, const struct wk_onnx_node *n);
+int gb_tile(struct builder *b, const struct wk_onnx_node *n);
+int gb_where(struct builder *b, const struct wk_onnx_node *n);
+int gb_trilu(struct builder *b, const struct wk_onnx_node *n);
+int gb_blocks(struct builder *b, const struct wk_onnx_node *n);
+int gb_arg(struct builder *b, const struct wk_onnx_node *n);
+int gb_resize(struct builder *b, const struct wk_onnx_node *n);
+int gb_quantize(struct builder *b, const struct wk_onnx_node *n);
+int gb_deconv(struct builder *b, const struct wk_onnx_node *n);
 int gb_split(struct builder *b, const struct wk_onnx_node *n);
 int gb_conv(struct builder *b, const struct wk_onnx_node *n);
 int gb_pool(struct builder *b, const struct wk_onnx_node *n);
@@ -58,3 +80,37 @@ int gb_pad(struct builder *b, const struct wk_onnx_node *n);
 int gb_settle(struct builder *b);
 /** producer has room for a number a value. */
 void gb_simplify(struct wk_graph *g, uint32_t *producer);
+
+/* Nodes of operators that are made of several. They return the value that is computed; out: its
+ * name, "" for a step on the way. An error is kept in b->rc, and the value means nothing then. */
+
+/** The i-th input. */
+uint32_t ge_input(struct builder *b, const struct wk_onnx_node *n, uint32_t i);
+bool ge_has_input(const struct wk_onnx_node *n, uint32_t i);
+/** NULL after an error. */
+struct wk_node *ge_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op, int dtype,
+                        const uint32_t *in, uint32_t n_in, const char *out);
+uint32_t ge_pair(struct builder *b, const struct wk_onnx_node *n, enum wk_binary kind, uint32_t a,
+                 uint32_t c, const char *out);
+uint32_t ge_unary(struct builder *b, const struct wk_onnx_node *n, enum wk_unary kind, uint32_t a,
+                  const char *out);
+uint32_t ge_reduce(struct builder *b, const struct wk_onnx_node *n, enum wk_reduce kind, uint32_t a,
+                   const int64_t *axes, uint32_t n_axes, const char *out);
+uint32_t ge_reshape(struct builder *b, const struct wk_onnx_node *n, uint32_t a,
+                    const int64_t *dims, uint32_t rank, const char *out);
+uint32_t ge_transpose(struct builder *b, const struct wk_onnx_node *n, uint32_t a,
+                      const int64_t *perm, uint32_t rank, const char *out);
+uint32_t ge_cast(struct builder *b, const struct wk_onnx_node *n, uint32_t a, int dtype,
+                 const char *out);
+/** A name for what is there. */
+uint32_t ge_same(struct builder *b, const struct wk_onnx_node *n, uint32_t a, const char *out);
+/** A constant, all zero; data may be filled, and is NULL after an error. */
+uint32_t ge_constant(struct builder *b, const char *name, int dtype, const int64_t *dims,
+                     uint32_t rank, void **ret_data);
+uint32_t ge_scalar(struct builder *b, int dtype, double v);
+const struct wk_shape *ge_shape(const struct builder *b, uint32_t v);
+int ge_dtype(const struct builder *b, uint32_t v);
+/** Keeps the error; returns its code. */
+int ge_fail(struct builder *b, const struct wk_onnx_node *n, int code, const char *what);
+/** From the end where negative; keeps an error when it is none of the value's. */
+int64_t ge_axis(struct builder *b, const struct wk_onnx_node *n, uint32_t v, int64_t axis);

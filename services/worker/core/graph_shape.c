@@ -112,11 +112,47 @@ int wk_reshape_shape(const struct wk_node *x, const struct wk_shape *in, struct 
     return 0;
 }
 
+/* A convolution from the result to the input, as which wk_geometry describes it. */
+static int deconv_geometry(const struct wk_node *x, const struct wk_shape *in,
+                           struct wk_geometry *ret_g, struct ac_err *err)
+{
+    const struct wk_window *w = &x->window;
+    struct wk_geometry g = {.in = {1, 1}, .out = {1, 1}, .kernel = {1, 1}};
+    if (in->rank != w->n + 2)
+        return mismatch(x, err, "the input is not an image of the kernel's dimensions");
+    for (uint32_t i = 2; i < in->rank; i++) {
+        uint32_t d = i + 2 - in->rank;
+        g.out[d] = in->dims[i];
+        g.kernel[d] = w->kernel[d];
+        int64_t whole =
+            w->stride[d] * (in->dims[i] - 1) + x->extra[d] + (g.kernel[d] - 1) * w->dilation[d] + 1;
+        bool same = w->pads == WK_PADS_SAME_UPPER || w->pads == WK_PADS_SAME_LOWER;
+        int64_t want = x->n_axes ? x->last[i - 2] : same ? in->dims[i] * w->stride[d] : 0;
+        int64_t cut = whole - want, half = cut / 2;
+        if (want == 0) {
+            g.before[d] = w->pads == WK_PADS_GIVEN ? w->before[d] : 0;
+            g.behind[d] = w->pads == WK_PADS_GIVEN ? w->behind[d] : 0;
+        } else if (cut > 0) {
+            g.before[d] = w->pads == WK_PADS_SAME_UPPER ? half : cut - half;
+            g.behind[d] = cut - g.before[d];
+        } else {
+            g.behind[d] = cut; /* more than there is: it ends in nothing */
+        }
+        g.in[d] = whole - g.before[d] - g.behind[d];
+        if (g.in[d] < 1 || g.in[d] > INT32_MAX)
+            return mismatch(x, err, "the result is empty or too large");
+    }
+    *ret_g = g;
+    return 0;
+}
+
 int wk_geometry(const struct wk_node *x, const struct wk_shape *in, struct wk_geometry *ret_g,
                 struct ac_err *err)
 {
     const struct wk_window *w = &x->window;
     struct wk_geometry g = {.in = {1, 1}, .out = {1, 1}, .kernel = {1, 1}};
+    if (x->op == WK_DECONV)
+        return deconv_geometry(x, in, ret_g, err);
     bool fits = w->global ? in->rank == 3 || in->rank == 4 : in->rank == w->n + 2;
     if (!fits)
         return mismatch(x, err, "the input is not an image of the kernel's dimensions");
@@ -158,8 +194,13 @@ static int window_shape(const struct wk_node *x, const struct wk_shape *in, stru
             return mismatch(x, err, "the input's channels do not match the weights");
         out->dims[1] = x->n;
     }
+    if (x->op == WK_DECONV) {
+        if (in->dims[1] != (int64_t)x->groups * x->channels)
+            return mismatch(x, err, "the input's channels do not match the weights");
+        out->dims[1] = x->n;
+    }
     for (uint32_t i = 2; i < in->rank; i++)
-        out->dims[i] = g.out[i + 2 - in->rank];
+        out->dims[i] = (x->op == WK_DECONV ? g.in : g.out)[i + 2 - in->rank];
     return 0;
 }
 
@@ -265,6 +306,71 @@ static int reduce(const struct wk_node *x, const struct wk_shape *in, struct wk_
     return 0;
 }
 
+static int expand(const struct wk_node *x, const struct wk_shape *in, struct wk_shape *out,
+                  struct ac_err *err)
+{
+    struct wk_shape to = {.rank = x->n_axes};
+    for (uint32_t i = 0; i < x->n_axes; i++) {
+        to.dims[i] = x->axes[i];
+        if (x->axes[i] <= 0 || x->axes[i] > INT32_MAX)
+            return mismatch(x, err, "the target shape is out of range");
+    }
+    return broadcast(x, in, &to, out, err);
+}
+
+static int gather(const struct wk_node *x, const struct wk_shape *in, const struct wk_shape *index,
+                  struct wk_shape *out, struct ac_err *err)
+{
+    int64_t axis = x->axis;
+    if (!axis_in(&axis, in->rank, false))
+        return mismatch(x, err, "the axis is out of range");
+    if (in->rank + index->rank - 1 > WK_ONNX_MAX_RANK)
+        return mismatch(x, err, "too many dimensions");
+    out->rank = 0;
+    for (uint32_t i = 0; i < in->rank; i++) {
+        for (uint32_t k = 0; (int64_t)i == axis && k < index->rank; k++)
+            out->dims[out->rank++] = index->dims[k];
+        if ((int64_t)i != axis)
+            out->dims[out->rank++] = in->dims[i];
+    }
+    return 0;
+}
+
+static int gather_each(const struct wk_node *x, const struct wk_shape *in,
+                       const struct wk_shape *index, struct wk_shape *out, struct ac_err *err)
+{
+    int64_t axis = x->axis;
+    if (!axis_in(&axis, in->rank, false))
+        return mismatch(x, err, "the axis is out of range");
+    bool fits = index->rank == in->rank;
+    for (uint32_t i = 0; fits && i < in->rank; i++)
+        fits = (int64_t)i == axis || index->dims[i] <= in->dims[i];
+    *out = *index;
+    return fits ? 0 : mismatch(x, err, "the shapes of its inputs do not match");
+}
+
+static int matmul(const struct wk_node *x, const struct wk_shape *a, const struct wk_shape *b,
+                  struct wk_shape *out, struct ac_err *err)
+{
+    if (a->rank < 2 || b->rank < 2)
+        return mismatch(x, err, "its inputs must have two dimensions at least");
+    struct wk_shape la = *a, lb = *b;
+    la.rank -= 2;
+    lb.rank -= 2;
+    int rc = broadcast(x, &la, &lb, out, err);
+    if (rc)
+        return rc;
+    int64_t m = a->dims[la.rank + x->turned], k = a->dims[la.rank + 1 - x->turned];
+    int64_t l = b->dims[lb.rank + x->transposed], n = b->dims[lb.rank + 1 - x->transposed];
+    if (k != l)
+        return mismatch(x, err, "the shapes of its inputs do not match");
+    if (m > INT32_MAX || n > INT32_MAX || k > INT32_MAX)
+        return mismatch(x, err, "the matrices are too large");
+    out->dims[out->rank++] = m;
+    out->dims[out->rank++] = n;
+    return 0;
+}
+
 int wk_node_shape(const struct wk_node *x, struct wk_shape *shapes, struct ac_err *err)
 {
     const struct wk_shape in = shapes[x->in[0]];
@@ -292,6 +398,7 @@ int wk_node_shape(const struct wk_node *x, struct wk_shape *shapes, struct ac_er
         rc = wk_reshape_shape(x, &in, &out, err);
         break;
     case WK_CONV:
+    case WK_DECONV:
     case WK_POOL_MAX:
     case WK_POOL_MEAN:
         rc = window_shape(x, &in, &out, err);
@@ -313,7 +420,30 @@ int wk_node_shape(const struct wk_node *x, struct wk_shape *shapes, struct ac_er
     case WK_REDUCE:
         rc = reduce(x, &in, &out, err);
         break;
+    case WK_WHERE: {
+        struct wk_shape both;
+        rc = broadcast(x, &in, &shapes[x->in[1]], &both, err);
+        if (rc == 0)
+            rc = broadcast(x, &both, &shapes[x->in[2]], &out, err);
+        break;
+    }
+    case WK_EXPAND:
+        rc = expand(x, &in, &out, err);
+        break;
+    case WK_GATHER:
+        rc = gather(x, &in, &shapes[x->in[1]], &out, err);
+        break;
+    case WK_GATHER_EACH:
+        rc = gather_each(x, &in, &shapes[x->in[1]], &out, err);
+        break;
+    case WK_MATMUL:
+        rc = matmul(x, &in, &shapes[x->in[1]], &out, err);
+        break;
+    case WK_MIX:
+        out.dims[axis] = x->n; /* the translator has checked the axis */
+        break;
     case WK_UNARY:
+    case WK_CAST:
     case WK_DROPPED:
         break;
     }

@@ -31,18 +31,18 @@ static bool as_bias(const struct wk_node *d, const struct wk_onnx_tensor *t, flo
 static bool fuse(const struct wk_graph *g, struct wk_node *p, const struct wk_node *x)
 {
     const struct wk_shape *from = &g->shapes[p->out], *to = &g->shapes[x->out];
+    bool floats = g->values[p->out].dtype == WK_F32 && g->values[x->out].dtype == WK_F32;
     bool same = from->rank == to->rank &&
                 memcmp(from->dims, to->dims, from->rank * sizeof(*from->dims)) == 0;
-    if (p->act.kind != WK_KEEP || !same)
+    if (p->act.kind != WK_KEEP || !same || !floats)
         return false;
-    bool weighted = p->op == WK_DENSE || p->op == WK_CONV;
+    bool weighted = p->op == WK_DENSE || (p->op == WK_CONV && p->weights);
     if (x->op == WK_UNARY && (weighted || p->op == WK_AFFINE || p->op == WK_BINARY)) {
         p->act = x->act;
         return true;
     }
     /* AFFINE works along dimension 1, which is DENSE's last only when there are two. */
-    if (x->op == WK_AFFINE && x->n == p->n &&
-        (p->op == WK_CONV || (p->op == WK_DENSE && from->rank == 2))) {
+    if (x->op == WK_AFFINE && x->n == p->n && weighted && (p->op == WK_CONV || from->rank == 2)) {
         for (uint32_t i = 0; i < p->n; i++) {
             p->scale[i] *= x->scale[i];
             p->bias[i] = p->bias[i] * x->scale[i] + x->bias[i];

@@ -58,52 +58,108 @@ static int window(const struct builder *b, const struct wk_onnx_node *n, struct 
     return gb_fail(b, n, AC_EINVAL, "auto_pad is not one of NOTSET, VALID, SAME_UPPER, SAME_LOWER");
 }
 
-int gb_conv(struct builder *b, const struct wk_onnx_node *n)
+/* Reads a kernel's attributes; its extent is that of the weights. */
+static int kernel_window(const struct builder *b, const struct wk_onnx_node *n,
+                         const struct wk_shape *w, struct wk_window *ret)
 {
-    const struct wk_onnx_tensor *w, *bias;
-    int rc = gb_constant(b, n, 1, &w);
-    if (rc == 0)
-        rc = gb_constant(b, n, 2, &bias);
-    if (rc)
-        return rc;
-    if (!w || w->dtype != WK_F32 || w->elems == 0 || (w->rank != 3 && w->rank != 4))
-        return gb_fail(b, n, AC_ENOTSUP,
-                       "weights must be constant FP32 for one or two dimensions of an image");
-    int64_t groups = wk_onnx_attr_int(n, "group", 1);
-    if (groups < 1 || groups > w->dims[0] || w->dims[0] % groups != 0)
-        return gb_fail(b, n, AC_EINVAL, "the output channels do not divide into the groups");
-    if (bias && (bias->dtype != WK_F32 || bias->rank != 1 || bias->dims[0] != w->dims[0]))
-        return gb_fail(b, n, AC_EINVAL, "the bias must be one FP32 value an output channel");
-    struct wk_node *x;
-    rc = gb_one_input(b, n, WK_CONV, &x);
-    if (rc == 0)
-        rc = gb_need_f32(b, n, x->in[0]);
-    if (rc)
-        return rc;
-    x->weights = w;
-    x->groups = (uint32_t)groups;
-    x->n = (uint32_t)w->dims[0];
-    if (w->elems / x->n > INT32_MAX)
-        return gb_fail(b, n, AC_ERANGE, "the weights are too large");
-    x->k = (uint32_t)(w->elems / x->n);
-    x->window = (struct wk_window){.n = w->rank - 2, .kernel = {1, 1}};
-    rc = window(b, n, &x->window);
-    if (rc)
-        return rc;
-    for (uint32_t d = 0; d < x->window.n; d++) {
-        int64_t *k = &x->window.kernel[2 - x->window.n + d];
+    *ret = (struct wk_window){.n = w->rank - 2, .kernel = {1, 1}};
+    int rc = window(b, n, ret);
+    for (uint32_t d = 0; rc == 0 && d < ret->n; d++) {
+        int64_t *k = &ret->kernel[2 - ret->n + d];
         bool given = wk_onnx_attr(n, "kernel_shape") != NULL;
         if (w->dims[2 + d] > WINDOW_MAX || (given && *k != w->dims[2 + d]))
             return gb_fail(b, n, AC_EINVAL, "kernel_shape does not match the weights");
         *k = w->dims[2 + d];
     }
+    return rc;
+}
+
+/* Weights and, after it, a bias: constant ones become part of the node, others are its second input
+ * and a sum. */
+static int kernel_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op,
+                       struct wk_node **ret_x)
+{
+    uint32_t in[2] = {ge_input(b, n, 0), ge_input(b, n, 1)};
+    if (b->rc)
+        return b->rc;
+    const struct wk_shape w = *ge_shape(b, in[1]);
+    if (ge_dtype(b, in[0]) != WK_F32 || ge_dtype(b, in[1]) != WK_F32 || wk_shape_elems(&w) == 0 ||
+        (w.rank != 3 && w.rank != 4))
+        return gb_fail(b, n, AC_ENOTSUP,
+                       "weights must be FP32 for one or two dimensions of an image");
+    int64_t groups = wk_onnx_attr_int(n, "group", 1);
+    if (groups < 1 || groups > w.dims[0] || w.dims[0] % groups != 0)
+        return gb_fail(b, n, AC_EINVAL, "the channels do not divide into the groups");
+    bool biased = ge_has_input(n, 2);
+    uint32_t bias = biased ? ge_input(b, n, 2) : 0;
+    const struct wk_onnx_tensor *t = biased ? b->g->values[bias].constant : NULL;
+    bool sum = biased && !t;
+    struct wk_node *x = ge_node(b, n, op, WK_F32, in, 2, sum ? "" : n->outputs[0]);
+    if (!x)
+        return b->rc;
+    x->weights = b->g->values[in[1]].constant;
+    x->n_in = x->weights ? 1 : 2;
+    x->groups = (uint32_t)groups;
+    int64_t channels = op == WK_CONV ? w.dims[0] : w.dims[1] * groups;
+    size_t k = wk_shape_elems(&w) / (size_t)w.dims[0];
+    if (k > INT32_MAX || channels > INT32_MAX)
+        return gb_fail(b, n, AC_ERANGE, "the weights are too large");
+    x->n = (uint32_t)channels;
+    x->k = (uint32_t)k;
+    x->channels = (uint32_t)(w.dims[0] / groups);
     x->scale = gb_filled(b, x->n, 1);
     x->bias = gb_filled(b, x->n, 0);
     if (!x->scale || !x->bias)
         return gb_no_memory(b);
-    for (uint32_t i = 0; bias && i < x->n; i++)
-        x->bias[i] = gb_f32(bias, i);
-    return 0;
+    if (biased && (ge_dtype(b, bias) != WK_F32 || ge_shape(b, bias)->rank != 1 ||
+                   ge_shape(b, bias)->dims[0] != channels))
+        return gb_fail(b, n, AC_EINVAL, "the bias must be one FP32 value an output channel");
+    for (uint32_t i = 0; t && i < x->n; i++)
+        x->bias[i] = gb_f32(t, i);
+    *ret_x = x;
+    return kernel_window(b, n, &w, &x->window);
+}
+
+/* The sum with a bias that is computed. */
+static int add_bias(struct builder *b, const struct wk_onnx_node *n, const struct wk_node *x)
+{
+    if (!ge_has_input(n, 2))
+        return 0;
+    uint32_t v = x->out, bias = ge_input(b, n, 2);
+    if (b->rc || b->g->values[bias].constant)
+        return b->rc;
+    int64_t dims[3] = {x->n, 1, 1};
+    bias = ge_reshape(b, n, bias, dims, x->window.n + 1, "");
+    (void)ge_pair(b, n, WK_ADD, v, bias, n->outputs[0]);
+    return b->rc;
+}
+
+int gb_conv(struct builder *b, const struct wk_onnx_node *n)
+{
+    struct wk_node *x = NULL;
+    int rc = kernel_node(b, n, WK_CONV, &x);
+    return rc ? rc : add_bias(b, n, x);
+}
+
+int gb_deconv(struct builder *b, const struct wk_onnx_node *n)
+{
+    const struct wk_onnx_attr *shape = wk_onnx_attr(n, "output_shape");
+    struct wk_node *x = NULL;
+    int rc = kernel_node(b, n, WK_DECONV, &x);
+    if (rc || !x)
+        return rc;
+    rc = window_list(b, n, "output_padding", 0, x->window.n, x->extra + 2 - x->window.n);
+    if (rc)
+        return rc;
+    if (shape && shape->n_ints != x->window.n && shape->n_ints != x->window.n + 2)
+        return gb_fail(b, n, AC_EINVAL, "output_shape does not match the image");
+    for (uint32_t i = 0; shape && i < x->window.n; i++) {
+        x->last[i] = shape->ints[shape->n_ints - x->window.n + i];
+        x->n_axes = x->window.n;
+        if (x->last[i] < 1 || x->last[i] > INT32_MAX)
+            return gb_fail(b, n, AC_ERANGE, "output_shape is out of range");
+    }
+    return add_bias(b, n, x);
 }
 
 int gb_pool(struct builder *b, const struct wk_onnx_node *n)

@@ -108,11 +108,11 @@ class Case:
         graph += b"".join(blob(12, value_info(name, ["N"] + dims)) for name, dims in outputs)
         return num(1, 8) + blob(2, "aceso make_operator_models") + blob(7, graph) + blob(8, blob(1, "") + num(2, opset))
 
-    def write(self, folder, y, **more):
-        outputs = [("y", y), *more.items()]
+    def write(self, folder, first, opset=13, y="y", **more):
+        outputs = [(y, first), *more.items()]
         d = folder / self.name
         d.mkdir(parents=True, exist_ok=True)
-        (d / "model.onnx").write_bytes(self.model([(name, o.dims[1:]) for name, o in outputs]))
+        (d / "model.onnx").write_bytes(self.model([(name, o.dims[1:]) for name, o in outputs], opset))
         (d / "input_0.pb").write_bytes(tensor("x", self.x.dims, self.x.flat()))
         for i, (name, o) in enumerate(outputs):
             (d / ("output_%d.pb" % i)).write_bytes(tensor(name, o.dims, o.flat()))
@@ -332,10 +332,115 @@ def maths(folder):
     c.write(folder, flattened([Array([BATCH, 3, 3, 5], at), n]))
 
 
+def shapes(folder):
+    """Shapes that depend on the batch, and what is worked out from them; products of two computed matrices,
+    normalisation, truth values, numbers of elements, tables."""
+    c = Case("shapes", [4, 6])
+    c.ints("first", [0])
+    c.ints("rest", [-1])
+    c.ints("seven", [7])
+    c.ints("order", [2, 0, -1])
+    scale, shift = c.weights("scale", [6]), c.weights("shift", [6])
+    table = c.weights("table", [4, 5])
+    c.tensors += [tensor("zero", [], [0.0]), tensor("half", [], [0.5])]
+    c.node("Shape", ["x"], "s")
+    c.node("Gather", ["s", "first"], "n")
+    c.node("Concat", ["n", "rest"], "t", axis=0)
+    c.node("Reshape", ["x", "t"], "f")                       # N 24
+    c.node("ConstantOfShape", ["n"], "c0")
+    c.node("Cos", ["c0"], "c1")
+    c.node("Unsqueeze", ["c1"], "c2", axes=[1])              # ones, N 1
+    c.node("Add", ["f", "c2"], "y")
+    c.node("LayerNormalization", ["x", "scale", "shift"], "a", axis=-1)
+    c.node("Transpose", ["x"], "xt", perm=[0, 2, 1])
+    c.node("MatMul", ["x", "xt"], "p")                       # N 4 4
+    c.node("Greater", ["p", "zero"], "g")
+    c.node("Sqrt", ["p"], "r")
+    c.node("Where", ["g", "r", "p"], "b")
+    c.node("ArgMax", ["x"], "am", axis=1, keepdims=0)        # N 6
+    c.node("Gather", ["table", "am"], "d")                   # N 6 5
+    c.node("Concat", ["n", "seven", "rest"], "e7", axis=0)
+    c.node("Abs", ["e7"], "et")                              # N 7 1
+    c.node("Gather", ["x", "order"], "o", axis=2)            # N 4 3
+    c.node("ReduceMax", ["o"], "om", axes=[1, 2], keepdims=1)
+    c.node("Expand", ["om", "et"], "e")                      # N 7 1
+    c.node("Clip", ["o", "", "half"], "k")
+    x = c.x
+    y = Array([BATCH, 24], lambda i: x.v[i[0], i[1] // 6, i[1] % 6] + 1)
+
+    def norm(i):
+        row = [x.v[i[0], i[1], k] for k in range(6)]
+        mean = sum(row) / 6
+        dev = math.sqrt(sum((v - mean) ** 2 for v in row) / 6 + f32(1e-5))
+        return (x.v[i] - mean) / dev * scale.v[(i[2],)] + shift.v[(i[2],)]
+    p = Array([BATCH, 4, 4], lambda i: sum(x.v[i[0], i[1], k] * x.v[i[0], i[2], k] for k in range(6)))
+    best = {(r, k): max(range(4), key=lambda j: x.v[r, j, k]) for r in range(BATCH) for k in range(6)}
+    o = Array([BATCH, 4, 3], lambda i: x.v[i[0], i[1], [2, 0, 5][i[2]]])
+    c.write(folder, y, a=Array(x.dims, norm), b=p.map(lambda v: math.sqrt(v) if v > 0 else v),
+            d=Array([BATCH, 6, 5], lambda i: table.v[best[i[0], i[1]], i[2]]),
+            e=Array([BATCH, 7, 1], lambda i: max(o.v[i[0], j, k] for j in range(4) for k in range(3))),
+            k=o.map(lambda v: min(v, 0.5)), opset=17)
+
+
+def one_at_a_time(folder):
+    """Each row is multiplied by the number of rows: a batch would not give what its rows give alone."""
+    c = Case("one_at_a_time", [4])
+    c.ints("first", [0])
+    c.node("Shape", ["x"], "s")
+    c.node("Gather", ["s", "first"], "n")
+    c.node("Cast", ["n"], "f", to=1)
+    c.node("Mul", ["x", "f"], "y")
+    (folder / "one_at_a_time.onnx").write_bytes(c.model([("y", [4])]))
+
+
+def larger(folder):
+    """Images made larger: the reverse of a convolution, lines and nearest places between elements, channels that
+    become places; and normalisation over channels."""
+    c = Case("larger", [4, 3, 5])
+    w, bias = c.weights("w", [4, 3, 2, 3]), c.weights("bias", [6])
+    c.tensors += [tensor("scales", [4], [1.0, 1.0, 2.0, 1.5]), tensor("none", [0], [])]
+    c.node("ConvTranspose", ["x", "w", "bias"], "a", group=2, strides=[2, 1], pads=[0, 1, 1, 0],
+           output_padding=[1, 0], dilations=[1, 2])
+    c.node("Resize", ["x", "none", "scales"], "b", mode="linear")
+    c.node("DepthToSpace", ["x"], "d", blocksize=2, mode="CRD")
+    c.node("LRN", ["x"], "l", size=3, alpha=0.5, beta=0.75, bias=2.0)
+    x = c.x
+
+    def back(i):
+        total = bias.v[(i[1],)]
+        for cin in range(i[1] // 3 * 2, i[1] // 3 * 2 + 2):
+            for ky in range(2):
+                for kx in range(3):
+                    py, px = i[2] - ky, i[3] + 1 - 2 * kx
+                    if py % 2 == 0:
+                        total += x.v.get((i[0], cin, py // 2, px), 0.0) * w.v[cin, i[1] % 3, ky, kx]
+        return total
+    rows, cols = (3 - 1) * 2 + 2 + 1 - 1, (5 - 1) + 5 - 1
+
+    def between(i):
+        total = 0.0
+        at = [(i[2] + 0.5) / 2 - 0.5, (i[3] + 0.5) / 1.5 - 0.5]
+        for dy in range(2):
+            for dx in range(2):
+                py, px = math.floor(at[0]) + dy, math.floor(at[1]) + dx
+                part = (1 - abs(at[0] - py)) * (1 - abs(at[1] - px))
+                total += part * x.v[i[0], i[1], min(max(py, 0), 2), min(max(px, 0), 4)]
+        return total
+
+    def lrn(i):
+        total = sum(x.v.get((i[0], k, i[2], i[3]), 0.0) ** 2 for k in range(i[1] - 1, i[1] + 2))
+        return x.v[i] / (2 + 0.5 / 3 * total) ** 0.75
+    c.write(folder, Array([BATCH, 6, rows, cols], back), b=Array([BATCH, 4, 6, 7], between),
+            d=Array([BATCH, 1, 6, 10], lambda i: x.v[i[0], i[2] % 2 * 2 + i[3] % 2, i[2] // 2, i[3] // 2]),
+            l=Array(x.dims, lrn), y="a")
+
+
 def main():
     folder = pathlib.Path(__file__).resolve().parent / "data/operators"
-    for case in (conv_fused, conv_residual, conv_line, conv_tiles, pools, moves, windows, apart, maths):
+    for case in (conv_fused, conv_residual, conv_line, conv_tiles, pools, moves, windows, apart, maths,
+                 shapes, larger):
         case(folder)
+    one_at_a_time(folder.parent)
     refused(folder.parent / "refused")
 
 

@@ -25,7 +25,7 @@
 
 #define PACKAGED "/usr/share/libonnx-testdata/data"
 #define KINDS    400
-#define LEAST    256 /* that passed when this was written; fewer is a step back */
+#define LEAST    561 /* that passed when this was written; fewer is a step back */
 
 enum outcome {
     PASSED,
@@ -111,9 +111,16 @@ static enum outcome run(struct wk_executor *x, struct wk_model *m, const char *d
         struct wk_onnx_tensor *to = given ? &t : &want[at];
         snprintf(part, sizeof(part), "test_data_set_0/%s_%u.pb", given ? "input" : "output", at);
         if (!read_part(dir, part, &files[n]) ||
-            wk_onnx_parse_tensor(files[n].data, files[n].len, arena, to, &err) != 0 ||
-            to->dtype != io->dtype || to->elems * wk_dtype_size(to->dtype) != io->row_bytes) {
+            wk_onnx_parse_tensor(files[n].data, files[n].len, arena, to, &err) != 0) {
+            snprintf(why, cap, "%s cannot be read", part);
+            goto out;
+        }
+        if (to->dtype == WK_U16 && io->dtype == WK_BF16) /* how release 1.12 stored them */
+            to->dtype = WK_BF16;
+        if (to->dtype != io->dtype || to->elems * wk_dtype_size(to->dtype) != io->row_bytes) {
+            /* An input's shape is what the model's file says: then the vectors are at fault. */
             snprintf(why, cap, "%s does not fit the model", part);
+            o = given ? NOT_CLAIMED : FAILED;
             goto out;
         }
         if (given)

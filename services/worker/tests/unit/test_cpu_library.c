@@ -194,6 +194,7 @@ static void test_packed_weights_have_a_limit(void **state)
 /* CONV, a chain of activations, and a last step: another CONV or one that needs images plain. */
 static void chain(enum wk_op end, bool *ret_middle, double *ret_s)
 {
+    const struct wk_onnx_tensor weights = {.name = ""};
     struct wk_graph g = {.n_values = CHAIN + 3, .n_nodes = CHAIN + 2};
     g.values = ac_xcalloc(g.n_values, sizeof(*g.values));
     g.nodes = ac_xcalloc(g.n_nodes, sizeof(*g.nodes));
@@ -207,7 +208,8 @@ static void chain(enum wk_op end, bool *ret_middle, double *ret_s)
     }
     for (uint32_t i = 0; i < g.n_nodes; i++) {
         enum wk_op op = i == 0 ? WK_CONV : i == CHAIN + 1 ? end : WK_UNARY;
-        g.nodes[i] = (struct wk_node){.op = op, .in = &in[i], .n_in = 1, .out = i + 1};
+        g.nodes[i] =
+            (struct wk_node){.op = op, .in = &in[i], .n_in = 1, .out = i + 1, .weights = &weights};
         g.nodes[i].window =
             (struct wk_window){.n = 2, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
     }
