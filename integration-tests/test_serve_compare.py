@@ -137,6 +137,30 @@ def test_picture_and_logs_of_one_run(costs, tmp_path):
     assert serve("sim", costs, "--plot", svg).returncode == 0 and svg.read_bytes() == first
 
 
+def lines_of(svg):
+    """Of a picture of distributions: names, and of each line the greatest share that it reaches (y of its last point)."""
+    root = ET.parse(svg).getroot()
+    names = [t.text for t in root.iter("{http://www.w3.org/2000/svg}text") if float(t.get("x")) > 600 and not t.text.endswith(" ms")]
+    paths = [x.get("d") for x in root.iter("{http://www.w3.org/2000/svg}path") if "L" in x.get("d")]
+    assert "prefers-color-scheme:dark" in svg.read_text() and "nan" not in svg.read_text()
+    return names, [float(d.rsplit(" ", 1)[1]) for d in paths]
+
+
+def test_distributions_of_latency_and_of_errors(costs, tmp_path):
+    cdf, errors, all_policies = tmp_path / "cdf.svg", tmp_path / "errors.svg", tmp_path / "all.svg"
+    assert serve("sim", costs, "--cdf", cdf, "--errors", errors).returncode == 0
+    names, tops = lines_of(cdf)
+    assert names == ["class 0", "class 1"] and tops == [56, 56]  # all were answered
+    names, tops = lines_of(errors)
+    assert names == ["infer, longer", "infer, shorter", "load, longer", "load, shorter"] and tops[:2] == [56, 56]
+    assert serve("compare", costs, "--cdf", all_policies).returncode == 0
+    names, tops = lines_of(all_policies)
+    assert names == POLICIES and len(tops) == len(POLICIES)
+    assert tops[0] == 56 < tops[1]  # what Clockwork did not answer in time it never answers
+    refused(serve("compare", costs, "--errors", errors), "--errors")
+    refused(serve("sim", costs, "--cdf", tmp_path / "none/x.svg"), "none/x.svg", code=1)
+
+
 def test_logs_that_cannot_be_written(costs, tmp_path):
     refused(serve("sim", costs, "--request-log", tmp_path / "none/x.tsv"), "none/x.tsv", code=1)
     refused(serve("sim", costs, "--action-log", "/dev/full"), "/dev/full is not whole", code=1)

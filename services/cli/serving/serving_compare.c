@@ -1,5 +1,6 @@
 /* aceso serve compare: every policy on the same arrivals, as a table and as bars. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <aceso/base.h>
 #include <aceso/clock.h>
@@ -7,6 +8,7 @@
 #include <aceso/svg.h>
 
 #include "../../controller/core/baseline.h"
+#include "serving/serving_cdf.h"
 #include "serving/serving_sim.h"
 
 #define WIDTH  760
@@ -203,37 +205,84 @@ static void print_params(const struct compared *all, int n)
     }
 }
 
+/* ---- latencies of the first class ---- */
+
+struct listener {
+    struct cli_cdf *cdf;
+    int64_t from_ns;
+};
+
+static void on_request(void *self, const struct sim_seen_request *r)
+{
+    struct listener *l = self;
+    bool answered = r->outcome == POLICY_ON_TIME || r->outcome == POLICY_LATE;
+    if (r->class == 0 && r->came_ns >= l->from_ns)
+        cli_cdf_add(l->cdf, answered ? r->done_ns - r->came_ns : -1);
+}
+
+static void on_action(void *self, const struct sim_seen_action *x)
+{
+    (void)self;
+    (void)x;
+}
+
+static int run_all(struct cli_sim *sim, struct compared *all, struct cli_cdf *cdfs)
+{
+    struct ac_err err = AC_ERR_INIT;
+    for (int i = 0; i < POLICY_COUNT; i++) {
+        struct listener l = {.from_ns = sim->workload.warmup_ns};
+        const struct sim_watch watch = {&l, on_request, on_action};
+        all[i].name = policy_all[i]->name;
+        sim->config.policy = policy_all[i];
+        sim->config.sched.baseline = all[i].tried ? &all[i].params : NULL;
+        if (cdfs) {
+            l.cdf = &cdfs[i];
+            l.cdf->name = all[i].name;
+            sim->config.watch = &watch;
+        }
+        if (serving_sim_run(&sim->config, &all[i].st, &err) != 0)
+            return cli_fail("serve", &err);
+    }
+    return CLI_OK;
+}
+
+static int draw(const struct cli_sim_args *a, const struct cli_sim *sim, const struct compared *all,
+                const struct cli_cdf *cdfs)
+{
+    struct ac_err err = AC_ERR_INIT;
+    char title[160], full[200];
+    cli_sim_title(a, sim, title, sizeof(title));
+    (void)snprintf(full, sizeof(full), "answered within: %s", title);
+    if (a->plot && plot_write(all, POLICY_COUNT, title, a->plot, &err) != 0)
+        return cli_fail("serve", &err);
+    if (a->cdf && cli_cdf_plot(cdfs, POLICY_COUNT, full, a->cdf, &err) != 0)
+        return cli_fail("serve", &err);
+    return CLI_OK;
+}
+
 int cli_serving_compare(const struct cli_sim_args *a, const struct cli_ctx *ctx)
 {
     struct cli_sim sim;
     struct compared all[POLICY_COUNT] = {0};
-    struct ac_err err = AC_ERR_INIT;
     if (a->policy)
         return cli_usage("serve", "compare runs every policy: leave --policy out");
-    if (a->request_log || a->action_log)
-        return cli_usage("serve", "--request-log and --action-log: of one policy, with serve sim");
-    int rc = cli_sim_prepare(a, &sim), n = 0;
+    if (a->request_log || a->action_log || a->errors)
+        return cli_usage("serve",
+                         "--request-log, --action-log and --errors: of one policy, with serve sim");
+    ac_cleanup(ac_free_p) struct cli_cdf *cdfs =
+        a->cdf ? ac_xcalloc(POLICY_COUNT, sizeof(*cdfs)) : NULL;
+    int rc = cli_sim_prepare(a, &sim);
     if (rc == CLI_OK && a->tune)
         rc = tune(a, sim.config.seed, all);
-    for (; rc == CLI_OK && n < POLICY_COUNT; n++) {
-        sim.config.policy = policy_all[n];
-        sim.config.sched.baseline = all[n].tried ? &all[n].params : NULL;
-        all[n].name = policy_all[n]->name;
-        if (serving_sim_run(&sim.config, &all[n].st, &err) != 0)
-            rc = cli_fail("serve", &err);
-    }
-    const char *workload = a->workload ? a->workload : "fig5";
-    if (rc == CLI_OK && a->plot) {
-        char title[160];
-        cli_sim_title(a, &sim, title, sizeof(title));
-        if (plot_write(all, n, title, a->plot, &err) != 0)
-            rc = cli_fail("serve", &err);
-    }
+    if (rc == CLI_OK)
+        rc = run_all(&sim, all, cdfs);
+    if (rc == CLI_OK)
+        rc = draw(a, &sim, all, cdfs);
     if (rc == CLI_OK && ctx->json) {
-        print_json(all, n, workload, &sim);
+        print_json(all, POLICY_COUNT, a->workload ? a->workload : "fig5", &sim);
     } else if (rc == CLI_OK) {
-        print_table(all, n);
-        print_params(all, n);
+        print_table(all, POLICY_COUNT);
+        print_params(all, POLICY_COUNT);
     }
     cli_sim_fini(&sim);
     return rc;

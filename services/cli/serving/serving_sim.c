@@ -280,11 +280,34 @@ void cli_sim_title(const struct cli_sim_args *a, const struct cli_sim *s, char *
                    (unsigned long)s->config.seed);
 }
 
+static int draw(const struct cli_sim_args *a, const struct cli_sim *s,
+                const struct cli_sim_watch *w, struct ac_err *err)
+{
+    char title[160], full[240];
+    int rc = 0;
+    cli_sim_title(a, s, title, sizeof(title));
+    if (a->plot) {
+        (void)snprintf(full, sizeof(full), "%s: %s", s->config.policy->name, title);
+        rc = cli_sim_plot(w, full, a->plot, err);
+    }
+    if (rc == 0 && a->cdf) {
+        (void)snprintf(full, sizeof(full), "%s, answered within: %s", s->config.policy->name,
+                       title);
+        rc = cli_cdf_plot(w->latency, (int)s->workload.n_classes, full, a->cdf, err);
+    }
+    if (rc == 0 && a->errors) {
+        (void)snprintf(full, sizeof(full), "%s, errors of durations: %s", s->config.policy->name,
+                       title);
+        rc = cli_cdf_plot(w->errors, CLI_ERRORS, full, a->errors, err);
+    }
+    return rc;
+}
+
 /* Runs it with whatever is to be kept of it besides the sums. */
 static int run_watched(const struct cli_sim_args *a, struct cli_sim *s, struct sim_stats *ret_st,
                        struct ac_err *err)
 {
-    if (!a->plot && !a->request_log && !a->action_log)
+    if (!a->plot && !a->cdf && !a->errors && !a->request_log && !a->action_log)
         return serving_sim_run(&s->config, ret_st, err);
     struct cli_sim_watch *w = ac_xcalloc(1, sizeof(*w));
     struct ac_err at_end = AC_ERR_INIT;
@@ -296,12 +319,8 @@ static int run_watched(const struct cli_sim_args *a, struct cli_sim *s, struct s
         *err = at_end;
         rc = at_end.code;
     }
-    if (rc == 0 && a->plot) {
-        char title[160], full[200];
-        cli_sim_title(a, s, title, sizeof(title));
-        (void)snprintf(full, sizeof(full), "%s: %s", s->config.policy->name, title);
-        rc = cli_sim_plot(w, full, a->plot, err);
-    }
+    if (rc == 0)
+        rc = draw(a, s, w, err);
     free(w);
     return rc;
 }

@@ -12,7 +12,7 @@ struct cli_sim_args {
     const char *kinds[POLICY_KINDS - 1]; /* N:FILE */
     int n_kinds;
     const char *tune;
-    const char *plot, *request_log, *action_log; /* files to write, or NULL */
+    const char *plot, *cdf, *errors, *request_log, *action_log; /* files to write, or NULL */
 };
 
 /* What one run needs; config points into the others. */

@@ -24,6 +24,8 @@ static void on_request(void *self, const struct sim_seen_request *r)
     int64_t took = r->done_ns - r->came_ns;
     timeline_note(&w->timeline, r->class, r->came_ns, answered ? took : -1,
                   r->outcome == POLICY_ON_TIME);
+    if (r->came_ns >= w->workload->warmup_ns)
+        cli_cdf_add(&w->latency[r->class], answered ? took : -1);
     if (w->requests)
         fprintf(w->requests, "%" PRId64 "\t%u\t%u\t%s\t%" PRId64 "\t%" PRId64 "\t%d\t%d\n",
                 r->came_ns, r->model, r->class, outcome_names[r->outcome], r->due_ns, took,
@@ -43,6 +45,11 @@ static void on_action(void *self, const struct sim_seen_action *x)
 {
     struct cli_sim_watch *w = self;
     const struct policy_action *a = &x->a;
+    if (a->kind != POLICY_UNLOAD && x->fate == SIM_TOLD && x->status == POLICY_DONE) {
+        int64_t longer = x->end_ns - x->begin_ns - a->expected_ns;
+        int k = a->kind == POLICY_INFER ? CLI_ERROR_INFER_LONGER : CLI_ERROR_LOAD_LONGER;
+        cli_cdf_add(&w->errors[k + (longer < 0)], longer < 0 ? -longer : longer);
+    }
     if (!w->actions)
         return;
     fprintf(w->actions, "%" PRId64 "\t%s\t%u\t%u\t%u\t%u\t%" PRId64, x->sent_ns,
@@ -76,6 +83,14 @@ int cli_sim_watch_start(struct cli_sim_watch *w, const struct workload *load,
                                 .action_path = action_path,
                                 .ports = {.request = on_request, .action = on_action}};
     w->ports.self = w;
+    static const char *const classes[WORKLOAD_CLASSES] = {"class 0", "class 1", "class 2",
+                                                          "class 3"};
+    static const char *const errors[CLI_ERRORS] = {"infer, longer", "infer, shorter",
+                                                   "load, longer", "load, shorter"};
+    for (int i = 0; i < WORKLOAD_CLASSES; i++)
+        w->latency[i].name = classes[i];
+    for (int i = 0; i < CLI_ERRORS; i++)
+        w->errors[i].name = errors[i];
     timeline_init(&w->timeline, load->duration_ns);
     int rc = open_log(request_path,
                       "came_ns\tmodel\tclass\toutcome\tdeadline_ns\tlatency_ns\tdeadline_met\t"

@@ -5,11 +5,23 @@
 
 #include "../../controller/core/sim.h"
 #include "../../controller/core/timeline.h"
+#include "serving/serving_cdf.h"
+
+/* By how much an action's duration was longer or shorter than the policy thought. */
+enum {
+    CLI_ERROR_INFER_LONGER,
+    CLI_ERROR_INFER_SHORTER,
+    CLI_ERROR_LOAD_LONGER,
+    CLI_ERROR_LOAD_SHORTER,
+    CLI_ERRORS
+};
 
 struct cli_sim_watch {
     struct sim_watch ports;
     struct timeline timeline;
     const struct workload *workload;
+    struct cli_cdf latency[WORKLOAD_CLASSES]; /* after the warm-up; refusals never come */
+    struct cli_cdf errors[CLI_ERRORS];
     FILE *requests, *actions; /* NULL: no log */
     const char *request_path, *action_path;
 };

@@ -66,6 +66,9 @@ const struct cli_verb cli_verb_serve = {
     "  --pages N        memory of a device, in pages of 16 MiB (default 1,376)\n"
     "  --plot FILE.svg  sim: rates, latency and share in time over the run; compare: each policy's "
     "bars\n"
+    "  --cdf FILE.svg   requests answered within, of each class or policy; --errors FILE.svg: sim: "
+    "how\n"
+    "                   far durations were from what the policy expected\n"
     "  --request-log FILE.tsv, --action-log FILE.tsv   a line for each request and action\n"
     "  --batch B        compiled batch size to time: 1 (default), 2, 4, 8, 16\n"
     "  --check DIR      folder with input_N.pb and output_N.pb to compare with\n"};
@@ -347,6 +350,8 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--shares", .has_value = true, .value = &a.shares},
         {.name = "--instances", .has_value = true, .value = &a.instances},
         {.name = "--plot", .has_value = true, .value = &a.plot},
+        {.name = "--cdf", .has_value = true, .value = &a.cdf},
+        {.name = "--errors", .has_value = true, .value = &a.errors},
         {.name = "--request-log", .has_value = true, .value = &a.request_log},
         {.name = "--action-log", .has_value = true, .value = &a.action_log},
         {.name = "--batch", .has_value = true, .value = &batch},
