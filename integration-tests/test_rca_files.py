@@ -190,6 +190,29 @@ def test_discovery(tmp_path):
         assert rca("discover", "--method", m, "--data", tmp_path / "d.csv")["nodes"] == ["a", "b", "c", "same", "flat"]
 
 
+def network(path, nodes):
+    """A chain of classes, each mostly like the one before it."""
+    text = "network chain {\n}\n" + "".join(
+        f"variable v{i} {{\n  type discrete [ 2 ] {{ no, yes }};\n}}\n" for i in range(nodes))
+    text += "probability ( v0 ) {\n  table 0.5, 0.5;\n}\n" + "".join(
+        f"probability ( v{i + 1} | v{i} ) {{\n  (no) 0.8, 0.2;\n  (yes) 0.2, 0.8;\n}}\n"
+        for i in range(nodes - 1))
+    path.write_text(text)
+
+
+def test_what_counts_as_contradicted_is_chosen_on_half_of_the_networks(tmp_path):
+    network(tmp_path / "a.bif", 30)
+    assert "two networks of 3 to 100 variables are needed" in rca("bench", "--dataset", "edges", tmp_path, code=2)
+    network(tmp_path / "b.bif", 20)
+    network(tmp_path / "c.bif", 101)  # too large
+    b = rca("bench", "--dataset", "edges", tmp_path)
+    assert (b["tuned"], b["reported"], len(b["verdicts"]), len(b["f1"])) == (1, 1, 16, 4)
+    assert b["chosen"] in [f["detectable"] for f in b["f1"]]
+    for v in b["verdicts"]:
+        assert .2 < v["wrong"] < .3 and v["true_are_supported"] > .9, v
+        assert v["contradicted_are_wrong"] > .9 and v["wrong_are_contradicted"] > .3, v
+
+
 def petshop(root, issues):
     """Two services; web is slow because db is. Ten hours of normal time."""
     r = random.Random(2)

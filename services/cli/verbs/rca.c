@@ -15,6 +15,7 @@
 
 #include "rca/bench.h"
 #include "rca/bench_bnlearn.h"
+#include "rca/bench_edges.h"
 #include "rca/bench_learn.h"
 #include "rca/discover.h"
 #include "rca/graph.h"
@@ -39,7 +40,8 @@ const struct cli_verb cli_verb_rca = {
     "                          --confirmed|--refuted [--out FILE]\n"
     "       aceso rca localise --metrics FILE|DIR [--time T] [--window-s S] [--graph FILE]\n"
     "                          [--plot FILE]\n"
-    "       aceso rca bench --dataset sockshop|petshop|nezha|rcaeval|causal-learn|bnlearn DIR\n"
+    "       aceso rca bench --dataset sockshop|petshop|nezha|rcaeval|causal-learn|bnlearn|edges "
+    "DIR\n"
     "                       [--late-s S] [--no-graph] [--no-edge-latency] [--no-records]\n"
     "                       [--scorer NAME] [--without PARTS] [--graph "
     "FILE]\n\n"
@@ -72,7 +74,7 @@ const struct cli_verb cli_verb_rca = {
     "                  nezha: DIR/rca_data/<day>/{metric,<day>-fault_list.json}\n"
     "                  rcaeval: DIR/<service>_<fault>/<repetition>/{simple_metrics.csv,"
     "inject_time.txt}\n"
-    "  --max-variables N  bnlearn: larger networks are left out (default 100)\n"
+    "  --max-variables N  bnlearn, edges: larger networks are left out (default 100)\n"
     "  --late-s S      state the time S seconds too late\n"
     "  --scorer NAME   instead of the recipe, to compare with: " SCORERS "\n"
     "  --without PARTS leave parts of the recipe out: cpu,lat,gap,..., explained, onset\n"
@@ -236,14 +238,66 @@ static int bench_learn(const char *dir, const struct cli_ctx *ctx)
     return CLI_OK;
 }
 
-static int bench_bnlearn(const char *dir, const char *out, const char *max,
-                         const struct cli_ctx *ctx)
+static double share(size_t part, size_t of)
+{
+    return (double)part / (double)AC_MAX(of, 1);
+}
+
+static void put_verdicts(const struct rca_edges *e, int half, int size, bool json)
+{
+    static const char *const halves[] = {"tuned", "reported"};
+    static const char *const kinds[] = {"classes", "linear"};
+    const struct rca_edges_size *s = &rca_edges_sizes[size];
+    for (int kind = 0; kind < RCA_EDGES_NKINDS; kind++) {
+        const struct rca_verdicts *v = &e->v[half][kind][size];
+        double right = share(v->caught, v->contradicted), caught = share(v->caught, v->wrong);
+        double confirmed = share(v->confirmed, v->edges - v->wrong);
+        double wrong = share(v->wrong, v->edges);
+        printf(json
+                   ? "%s{\"half\":\"%s\",\"data\":\"%s\",\"rows\":%zu,\"detectable\":%g,"
+                     "\"wrong\":%.4g,\"contradicted_are_wrong\":%.4g,\"wrong_are_contradicted\":"
+                     "%.4g,\"true_are_supported\":%.4g}"
+                   : "%s%-9s %-8s %4zu rows, enough to see %-4g  wrong %.2f  contradicted that are "
+                     "wrong %.3f  wrong ones contradicted %.3f  true ones supported %.3f\n",
+               json && (half || size || kind) ? "," : "", halves[half], kinds[kind], s->rows,
+               s->detectable, wrong, right, caught, confirmed);
+    }
+}
+
+static int bench_edges(const char *dir, uint64_t max_variables, const struct cli_ctx *ctx)
+{
+    struct ac_err err = AC_ERR_INIT;
+    struct rca_edges e = {.max_variables = (size_t)max_variables};
+    if (rca_bench_edges(dir, &e, &err))
+        return cli_fail("rca", &err);
+    int chosen = rca_edges_choice(&e);
+    printf(ctx->json ? "{\"dataset\":\"edges\",\"tuned\":%zu,\"reported\":%zu,\"verdicts\":["
+                     : "edges: %zu networks tuned on, %zu reported\n",
+           e.networks[0], e.networks[1]);
+    for (int half = 0; half < 2; half++)
+        for (int size = 0; size < RCA_EDGES_SIZES; size++)
+            put_verdicts(&e, half, size, ctx->json);
+    printf(ctx->json ? "],\"f1\":[" : "F1 of contradicted, tuned / reported:");
+    for (int size = 0; size < RCA_EDGES_SIZES; size++)
+        printf(ctx->json ? "%s{\"detectable\":%g,\"tuned\":%.4g,\"reported\":%.4g}"
+                         : "%s %g: %.3f / %.3f",
+               size ? "," : "", rca_edges_sizes[size].detectable, rca_edges_f1(&e, 0, size),
+               rca_edges_f1(&e, 1, size));
+    printf(ctx->json ? "],\"chosen\":%g}\n" : "\nchosen on the tuned half: %g\n",
+           rca_edges_sizes[chosen].detectable);
+    return CLI_OK;
+}
+
+static int bench_networks(bool edges, const char *dir, const char *out, const char *max,
+                          const struct cli_ctx *ctx)
 {
     struct ac_err err = AC_ERR_INIT;
     uint64_t most = 100;
     if (max && (!ac_str_to_u64(max, &most) || most < 2 || most > AC_RCA_MAX_VARIABLES))
         return cli_usage("rca", "--max-variables must be 2 to %d, not %s", AC_RCA_MAX_VARIABLES,
                          max);
+    if (edges)
+        return bench_edges(dir, most, ctx);
     struct rca_bnlearn l = {.max_variables = (size_t)most};
     if (rca_bench_bnlearn(dir, out, &l, &err))
         return cli_fail("rca", &err);
@@ -307,7 +361,7 @@ static int bench(const char *dataset, const char *dir, struct rca_bench_options 
     }
     return cli_usage("rca",
                      "unknown data set %s; known: sockshop, petshop, nezha, rcaeval, causal-learn, "
-                     "bnlearn",
+                     "bnlearn, edges",
                      dataset);
 }
 
@@ -386,8 +440,9 @@ static int cmd_rca(int argc, char **argv, const struct cli_ctx *ctx)
     if (ac_streq(action, "bench")) {
         if (!dataset || npos != 2)
             return cli_usage("rca", "bench needs --dataset NAME and one DIR");
-        if (ac_streq(dataset, "bnlearn"))
-            return bench_bnlearn(argv[2], synthesise.out, max_variables, ctx);
+        bool edges = ac_streq(dataset, "edges");
+        if (edges || ac_streq(dataset, "bnlearn"))
+            return bench_networks(edges, argv[2], synthesise.out, max_variables, ctx);
         struct rca_bench_options o = {.late_s = late_s,
                                       .no_graph = no_graph != NULL,
                                       .no_gaps = no_gaps != NULL,
