@@ -86,7 +86,7 @@ def test_statistics_and_metrics_count(served):
     after = c.get_inference_statistics("hotel_recommend").model_stats[0]
     assert after.inference_stats.success.count == before + 3 and after.inference_stats.compute_infer.ns > 0
     status = pb.Client(served.address)("Serving/GetServingStatus")
-    assert [(w.name, w.state) for w in status.workers] == [("w1", "CONNECTED")]
+    assert [(w.name, w.state, w.kind) for w in status.workers] == [("w1", "CONNECTED", "cpu")]
     assert status.models[0].resident_on == ["w1"] and status.models[0].on_time >= 3
     assert [(t.name, t.weight) for t in status.tenants] == [("default", 1)] and status.tenants[0].on_time >= 3
 
@@ -370,6 +370,7 @@ def hello(**kw):
     (hello(protocol=2), "UNIMPLEMENTED", "protocol 2"),
     (hello(worker=""), "INVALID_ARGUMENT", "worker's name"),
     (hello(worker="a b"), "INVALID_ARGUMENT", "worker's name"),
+    (hello(kind="a b"), "INVALID_ARGUMENT", "kind of device"),
     (hello(page_bytes=0), "INVALID_ARGUMENT", "pages of 0"),
     (hello(memory_bytes=2**63, page_bytes=4096), "INVALID_ARGUMENT", "pages of 4096"),
     (hello(worker="w1"), "ALREADY_EXISTS", "another worker named w1"),
@@ -487,6 +488,29 @@ def test_the_simulated_worker_keeps_time():
         with pytest.raises(triton.InferenceServerException) as e:
             ask(c, timeout=10_000)
         assert "refused" in e.value.message()
+
+
+def test_workers_of_two_kinds_are_planned_each_by_its_own_costs():
+    with serving(workers=()) as s:
+        s.worker("slow", "--executor=sim", "--kind=old", "--sim-base=300ms")
+        c = s.wait_ready()
+        with pytest.raises(triton.InferenceServerException) as e:
+            ask(c, timeout=200_000)
+        assert "refused" in e.value.message()
+        s.worker("quick", "--executor=sim", "--kind=new", "--sim-base=5ms")
+        status = pb.Client(s.address)
+        wait("both are there", lambda: sorted((w.name, w.kind, w.state) for w in status("Serving/GetServingStatus").workers) ==
+             [("quick", "new", "CONNECTED"), ("slow", "old", "CONNECTED")])
+
+        def answered():
+            try:
+                return ask(c, timeout=200_000) is not None
+            except triton.InferenceServerException:
+                return False
+
+        # With the slower's costs for both nothing could be answered in 200 ms.
+        wait("the quick one is in use", answered)
+        assert sum(answered() for _ in range(10)) >= 8
 
 
 # ---- tenants ----

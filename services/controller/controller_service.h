@@ -3,6 +3,7 @@
 #pragma once
 
 #include "catalog.h"
+#include "kinds.h"
 #include "peer_clock.h"
 #include "sched.h"
 #include "tenants.h"
@@ -29,6 +30,7 @@ struct ctl_service;
 struct ctl_worker {
     struct ctl_service *s;
     uint32_t device;
+    uint32_t kind; /* taken while the call is there */
     char name[CTL_NAME_MAX], executor[16], instance[64];
     struct ac_rpc_call *call; /* NULL while it is away */
     bool up;                  /* its clock is known: it may be given work */
@@ -58,6 +60,7 @@ struct ctl_service {
     struct ac_worker *files; /* one thread */
     bool scanning, stopping;
 
+    struct ctl_kinds kinds;
     struct ctl_tenants tenants;
     struct ctl_tenant_stats {
         uint64_t requests, on_time, by_share;

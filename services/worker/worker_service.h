@@ -16,7 +16,7 @@
 #define WK_PROFILE_NS   (30 * 1000000LL) /* for one batch size, once three runs are done */
 
 struct wk_conf {
-    char *controller_addr, *name, *executor;
+    char *controller_addr, *name, *executor, *kind;
     uint64_t memory_bytes, page_bytes, sim_load_rate;
     bool prefault;
     int64_t sim_base_ns, sim_row_ns;

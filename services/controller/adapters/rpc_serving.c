@@ -24,6 +24,7 @@ void ctl_worker_status(const struct ctl_worker *w, Aceso__V1__ServingWorker *ret
     aceso__v1__serving_worker__init(ret_m);
     ret_m->name = text(w->name);
     ret_m->executor = text(w->executor);
+    ret_m->kind = text(w->s->kinds.name[w->kind]);
     ret_m->state = w->up ? connected : gone;
     ret_m->memory_bytes = w->memory_bytes;
     ret_m->free_bytes = v.up ? (uint64_t)v.pages_free * w->page_bytes : 0;

@@ -140,6 +140,7 @@ static void lost(struct ctl_worker *w, const char *why)
     struct ctl_service *s = w->s;
     uint64_t bit = 1ull << w->device;
     w->call = NULL;
+    ctl_kinds_release(&s->kinds, w->kind);
     s->choked &= ~bit;
     AC_LOGW("worker", "worker_lost", AC_KS("worker", w->name), AC_KS("why", why));
     if (!w->up)
@@ -197,6 +198,7 @@ static void worker_up(struct ctl_worker *w)
     AC_LOGI("worker", "worker_connected", AC_KS("worker", w->name), AC_KS("executor", w->executor),
             AC_KI("memory_mib", w->memory_bytes >> 20),
             AC_KI("round_trip_us", w->clock.round_trip_ns / 1000));
+    sched_device_kind(s->sched, w->device, w->kind);
     sched_device_up(s->sched, ctl_now(s), w->device, (uint32_t)(w->memory_bytes / w->page_bytes));
     ctl_event_worker(w);
     announce(w);
@@ -267,6 +269,9 @@ static int on_hello(struct link *l, struct ac_rpc_call *c, const Aceso__V1__Work
         drop(w, AC_EABORTED, "the worker has connected anew");
         ctl_dispatch_settle(s);
     }
+    rc = ctl_kinds_take(&s->kinds, ac_str_empty(h->kind) ? h->executor : h->kind, &w->kind, err);
+    if (rc)
+        return rc;
     (void)ac_str_copy(w->executor, sizeof(w->executor), h->executor);
     (void)ac_str_copy(w->instance, sizeof(w->instance), h->instance);
     w->memory_bytes = h->memory_bytes;

@@ -21,6 +21,10 @@ static uint32_t model_add(void *p)
 {
     return sched_model_add(p);
 }
+static void device_kind(void *p, uint32_t device, uint32_t kind)
+{
+    sched_device_kind(p, device, kind);
+}
 static void device_up(void *p, int64_t now, uint32_t device, uint32_t pages)
 {
     sched_device_up(p, now, device, pages);
@@ -57,6 +61,7 @@ const struct policy_ops policy_aceso = {
     .destroy = destroy,
     .device_add = device_add,
     .model_add = model_add,
+    .device_kind = device_kind,
     .device_up = device_up,
     .device_down = device_down,
     .model_able = model_able,

@@ -48,6 +48,7 @@ struct sched *sched_create(const struct sched_config *cfg, const struct policy_p
     }
     s->free_action = NIL;
     s->tick_at = POLICY_NEVER;
+    s->n_kinds = 1;
     sched_share_init(s);
     sched_learn_init(s);
     ac_rng_seed(&s->rng, cfg->seed);
@@ -59,7 +60,8 @@ void sched_destroy(struct sched *s)
     if (!s)
         return;
     for (uint32_t i = 0; i < s->cfg.cells; i++) {
-        free(s->cells[i].records);
+        for (uint32_t k = 0; k < POLICY_KINDS; k++)
+            free(s->cells[i].records[k]);
         free(s->cells[i].models);
         free(s->cells[i].cold);
     }
@@ -73,7 +75,10 @@ void sched_destroy(struct sched *s)
     free(s->actions);
     free(s->heap);
     free(s->learners);
-    free(s->spreads);
+    for (uint32_t k = 0; k < POLICY_KINDS; k++) {
+        free(s->plans[k]);
+        free(s->spreads[k]);
+    }
     free(s);
 }
 
@@ -91,6 +96,7 @@ uint32_t sched_device_add(struct sched *s)
     s->n_devices++;
     sched_learn_device_add(s);
     ac_grow(&s->heap, &s->cap_heap, s->n_models + s->n_devices, sizeof(*s->heap));
+    c->of_kind[0] |= 1ull << c->n_devices;
     c->devices[c->n_devices++] = id;
     /* Room for every action that the device can have in flight, so that none is allocated later. */
     uint32_t old = s->n_actions;
@@ -104,6 +110,42 @@ uint32_t sched_device_add(struct sched *s)
     return id;
 }
 
+/* Room in what each kind has of each model; those from so many on are new. */
+static void kind_room(struct sched *s, uint32_t kind, size_t from)
+{
+    if (kind)
+        s->plans[kind] =
+            ac_xrealloc(s->plans[kind], ac_mul_size(s->cap_models, sizeof(struct plan)));
+    for (size_t i = from; i < s->n_models; i++)
+        sched_plan_init(sched_plan_mut(s, &s->models[i], kind));
+    sched_learn_models(s, kind, from);
+}
+
+void sched_device_kind(struct sched *s, uint32_t device, uint32_t kind)
+{
+    struct device *d = &s->devices[device];
+    struct cell *c = &s->cells[d->cell];
+    AC_ASSERT(kind < POLICY_KINDS && !d->up);
+    if (s->cfg.without & SCHED_WITHOUT_KINDS)
+        return;
+    for (; s->n_kinds <= kind; s->n_kinds++) {
+        kind_room(s, s->n_kinds, 0);
+        for (uint32_t i = 0; i < s->cfg.cells; i++) {
+            size_t bytes = s->cells[i].cap_models * sizeof(struct record);
+            if (bytes == 0)
+                continue;
+            s->cells[i].records[s->n_kinds] = ac_xcalloc(1, bytes);
+            memcpy(s->cells[i].records[s->n_kinds], s->cells[i].records[0],
+                   s->cells[i].n_records * sizeof(struct record));
+        }
+    }
+    c->of_kind[d->kind] &= ~(1ull << d->bit);
+    c->of_kind[kind] |= 1ull << d->bit;
+    d->kind = (uint8_t)kind;
+    for (uint32_t i = 0; i < s->cells[d->cell].n_models; i++)
+        sched_record_update(s, c->models[i]);
+}
+
 uint32_t sched_model_add(struct sched *s)
 {
     uint32_t id = (uint32_t)s->n_models;
@@ -111,20 +153,21 @@ uint32_t sched_model_add(struct sched *s)
     size_t old_cell = c->cap_models;
     ac_grow(&s->models, &s->cap_models, s->n_models + 1, sizeof(*s->models));
     s->n_models++;
-    sched_learn_model_add(s);
-    ac_grow(&s->heap, &s->cap_heap, s->n_models + s->n_devices, sizeof(*s->heap));
     s->models[id] = (struct model){.head = NIL,
                                    .tail = NIL,
                                    .record = NIL,
                                    .groups = NIL,
                                    .timer.heap_at = NIL,
-                                   .cell = id % s->cfg.cells,
-                                   .smallest = POLICY_BATCHES};
+                                   .cell = id % s->cfg.cells};
+    for (uint32_t k = 0; k < s->n_kinds; k++)
+        kind_room(s, k, id);
+    ac_grow(&s->heap, &s->cap_heap, s->n_models + s->n_devices, sizeof(*s->heap));
     ac_grow(&c->models, &c->cap_models, c->n_models + 1u, sizeof(*c->models));
     c->models[c->n_models++] = id;
     if (c->cap_models != old_cell) {
         c->cold = ac_xrealloc(c->cold, c->cap_models * sizeof(*c->cold));
-        c->records = ac_xrealloc(c->records, c->cap_models * sizeof(*c->records));
+        for (uint32_t k = 0; k < s->n_kinds; k++)
+            c->records[k] = ac_xrealloc(c->records[k], c->cap_models * sizeof(struct record));
     }
     return id;
 }
@@ -155,22 +198,24 @@ void sched_model_able(struct sched *s, int64_t now, uint32_t model, uint32_t dev
     struct device *d = &s->devices[device];
     if (m->retired || d->cell != m->cell)
         return;
-    if (m->able == 0) {
-        m->cost = *cost;
+    struct plan *p = sched_plan_mut(s, m, d->kind);
+    uint64_t alike = s->cells[d->cell].of_kind[d->kind];
+    if ((m->able & alike) == 0) {
+        p->cost = *cost;
     } else {
         /* Devices of one kind differ by noise: plan with the slower figure. */
-        if (!(m->loaded | m->loading)) /* what is charged to a device stays what it was */
-            m->cost.pages = AC_MAX(m->cost.pages, cost->pages);
-        m->cost.load_ns = AC_MAX(m->cost.load_ns, cost->load_ns);
+        if (!((m->loaded | m->loading) & alike)) /* what is charged to one stays what it was */
+            p->cost.pages = AC_MAX(p->cost.pages, cost->pages);
+        p->cost.load_ns = AC_MAX(p->cost.load_ns, cost->load_ns);
         for (uint32_t b = 0; b < POLICY_BATCHES; b++)
-            m->cost.exec_ns[b] = cost->exec_ns[b] && m->cost.exec_ns[b]
-                                     ? AC_MAX(m->cost.exec_ns[b], cost->exec_ns[b])
+            p->cost.exec_ns[b] = cost->exec_ns[b] && p->cost.exec_ns[b]
+                                     ? AC_MAX(p->cost.exec_ns[b], cost->exec_ns[b])
                                      : 0;
     }
-    m->cost.pages = AC_MAX(m->cost.pages, 1u);
+    p->cost.pages = AC_MAX(p->cost.pages, 1u);
     m->able |= 1ull << d->bit;
     m->load_failures = 0;
-    sched_model_plan(s, m);
+    sched_model_plan(s, m, d->kind);
     sched_queue_expire(s, now, model);
     if (m->queued) {
         sched_cold_add(s, model, false);
@@ -192,26 +237,30 @@ void sched_model_retire(struct sched *s, int64_t now, uint32_t model)
     sched_model_touch(s, model);
 }
 
-/* Earliest time at which some device could begin what takes so long alone, as if it were a device
- * like the others, or any that is soon enough; POLICY_NEVER without any. */
-static int64_t best_start(const struct sched *s, const struct model *m, int64_t alone, int64_t now,
-                          int64_t enough)
+/* When some device could answer so many rows at the earliest, as if it were a device like the
+ * others, or any time that is soon enough; POLICY_NEVER without any device. */
+static int64_t best_end(const struct sched *s, const struct model *m, uint32_t rows, int64_t now,
+                        int64_t enough)
 {
     const struct cell *c = &s->cells[m->cell];
     int64_t best = POLICY_NEVER, net = s->learnt.net_ns;
     for (uint64_t k = m->loaded & c->up; k && best > enough; k &= k - 1) {
         const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
+        const struct plan *p = sched_plan(s, m, d->kind);
         int64_t t = sched_device_start(s, d, now) - AC_MAX(d->behind_ns, 0);
-        best = AC_MIN(best, t + sched_device_exec(d, alone) - alone);
+        int64_t exec = sched_device_exec(d, p->eh[sched_batch_for_rows(p, rows)]);
+        best = AC_MIN(best, t + exec + net);
     }
     if (best > enough && (m->loading & c->up))
-        best = AC_MIN(best, AC_MAX(m->eta, now + net));
+        best = AC_MIN(best, AC_MAX(m->eta, now + net) + sched_least_exec(s, m, rows) + net);
     if (best != POLICY_NEVER)
         return best;
-    int64_t load = m->cost.load_ns + (int64_t)((double)m->cost.load_ns * s->learnt.load_margin);
     for (uint64_t k = m->able & c->up; k; k &= k - 1) {
         const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
-        best = AC_MIN(best, AC_MAX(now + net, d->pipe_free) + load);
+        const struct plan *p = sched_plan(s, m, d->kind);
+        int64_t load = p->cost.load_ns + (int64_t)((double)p->cost.load_ns * s->learnt.load_margin);
+        int64_t exec = p->eh[sched_batch_for_rows(p, rows)];
+        best = AC_MIN(best, AC_MAX(now + net, d->pipe_free) + load + exec + net);
     }
     return best;
 }
@@ -220,18 +269,15 @@ static bool too_late(struct sched *s, int64_t now, uint32_t req)
 {
     struct request *r = &s->requests[req];
     struct model *m = &s->models[r->model];
-    if (m->smallest == POLICY_BATCHES)
+    if (!m->kinds)
         return false;
-    int64_t alone = m->eh[sched_batch_for_rows(m, r->rows)];
-    int64_t rest = alone + s->learnt.net_ns, enough = r->deadline + s->learnt.hope_ns - rest;
-    int64_t start = best_start(s, m, alone, now, enough);
+    int64_t enough = r->deadline + s->learnt.hope_ns;
+    int64_t end = best_end(s, m, r->rows, now, enough);
     /* With no device up the request waits for one: a worker may be restarting. */
-    if (start == POLICY_NEVER)
-        return false;
-    if (start <= enough)
+    if (end == POLICY_NEVER || end <= enough)
         return false;
     uint32_t id = r->model;
-    sched_request_refuse(s, now, req, POLICY_REFUSED, start + rest);
+    sched_request_refuse(s, now, req, POLICY_REFUSED, end);
     if (m->loaded == 0 && m->loading == 0)
         sched_load_wanted(s, now, id);
     return true;
@@ -245,12 +291,13 @@ static bool at_risk(const struct sched *s, const struct model *m, int64_t now)
     int64_t soonest = POLICY_NEVER;
     for (uint64_t k = m->loaded & c->up; k; k &= k - 1) {
         const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
-        soonest = AC_MIN(soonest, AC_MAX(now, d->free_at) + d->backlog);
+        const struct plan *p = sched_plan(s, m, d->kind);
+        soonest = AC_MIN(soonest, AC_MAX(now, d->free_at) + d->backlog + p->eh[p->smallest]);
     }
     if (soonest == POLICY_NEVER)
         return true;
     int64_t slack = s->requests[m->tail].deadline - now;
-    return soonest + m->eh[m->smallest] > now + slack / 2;
+    return soonest > now + slack / 2;
 }
 
 void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)

@@ -51,7 +51,8 @@ struct sched_config {
     X(DEVICE_DELAYS, "delays by device")                                                           \
     X(DRIFT, "drift detection")                                                                    \
     X(SHARES, "tenants' shares")                                                                   \
-    X(PRIORITIES, "priorities")
+    X(PRIORITIES, "priorities")                                                                    \
+    X(KINDS, "kinds of devices")
 
 enum sched_part {
 #define X(name, text) SCHED_PART_##name,
@@ -73,6 +74,9 @@ void sched_destroy(struct sched *s); /* NULL is fine; waiting requests get no re
 
 uint32_t sched_device_add(struct sched *s);
 uint32_t sched_model_add(struct sched *s);
+/** Of a device that is not up. What model_able says of it holds for all of its kind, the slowest of
+ * them deciding. */
+void sched_device_kind(struct sched *s, uint32_t device, uint32_t kind);
 void sched_device_up(struct sched *s, int64_t now, uint32_t device, uint32_t pages);
 /** Its outstanding work is given to others or waits; what was resident on it is gone. */
 void sched_device_down(struct sched *s, int64_t now, uint32_t device);

@@ -31,14 +31,15 @@ void sched_guard_init(struct guard *g)
 void sched_guard_arrive(struct guard *g, const struct sched *s, int64_t now, const struct model *m,
                         const struct request *r)
 {
-    if (r->objective > SCHED_BACKGROUND_NS || m->smallest == POLICY_BATCHES)
+    if (r->objective > SCHED_BACKGROUND_NS || !m->kinds)
         return;
-    uint8_t b = sched_batch_for_rows(m, r->rows);
+    const struct plan *p = sched_plan_any(s, m);
+    uint8_t b = sched_batch_for_rows(p, r->rows);
     if (b == POLICY_BATCHES)
         return;
     g->new_arrivals++;
-    g->new_work_ns += m->cost.exec_ns[b];
-    g->slack = AC_MIN(g->slack, r->deadline - now - m->eh[b] - 2 * s->learnt.net_ns);
+    g->new_work_ns += p->cost.exec_ns[b];
+    g->slack = AC_MIN(g->slack, r->deadline - now - p->eh[b] - 2 * s->learnt.net_ns);
 }
 
 void sched_guard_dropped(struct guard *g, const struct request *r)
@@ -91,16 +92,16 @@ static bool may_block(const struct guard *g, const struct cell *c, const struct 
 bool sched_guard_admit(const struct sched *s, const struct cell *c, const struct device *d,
                        int64_t fh, const struct choice *foreground, struct choice *k)
 {
-    const struct model *m = &s->models[k->model];
+    const struct plan *p = sched_plan(s, &s->models[k->model], d->kind);
     const struct guard *g = &c->guard;
     bool free_for_all = (s->cfg.without & SCHED_WITHOUT_GUARD) || may_block(g, c, d);
     int64_t limit = free_for_all ? POLICY_NEVER : patience(s, g);
     uint32_t need = s->requests[k->start].rows;
     for (int b = k->batch; b >= 0 && policy_batch_size[b] >= need; b--) {
-        if (m->eh[b] == 0 || m->eh[b] > limit)
+        if (p->eh[b] == 0 || p->eh[b] > limit)
             continue;
         /* Filling the time before a start that is due with ever smaller batches would waste it. */
-        if (foreground && (double)(foreground->latest - fh) <= CLEARANCE * (double)m->eh[b])
+        if (foreground && (double)(foreground->latest - fh) <= CLEARANCE * (double)p->eh[b])
             return false;
         k->batch = (uint8_t)b;
         k->take = AC_MIN(k->take, policy_batch_size[b]);

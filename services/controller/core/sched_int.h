@@ -59,6 +59,15 @@ struct model_spread {
     int64_t late;   /* mean of the last few */
 };
 
+/* What a model costs on devices of one kind, and how its requests are best split there. */
+struct plan {
+    int64_t eh[POLICY_BATCHES + 1];      /* exec with margin; 0: not compiled; last: for ever */
+    uint8_t first[POLICY_MAX_BATCH + 1]; /* for n rows: index of the batch to start with */
+    uint8_t smallest;                    /* index of the smallest compiled batch */
+    int64_t best[POLICY_MAX_BATCH + 1];  /* least device time for n rows */
+    struct policy_cost cost;
+};
+
 /* A place in the timer heap. */
 struct timer {
     int64_t at;
@@ -69,17 +78,14 @@ struct model {
     /* First what the clock hand and the search for victims read of many models in a row. */
     uint64_t able, loaded, loading; /* by device of the cell */
     struct decayed fast, slow;      /* arrivals, tau 1 s and 300 s */
-    struct policy_cost cost;
-    uint8_t smallest; /* index of the smallest compiled batch */
+    uint8_t kinds;                  /* of devices of which there is a plan; bits */
     uint8_t load_failures;
     bool cold_listed, at_risk, retired;
-    int64_t eh[POLICY_BATCHES + 1];      /* exec with margin; 0: not compiled; last: for ever */
-    int64_t best[POLICY_MAX_BATCH + 1];  /* least device time for n rows */
-    uint8_t first[POLICY_MAX_BATCH + 1]; /* and the index of the batch to start with */
-    uint32_t head, tail, queued, rows;   /* waiting requests by deadline; their rows */
-    uint32_t groups;                     /* with ranks: the first of them, or NIL */
-    uint32_t inflight;                   /* INFER actions under way */
-    uint32_t record;                     /* place among the cell's active records, or NIL */
+    struct plan plan;                  /* on devices of kind 0 */
+    uint32_t head, tail, queued, rows; /* waiting requests by deadline; their rows */
+    uint32_t groups;                   /* with ranks: the first of them, or NIL */
+    uint32_t inflight;                 /* INFER actions under way */
+    uint32_t record;                   /* place among the cell's active records, or NIL */
     uint32_t cell;
     uint64_t share_mask; /* devices whose backlog carries share */
     int64_t share;
@@ -112,6 +118,7 @@ struct action {
 
 struct device {
     bool up;
+    uint8_t kind;
     uint32_t cell, bit;
     uint32_t pages, pages_free;
     int64_t free_at;     /* mean time at which its execution engine is idle */
@@ -154,8 +161,9 @@ struct tenant {
 struct cell {
     uint32_t devices[SCHED_CELL_DEVICES], n_devices;
     uint64_t up;
-    struct record *records;
+    struct record *records[POLICY_KINDS]; /* the same models in the same order for each kind */
     uint32_t n_records;
+    uint64_t of_kind[POLICY_KINDS]; /* devices */
     uint32_t *models, n_models;
     size_t cap_models;
     uint32_t *cold, n_cold; /* models that want a load; room for every model of the cell */
@@ -190,6 +198,8 @@ struct sched {
     double chance[SCHED_CHANCES]; /* by how much of the hope is used up */
     struct model *models;
     size_t n_models, cap_models;
+    struct plan *plans[POLICY_KINDS]; /* by model; none for kind 0 */
+    uint32_t n_kinds;
     struct device *devices;
     size_t n_devices, cap_devices;
     struct cell *cells;
@@ -212,9 +222,9 @@ struct sched {
     struct ac_rng rng;
     struct sketch answer_delay, exec_excess_ppm;
     struct spread load_excess;
-    struct learner *learners;     /* by device */
-    struct model_spread *spreads; /* by model and batch size */
-    size_t cap_learners, cap_spreads;
+    struct learner *learners;                   /* by device */
+    struct model_spread *spreads[POLICY_KINDS]; /* by model and batch size */
+    size_t cap_learners;
     uint32_t since_learnt;
     int64_t learnt_at;
 };
@@ -231,14 +241,43 @@ void sched_action_send(struct sched *s, struct action *a, int64_t earliest, int6
 void sched_learn_init(struct sched *s);
 void sched_learn_device_add(struct sched *s);
 void sched_learn_device_up(struct sched *s, uint32_t device);
-void sched_learn_model_add(struct sched *s);
+/** After models or kinds were added: those from so many on are new to the kind. */
+void sched_learn_models(struct sched *s, uint32_t kind, size_t from);
 void sched_learn_tick(struct sched *s, int64_t now);
-double sched_learn_margin(const struct sched *s, const struct model *m, uint8_t batch);
+double sched_learn_margin(const struct sched *s, uint32_t kind, const struct model *m,
+                          uint8_t batch);
 void sched_learn(struct sched *s, int64_t now, const struct action *a,
                  const struct policy_result *r);
 
 /* sched_queue.c */
-void sched_model_plan(struct sched *s, struct model *m);
+void sched_plan_init(struct plan *p);
+void sched_model_plan(struct sched *s, struct model *m, uint32_t kind);
+static inline struct plan *sched_plan_mut(struct sched *s, struct model *m, uint32_t kind)
+{
+    return kind ? &s->plans[kind][m - s->models] : &m->plan;
+}
+static inline const struct plan *sched_plan(const struct sched *s, const struct model *m,
+                                            uint32_t kind)
+{
+    return kind ? &s->plans[kind][m - s->models] : &m->plan;
+}
+/** On the first kind of devices that can run it, where it does not matter which. */
+static inline const struct plan *sched_plan_any(const struct sched *s, const struct model *m)
+{
+    return sched_plan(s, m, m->kinds ? (uint32_t)__builtin_ctz(m->kinds) : 0);
+}
+/** What speaks against a device for being of a kind that is slow at this model, in seconds of its
+ * use of late: of 1e-8 to 1e-6 a nanosecond the last was best for burst and azure on seed 1. */
+static inline double sched_kind_cost(const struct sched *s, const struct model *m,
+                                     const struct device *d)
+{
+    if (s->n_kinds == 1)
+        return 0;
+    const struct plan *p = sched_plan(s, m, d->kind);
+    return 1e-6 * (double)p->eh[p->smallest];
+}
+/** An execution of so many rows alone, with margin, on the kind of devices that is quickest. */
+int64_t sched_least_exec(const struct sched *s, const struct model *m, uint32_t rows);
 void sched_record_update(struct sched *s, uint32_t id);
 void sched_model_touch(struct sched *s, uint32_t id);
 void sched_queue_insert(struct sched *s, uint32_t req);
@@ -251,7 +290,7 @@ void sched_request_refuse(struct sched *s, int64_t now, uint32_t req, enum polic
 void sched_timer_set(struct sched *s, uint32_t key, int64_t at);
 void sched_timers_run(struct sched *s, int64_t now);
 int64_t sched_timers_next(const struct sched *s);
-uint8_t sched_batch_for_rows(const struct model *m, uint32_t rows);
+uint8_t sched_batch_for_rows(const struct plan *p, uint32_t rows);
 
 /* sched_pick.c */
 int64_t sched_device_free(const struct sched *s, const struct device *d, int64_t now);

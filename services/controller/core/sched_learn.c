@@ -53,21 +53,29 @@ void sched_learn_device_up(struct sched *s, uint32_t device)
     s->devices[device].pace = 1;
 }
 
-void sched_learn_model_add(struct sched *s)
+void sched_learn_models(struct sched *s, uint32_t kind, size_t from)
 {
     if (!s->cfg.learn)
         return;
-    ac_grow(&s->spreads, &s->cap_spreads, s->n_models * POLICY_BATCHES, sizeof(*s->spreads));
-    for (uint32_t b = 0; b < POLICY_BATCHES; b++)
-        s->spreads[(s->n_models - 1) * POLICY_BATCHES + b] = (struct model_spread){0};
+    struct model_spread **p = &s->spreads[kind];
+    *p = ac_xrealloc(*p, s->cap_models * POLICY_BATCHES * sizeof(**p));
+    for (size_t i = from * POLICY_BATCHES; i < s->n_models * POLICY_BATCHES; i++)
+        (*p)[i] = (struct model_spread){0};
+}
+
+static struct model_spread *spread_of(const struct sched *s, uint32_t kind, const struct model *m,
+                                      uint8_t batch)
+{
+    return &s->spreads[kind][(size_t)(m - s->models) * POLICY_BATCHES + batch];
 }
 
 /** Share added to an execution of the model's batch size. */
-double sched_learn_margin(const struct sched *s, const struct model *m, uint8_t batch)
+double sched_learn_margin(const struct sched *s, uint32_t kind, const struct model *m,
+                          uint8_t batch)
 {
     if (!s->cfg.learn)
         return s->learnt.exec_margin;
-    const struct model_spread *p = &s->spreads[(size_t)(m - s->models) * POLICY_BATCHES + batch];
+    const struct model_spread *p = spread_of(s, kind, m, batch);
     if (p->spread.total < SPREAD_ENOUGH || (s->cfg.without & SCHED_WITHOUT_SPREADS))
         return s->learnt.exec_margin;
     return AC_MAX(serving_spread_quantile(&p->spread, 0.99), MARGIN_MIN);
@@ -186,12 +194,12 @@ static void learn_execution(struct sched *s, const struct action *a, int64_t too
 {
     struct model *m = &s->models[a->model];
     struct device *d = &s->devices[a->device];
-    struct model_spread *p = &s->spreads[(size_t)a->model * POLICY_BATCHES + a->batch];
-    int64_t *e = &m->cost.exec_ns[a->batch];
+    struct model_spread *p = spread_of(s, d->kind, m, a->batch);
+    int64_t *e = &sched_plan_mut(s, m, d->kind)->cost.exec_ns[a->batch];
     /* The size was taken back while this was on its way: another device does not have it. */
     if (*e <= 0)
         return;
-    double ratio = (double)took / (double)*e, margin = sched_learn_margin(s, m, a->batch);
+    double ratio = (double)took / (double)*e, margin = sched_learn_margin(s, d->kind, m, a->batch);
     learn_pace(s, a->device, ratio, margin);
     ratio /= d->pace;
     serving_sketch_add(&s->exec_excess_ppm, ratio > 1 ? (int64_t)((ratio - 1) * 1e6) : 0);
@@ -208,7 +216,7 @@ static void learn_execution(struct sched *s, const struct action *a, int64_t too
     }
     if (drifted || ++p->since >= SPREAD_EVERY) {
         p->since = 0;
-        sched_model_plan(s, m);
+        sched_model_plan(s, m, d->kind);
     }
 }
 
@@ -223,7 +231,7 @@ void sched_learn(struct sched *s, int64_t now, const struct action *a,
         learn_execution(s, a, took);
         return;
     }
-    int64_t *l = &s->models[a->model].cost.load_ns;
+    int64_t *l = &sched_plan_mut(s, &s->models[a->model], s->devices[a->device].kind)->cost.load_ns;
     serving_spread_add(&s->load_excess, (double)(took - *l) / (double)AC_MAX(*l, 1));
     *l += (took - *l) / 8;
 }

@@ -6,7 +6,7 @@
 void sched_resident_remove(struct sched *s, uint32_t device, uint32_t at)
 {
     struct device *d = &s->devices[device];
-    d->pages_free += s->models[d->resident[at]].cost.pages;
+    d->pages_free += sched_plan(s, &s->models[d->resident[at]], d->kind)->cost.pages;
     d->resident[at] = d->resident[--d->n_resident];
 }
 
@@ -66,22 +66,22 @@ static double rate_of(const struct model *m, int64_t now)
 }
 
 /* What a copy is worth a page: the last one saves loads, a further one saves waiting. */
-static double value_of(const struct model *m, uint32_t copies, double rate)
+static double value_of(const struct plan *p, uint32_t copies, double rate)
 {
-    double exec_ms = (double)m->cost.exec_ns[m->smallest] * 1e-6;
-    double load_ms = (double)m->cost.load_ns * 1e-6;
+    double exec_ms = (double)p->cost.exec_ns[p->smallest] * 1e-6;
+    double load_ms = (double)p->cost.load_ns * 1e-6;
     double v = copies <= 1 ? rate * load_ms : rate * exec_ms / copies;
-    return v / m->cost.pages;
+    return v / p->cost.pages;
 }
 
 /* What a copy is worth; where that is surely not below enough, anything from there on. */
-static double copy_value(const struct model *m, int64_t now, double enough)
+static double copy_value(const struct model *m, const struct plan *p, int64_t now, double enough)
 {
-    if (m->retired || m->smallest == POLICY_BATCHES)
+    if (m->retired || p->smallest == POLICY_BATCHES)
         return 0;
     uint32_t copies = (uint32_t)__builtin_popcountll(m->loaded);
-    double least = value_of(m, copies, rate_floor(m, now));
-    return least >= enough ? least : value_of(m, copies, rate_of(m, now));
+    double least = value_of(p, copies, rate_floor(m, now));
+    return least >= enough ? least : value_of(p, copies, rate_of(m, now));
 }
 
 /* Work in flight on this device pins the model there; so does being the only copy of a waiting one.
@@ -114,10 +114,11 @@ static uint32_t victim(struct sched *s, int64_t now, const struct device *d, dou
             at = (at + 1) % d->n_resident;
         if (pinned(s, d, d->resident[at]))
             continue;
+        const struct model *m = &s->models[d->resident[at]];
         double v =
             (s->cfg.without & SCHED_WITHOUT_VALUE)
                 ? 1
-                : copy_value(&s->models[d->resident[at]], now, best == NIL ? INFINITY : least);
+                : copy_value(m, sched_plan(s, m, d->kind), now, best == NIL ? INFINITY : least);
         if (best == NIL || v < least) {
             best = at;
             least = v;
@@ -150,10 +151,11 @@ static bool load(struct sched *s, int64_t now, uint32_t device, uint32_t model)
 {
     struct device *d = &s->devices[device];
     struct model *m = &s->models[model];
-    if (d->n_loads == SCHED_OUTSTANDING || m->cost.pages > d->pages)
+    const struct policy_cost *cost = &sched_plan(s, m, d->kind)->cost;
+    if (d->n_loads == SCHED_OUTSTANDING || cost->pages > d->pages)
         return false;
     /* Each round frees a page at least; a device full of pinned models is given up. */
-    for (uint32_t tries = 0; d->pages_free < m->cost.pages; tries++) {
+    for (uint32_t tries = 0; d->pages_free < cost->pages; tries++) {
         double value;
         uint32_t v = victim(s, now, d, &value);
         if (v == NIL && tries >= 4)
@@ -162,10 +164,10 @@ static bool load(struct sched *s, int64_t now, uint32_t device, uint32_t model)
             unload(s, device, v, now);
     }
     struct action *a = sched_action_new(s, POLICY_LOAD, device, model);
-    a->expected = m->cost.load_ns;
+    a->expected = cost->load_ns;
     a->sent = now;
     d->loads[d->n_loads++] = (uint32_t)(a - s->actions);
-    d->pages_free -= m->cost.pages;
+    d->pages_free -= cost->pages;
     AC_ASSERT(d->n_resident < d->cap_resident);
     d->resident[d->n_resident++] = model;
     a->begin_estimate = AC_MAX(now + sched_device_net(s, d), d->pipe_free);
@@ -175,6 +177,18 @@ static bool load(struct sched *s, int64_t now, uint32_t device, uint32_t model)
     m->loading |= 1ull << d->bit;
     sched_action_send(s, a, now, POLICY_NEVER);
     return true;
+}
+
+/* On its kind the first waiting request would be too late even if nothing else ran, and on another
+ * it would not. */
+static bool too_slow(const struct sched *s, const struct model *m, const struct plan *p)
+{
+    if (s->n_kinds == 1 || !m->queued)
+        return false;
+    const struct request *r = &s->requests[m->head];
+    int64_t most = r->objective - 2 * s->learnt.net_ns;
+    return p->eh[sched_batch_for_rows(p, r->rows)] > most &&
+           sched_least_exec(s, m, r->rows) <= most;
 }
 
 /* The device that should get a copy: lightly used and with little of value to lose; for a model at
@@ -187,16 +201,18 @@ static uint32_t place(struct sched *s, int64_t now, const struct model *m)
     for (uint64_t k = m->able & c->up & ~(m->loaded | m->loading); k; k &= k - 1) {
         uint32_t id = c->devices[__builtin_ctzll(k)];
         const struct device *d = &s->devices[id];
+        const struct plan *p = sched_plan(s, m, d->kind);
         if (d->pipe_free > now + SCHED_PIPE_AHEAD || d->n_loads == SCHED_OUTSTANDING ||
-            m->cost.pages > d->pages)
+            p->cost.pages > d->pages || too_slow(s, m, p))
             continue;
         int64_t busy = AC_MAX(d->free_at - now, 0);
         double lose = 0;
-        if (d->pages_free < m->cost.pages && victim(s, now, d, &lose) == NIL)
+        if (d->pages_free < p->cost.pages && victim(s, now, d, &lose) == NIL)
             continue;
         double score = m->at_risk ? (double)(busy + d->backlog)
                                   : 2 * sched_decayed_get(&d->util, now, 1e9) +
                                         1e-8 * (double)busy + 3e-8 * (double)d->backlog + 5 * lose;
+        score += sched_kind_cost(s, m, d) * (m->at_risk ? 1e7 : 1);
         if (best == NIL || score < best_score) {
             best = id;
             best_score = score;
@@ -218,15 +234,15 @@ static bool still_wanted(const struct sched *s, const struct model *m, int64_t n
     int64_t soonest = POLICY_NEVER, other = POLICY_NEVER;
     for (uint64_t k = m->able & c->up; k; k &= k - 1) {
         const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
-        int64_t t = AC_MAX(now, d->free_at) + d->backlog;
+        const struct plan *p = sched_plan(s, m, d->kind);
+        int64_t exec = p->eh[p->smallest], t = AC_MAX(now, d->free_at) + d->backlog + exec;
         if (m->loaded >> d->bit & 1)
             soonest = AC_MIN(soonest, t);
         else
-            other = AC_MIN(other, AC_MAX(t, AC_MAX(now, d->pipe_free) + m->cost.load_ns));
+            other = AC_MIN(other, AC_MAX(t, AC_MAX(now, d->pipe_free) + p->cost.load_ns + exec));
     }
     int64_t slack = s->requests[m->tail].deadline - now;
-    return soonest == POLICY_NEVER ||
-           (soonest + m->eh[m->smallest] > now + slack / 2 && other + 3000000 < soonest);
+    return soonest == POLICY_NEVER || (soonest > now + slack / 2 && other + 3000000 < soonest);
 }
 
 /* Serves the cold list while load engines are free. */
@@ -248,7 +264,7 @@ void sched_loads_run(struct sched *s, int64_t now, uint32_t cell)
                 refused[0] = refused[1] = refused[2] = refused[3] = 0;
                 continue;
             }
-            load_sum += (double)m->cost.load_ns;
+            load_sum += (double)sched_plan_any(s, m)->cost.load_ns;
             slack_sum += (double)(s->requests[m->head].deadline - now);
             i++;
         }
@@ -261,13 +277,14 @@ void sched_loads_run(struct sched *s, int64_t now, uint32_t cell)
             const struct model *m = &s->models[c->cold[i]];
             if (i < 256 && (refused[i / 64] >> (i % 64) & 1))
                 continue;
+            const struct plan *p = sched_plan_any(s, m);
             double key;
             if (pressed)
                 key = -(m->queued + 0.1 * sched_decayed_get(&m->fast, now, 1e9)) /
-                      ((double)m->cost.load_ns * 1e-6 + 1e-3);
+                      ((double)p->cost.load_ns * 1e-6 + 1e-3);
             else
                 key =
-                    (double)(s->requests[m->head].deadline - m->eh[m->smallest] - m->cost.load_ns);
+                    (double)(s->requests[m->head].deadline - p->eh[p->smallest] - p->cost.load_ns);
             if (best == NIL || key < best_key) {
                 best = i;
                 best_key = key;
@@ -293,18 +310,18 @@ void sched_load_wanted(struct sched *s, int64_t now, uint32_t model)
 {
     struct model *m = &s->models[model];
     struct cell *c = &s->cells[m->cell];
-    if (c->n_cold || m->smallest == POLICY_BATCHES || m->retired ||
-        (s->cfg.without & SCHED_WITHOUT_WANTED))
+    if (c->n_cold || !m->kinds || m->retired || (s->cfg.without & SCHED_WITHOUT_WANTED))
         return;
     uint32_t device = place(s, now, m);
     if (device == NIL)
         return;
     struct device *d = &s->devices[device];
     double lose = 0;
-    if (d->pages_free < m->cost.pages && victim(s, now, d, &lose) == NIL)
+    const struct plan *p = sched_plan(s, m, d->kind);
+    if (d->pages_free < p->cost.pages && victim(s, now, d, &lose) == NIL)
         return;
     double rate = AC_MAX(rate_of(m, now), 0.3);
-    if (value_of(m, 1, rate) >= lose)
+    if (value_of(p, 1, rate) >= lose)
         (void)load(s, now, device, model);
 }
 
@@ -323,12 +340,12 @@ void sched_loads_tick(struct sched *s, int64_t now, uint32_t cell)
         c->hand = (c->hand + 1) % c->n_models;
         const struct model *m = &s->models[c->models[c->hand]];
         uint64_t here = m->loaded | m->loading;
-        if (m->smallest == POLICY_BATCHES || (m->able & c->up & ~here) == 0 || m->slow.at == 0)
+        if (!m->kinds || (m->able & c->up & ~here) == 0 || m->slow.at == 0)
             continue;
         uint32_t copies = (uint32_t)__builtin_popcountll(here) + 1;
-        if (best != NIL && value_of(m, copies, rate_bound(m, now)) <= best_value)
+        if (best != NIL && value_of(sched_plan_any(s, m), copies, rate_bound(m, now)) <= best_value)
             continue;
-        double v = value_of(m, copies, rate_of(m, now));
+        double v = value_of(sched_plan_any(s, m), copies, rate_of(m, now));
         if (best == NIL || v > best_value) {
             best = c->models[c->hand];
             best_value = v;
@@ -345,7 +362,8 @@ void sched_loads_tick(struct sched *s, int64_t now, uint32_t cell)
         return;
     struct device *d = &s->devices[device];
     double lose = 0;
-    if (d->pages_free < m->cost.pages && victim(s, now, d, &lose) == NIL)
+    const struct plan *p = sched_plan(s, m, d->kind);
+    if (d->pages_free < p->cost.pages && victim(s, now, d, &lose) == NIL)
         return;
     if (best_value > 2 * lose)
         (void)load(s, now, device, best);

@@ -51,29 +51,29 @@ static double chance(const struct sched *s, const struct device *d, int64_t late
 
 /* Batch for the rows from r on, begun at fh: the largest compiled one that still meets r's deadline
  * with all margins; else the one that answers most a ns of device time, as likely as that is. */
-static bool fit(const struct sched *s, const struct model *m, uint32_t rows_left,
+static bool fit(const struct sched *s, const struct plan *p, uint32_t rows_left,
                 const struct request *r, const struct device *d, int64_t fh, struct choice *ret_c)
 {
     uint32_t n = AC_MIN(rows_left, (uint32_t)POLICY_MAX_BATCH);
-    uint8_t need = sched_batch_for_rows(m, r->rows);
+    uint8_t need = sched_batch_for_rows(p, r->rows);
     bool found = false;
-    for (int b = AC_MAX(m->first[n], need); b >= (int)need; b--) {
-        if (m->eh[b] == 0 || b == POLICY_BATCHES)
+    for (int b = AC_MAX(p->first[n], need); b >= (int)need; b--) {
+        if (p->eh[b] == 0 || b == POLICY_BATCHES)
             continue;
-        int64_t latest = r->deadline - sched_device_exec(d, m->eh[b]) - s->learnt.net_ns;
-        double p = chance(s, d, fh - latest);
-        if (p <= 0)
+        int64_t latest = r->deadline - sched_device_exec(d, p->eh[b]) - s->learnt.net_ns;
+        double luck = chance(s, d, fh - latest);
+        if (luck <= 0)
             continue;
         uint32_t take = AC_MIN(n, policy_batch_size[b]);
-        double rate = p * take / (double)m->eh[b];
-        if (found && rate <= ret_c->rate && p < 1)
+        double rate = luck * take / (double)p->eh[b];
+        if (found && rate <= ret_c->rate && luck < 1)
             continue;
         ret_c->batch = (uint8_t)b;
         ret_c->take = take;
         ret_c->latest = latest;
         ret_c->rate = rate;
         found = true;
-        if (p >= 1)
+        if (luck >= 1)
             break;
     }
     return found;
@@ -135,7 +135,8 @@ static bool group_candidate(const struct sched *s, const struct cell *cell, cons
         struct choice c = *ret_c;
         c.start = r;
         c.grouped = true;
-        if (fit(s, m, rows_with_others(s, cell, r, rows, &c), &s->requests[r], d, fh, &c) &&
+        if (fit(s, sched_plan(s, m, d->kind), rows_with_others(s, cell, r, rows, &c),
+                &s->requests[r], d, fh, &c) &&
             (!found || c.rate > ret_c->rate)) {
             *ret_c = c;
             found = true;
@@ -170,6 +171,7 @@ static bool candidate(const struct sched *s, const struct record *rec, const str
                       int64_t fh, bool shedding, struct choice *ret_c)
 {
     const struct model *m = &s->models[rec->model];
+    const struct plan *p = sched_plan(s, m, d->kind);
     ret_c->model = rec->model;
     int64_t full = rec->lfull - longer(d, rec->full_ns);
     if (full >= fh) {
@@ -177,7 +179,7 @@ static bool candidate(const struct sched *s, const struct record *rec, const str
         ret_c->batch = rec->first;
         ret_c->take = rec->take;
         ret_c->latest = full;
-        ret_c->rate = (double)rec->take / (double)m->eh[rec->first];
+        ret_c->rate = (double)rec->take / (double)p->eh[rec->first];
         return true;
     }
     uint32_t rows = m->rows, looked = 0;
@@ -186,7 +188,7 @@ static bool candidate(const struct sched *s, const struct record *rec, const str
          r = s->requests[r].next, looked++) {
         struct choice c = *ret_c;
         c.start = r;
-        if (fit(s, m, rows, &s->requests[r], d, fh, &c)) {
+        if (fit(s, p, rows, &s->requests[r], d, fh, &c)) {
             bool better = !found || (shedding ? c.rate > ret_c->rate
                                               : ret_c->latest < fh &&
                                                     (c.latest >= fh || c.rate > ret_c->rate));
@@ -268,7 +270,7 @@ static void choose(struct sched *s, int64_t now, struct cell *c, const struct de
     if (ret->ranked)
         sched_share_compare(s, c, now);
     for (uint32_t i = 0; i < c->n_records; i++) {
-        const struct record *rec = &c->records[i];
+        const struct record *rec = &c->records[d->kind][i];
         if (rec->ready > now && !ret->shedding)
             continue;
         if (!(rec->mask & bit) || rec->llast - longer(d, rec->last_ns) + hope < fh)
@@ -327,9 +329,10 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
 {
     struct device *d = &s->devices[device];
     struct model *m = &s->models[k->model];
+    const struct plan *p = sched_plan(s, m, d->kind);
     struct action *a = sched_action_new(s, POLICY_INFER, device, k->model);
     a->batch = k->batch;
-    a->expected = sched_device_exec(d, m->cost.exec_ns[k->batch]);
+    a->expected = sched_device_exec(d, p->cost.exec_ns[k->batch]);
     a->sent = now;
     a->begin_estimate = AC_MAX(now + sched_device_net(s, d), sched_device_free(s, d, now));
     int64_t first_due = s->requests[k->start].deadline;
@@ -343,13 +346,13 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     d->last_sent = now;
     sched_decayed_add(&d->util, now, 1e9, (double)a->expected / 1e9);
     m->inflight++;
-    sched_guard_sent(s, &s->cells[d->cell], d, a, m->eh[k->batch], background);
+    sched_guard_sent(s, &s->cells[d->cell], d, a, p->eh[k->batch], background);
     if (s->groups && !background)
         sched_share_sent(s, &s->cells[d->cell], a, now, k->ranked);
     sched_model_touch(s, k->model);
     /* Latest useful start: after it the first request is lost whatever the device does. */
     int64_t need =
-        sched_device_exec(d, m->eh[k->batch]) + s->learnt.net_ns + AC_MIN(d->behind_ns, 0);
+        sched_device_exec(d, p->eh[k->batch]) + s->learnt.net_ns + AC_MIN(d->behind_ns, 0);
     sched_action_send(s, a, now, first_due + s->learnt.hope_ns - need);
 }
 
@@ -380,7 +383,19 @@ void sched_pick(struct sched *s, int64_t now, uint32_t device)
     }
 }
 
-/** Offers a newly waiting model to its least used device that is free or about to be. */
+/* Would the first waiting request be answered in time there? */
+static bool in_time(const struct sched *s, const struct model *m, const struct device *d,
+                    int64_t now)
+{
+    const struct plan *p = sched_plan(s, m, d->kind);
+    const struct request *r = &s->requests[m->head];
+    int64_t end = sched_device_start(s, d, now) + s->learnt.net_ns +
+                  sched_device_exec(d, p->eh[sched_batch_for_rows(p, r->rows)]);
+    return end <= r->deadline;
+}
+
+/** Offers a newly waiting model to its least used device that is free or about to be; among those
+ * of several kinds to one that is quick enough. */
 void sched_pick_for(struct sched *s, int64_t now, uint32_t model)
 {
     struct model *m = &s->models[model];
@@ -399,8 +414,11 @@ void sched_pick_for(struct sched *s, int64_t now, uint32_t model)
             best = id;
             break;
         }
+        if (s->n_kinds > 1 && !in_time(s, m, d, now))
+            continue;
         /* Its use has faded to 1 - age at least: where even that is more, why ask? */
-        double busy = d->n_infers ? 1e6 : 0, age = (double)AC_MAX(now - d->util.at, 0) * 1e-9;
+        double busy = (d->n_infers ? 1e6 : 0) + sched_kind_cost(s, m, d),
+               age = (double)AC_MAX(now - d->util.at, 0) * 1e-9;
         if (best != NIL && busy + d->util.value * (1 - age) * (1 - 1e-9) > best_score)
             continue;
         double score = sched_decayed_get(&d->util, now, 1e9) + busy;

@@ -6,47 +6,84 @@
 const uint32_t policy_batch_size[POLICY_BATCHES] = {1, 2, 4, 8, 16};
 
 /** Smallest compiled batch that takes so many rows; POLICY_BATCHES when none does. */
-uint8_t sched_batch_for_rows(const struct model *m, uint32_t rows)
+uint8_t sched_batch_for_rows(const struct plan *p, uint32_t rows)
 {
     for (uint8_t b = 0; b < POLICY_BATCHES; b++)
-        if (m->eh[b] > 0 && policy_batch_size[b] >= rows)
+        if (p->eh[b] > 0 && policy_batch_size[b] >= rows)
             return b;
     return POLICY_BATCHES;
 }
 
-/** Fills the table of least device time for n rows. Padding comes out of it by itself. */
-void sched_model_plan(struct sched *s, struct model *m)
+int64_t sched_least_exec(const struct sched *s, const struct model *m, uint32_t rows)
 {
-    m->smallest = POLICY_BATCHES;
-    /* What batch_for_rows says for too many rows: no deadline is met, so such requests expire. */
-    m->eh[POLICY_BATCHES] = POLICY_NEVER / 4;
-    for (uint8_t b = 0; b < POLICY_BATCHES; b++) {
-        int64_t e = m->cost.exec_ns[b];
-        m->eh[b] = e > 0 ? e + (int64_t)((double)e * sched_learn_margin(s, m, b)) : 0;
-        if (e > 0 && m->smallest == POLICY_BATCHES)
-            m->smallest = b;
+    const struct plan *p = sched_plan_any(s, m);
+    int64_t least = p->eh[sched_batch_for_rows(p, rows)];
+    for (uint32_t k = m->kinds & (m->kinds - 1u); k; k &= k - 1) {
+        p = sched_plan(s, m, (uint32_t)__builtin_ctz(k));
+        least = AC_MIN(least, p->eh[sched_batch_for_rows(p, rows)]);
     }
-    m->best[0] = 0;
+    return least;
+}
+
+void sched_plan_init(struct plan *p)
+{
+    *p = (struct plan){.smallest = POLICY_BATCHES};
+    /* What batch_for_rows says for too many rows: no deadline is met, so such requests expire. */
+    p->eh[POLICY_BATCHES] = POLICY_NEVER / 4;
+}
+
+/** Fills the table of least device time for n rows. Padding comes out of it by itself. */
+void sched_model_plan(struct sched *s, struct model *m, uint32_t kind)
+{
+    struct plan *p = sched_plan_mut(s, m, kind);
+    p->smallest = POLICY_BATCHES;
+    for (uint8_t b = 0; b < POLICY_BATCHES; b++) {
+        int64_t e = p->cost.exec_ns[b];
+        p->eh[b] = e > 0 ? e + (int64_t)((double)e * sched_learn_margin(s, kind, m, b)) : 0;
+        if (e > 0 && p->smallest == POLICY_BATCHES)
+            p->smallest = b;
+    }
+    m->kinds &= (uint8_t) ~(1u << kind);
+    m->kinds |= (uint8_t)((p->smallest < POLICY_BATCHES) << kind);
+    p->best[0] = 0;
     for (uint32_t n = 1; n <= POLICY_MAX_BATCH; n++) {
-        m->best[n] = POLICY_NEVER;
+        p->best[n] = POLICY_NEVER;
         for (uint8_t b = 0; b < POLICY_BATCHES; b++) {
-            if (m->eh[b] == 0)
+            if (p->eh[b] == 0)
                 continue;
             uint32_t rest = n > policy_batch_size[b] ? n - policy_batch_size[b] : 0;
-            int64_t t = m->eh[b] + m->best[rest];
+            int64_t t = p->eh[b] + p->best[rest];
             /* Ties go to the larger batch: it answers more at once. */
-            if (t <= m->best[n]) {
-                m->best[n] = t;
-                m->first[n] = b;
+            if (t <= p->best[n]) {
+                p->best[n] = t;
+                p->first[n] = b;
             }
         }
     }
 }
 
-static int64_t work_of(const struct model *m)
+static int64_t work_of(const struct model *m, const struct plan *p)
 {
     uint32_t full = m->rows / POLICY_MAX_BATCH, rest = m->rows % POLICY_MAX_BATCH;
-    return (int64_t)full * m->best[POLICY_MAX_BATCH] + m->best[rest];
+    return (int64_t)full * p->best[POLICY_MAX_BATCH] + p->best[rest];
+}
+
+/* What each of the devices is taken to have of the waiting work. Of different kinds each does as
+ * much as it can while the others are at it. */
+static int64_t share_of(const struct sched *s, const struct model *m, const struct cell *c,
+                        uint64_t mask)
+{
+    if (!mask)
+        return 0;
+    if (s->n_kinds == 1)
+        return work_of(m, &m->plan) / __builtin_popcountll(mask);
+    double speed = 0;
+    for (uint32_t k = m->kinds; k; k &= k - 1) {
+        uint32_t kind = (uint32_t)__builtin_ctz(k);
+        int n = __builtin_popcountll(mask & c->of_kind[kind]);
+        speed += n / (double)AC_MAX(work_of(m, sched_plan(s, m, kind)), 1);
+    }
+    return speed > 0 ? (int64_t)(1 / speed) : 0;
 }
 
 static void share_apply(struct sched *s, const struct cell *c, uint64_t mask, int64_t v)
@@ -123,8 +160,7 @@ void sched_timer_set(struct sched *s, uint32_t key, int64_t at)
 /** Last moment at which sending the request to an idle device still helps. */
 static int64_t last_chance(const struct sched *s, const struct model *m, const struct request *r)
 {
-    uint8_t b = sched_batch_for_rows(m, r->rows);
-    return r->deadline + s->learnt.hope_ns - m->eh[b] - 2 * s->learnt.net_ns;
+    return r->deadline + s->learnt.hope_ns - sched_least_exec(s, m, r->rows) - 2 * s->learnt.net_ns;
 }
 
 /* Until when the model's waiting requests may be left for others to join them, or 0: as long as the
@@ -132,7 +168,7 @@ static int64_t last_chance(const struct sched *s, const struct model *m, const s
 static int64_t ready_at(const struct sched *s, const struct model *m, const struct request *head,
                         int64_t lfull, uint32_t room)
 {
-    if (s->cfg.save <= 0 || m->rows >= room || head->objective > SCHED_BACKGROUND_NS)
+    if (m->rows >= room || head->objective > SCHED_BACKGROUND_NS)
         return 0;
     int64_t came = head->due - head->objective;
     int64_t wait = AC_MIN((int64_t)((double)head->objective * s->cfg.save), (lfull - came) / 2);
@@ -141,12 +177,45 @@ static int64_t ready_at(const struct sched *s, const struct model *m, const stru
     return left > 0 && expected >= SCHED_SAVE_ARRIVALS ? came + wait : 0;
 }
 
-static uint32_t largest(const struct model *m)
+static uint32_t largest(const struct plan *p)
 {
     uint32_t b = POLICY_BATCHES;
-    while (b > 0 && m->eh[b - 1] == 0)
+    while (b > 0 && p->eh[b - 1] == 0)
         b--;
     return b ? policy_batch_size[b - 1] : 0;
+}
+
+static void record_remove(struct sched *s, struct cell *c, struct model *m)
+{
+    uint32_t last = --c->n_records;
+    if (m->record != last) {
+        for (uint32_t k = 0; k < s->n_kinds; k++)
+            c->records[k][m->record] = c->records[k][last];
+        s->models[c->records[0][m->record].model].record = m->record;
+    }
+    m->record = NIL;
+}
+
+static void record_of_kind(const struct sched *s, const struct model *m, uint32_t id,
+                           const struct cell *c, uint32_t kind, struct record *rec)
+{
+    const struct plan *p = sched_plan(s, m, kind);
+    const struct request *h = &s->requests[m->head], *t = &s->requests[m->tail];
+    uint32_t n = AC_MIN(m->rows, (uint32_t)POLICY_MAX_BATCH);
+    uint8_t b = p->first[n];
+    if (policy_batch_size[b] < h->rows)
+        b = sched_batch_for_rows(p, h->rows);
+    int64_t net = s->learnt.net_ns;
+    *rec = (struct record){
+        .mask = s->n_kinds == 1 ? m->loaded : m->loaded & c->of_kind[kind],
+        .lfull = h->deadline - p->eh[b] - net,
+        .llast = t->deadline - p->eh[p->smallest] - net,
+        .full_ns = p->eh[b],
+        .last_ns = p->eh[p->smallest],
+        .model = id,
+        .first = b,
+        .take = (uint8_t)AC_MIN(n, b < POLICY_BATCHES ? policy_batch_size[b] : 0),
+    };
 }
 
 /** What Pick sees of the model. */
@@ -155,36 +224,21 @@ void sched_record_update(struct sched *s, uint32_t id)
     struct model *m = &s->models[id];
     struct cell *c = &s->cells[m->cell];
     if (m->queued == 0 || m->loaded == 0) {
-        if (m->record == NIL)
-            return;
-        uint32_t last = --c->n_records;
-        if (m->record != last) {
-            c->records[m->record] = c->records[last];
-            s->models[c->records[m->record].model].record = m->record;
-        }
-        m->record = NIL;
+        if (m->record != NIL)
+            record_remove(s, c, m);
         return;
     }
     if (m->record == NIL)
         m->record = c->n_records++;
-    const struct request *h = &s->requests[m->head], *t = &s->requests[m->tail];
-    uint32_t n = AC_MIN(m->rows, (uint32_t)POLICY_MAX_BATCH);
-    uint8_t need = sched_batch_for_rows(m, h->rows), b = m->first[n];
-    if (policy_batch_size[b] < h->rows)
-        b = need;
-    int64_t net = s->learnt.net_ns;
-    c->records[m->record] = (struct record){
-        .mask = m->loaded,
-        .lfull = h->deadline - m->eh[b] - net,
-        .llast = t->deadline - m->eh[m->smallest] - net,
-        .full_ns = m->eh[b],
-        .last_ns = m->eh[m->smallest],
-        .model = id,
-        .first = b,
-        .take = (uint8_t)AC_MIN(n, policy_batch_size[b]),
-    };
-    struct record *rec = &c->records[m->record];
-    rec->ready = ready_at(s, m, h, rec->lfull, largest(m));
+    for (uint32_t k = 0; k < s->n_kinds; k++)
+        record_of_kind(s, m, id, c, k, &c->records[k][m->record]);
+    if (s->cfg.save <= 0)
+        return;
+    const struct plan *p = sched_plan_any(s, m);
+    const struct record *any = &c->records[m->kinds ? __builtin_ctz(m->kinds) : 0][m->record];
+    int64_t ready = ready_at(s, m, &s->requests[m->head], any->lfull, largest(p));
+    for (uint32_t k = 0; k < s->n_kinds; k++)
+        c->records[k][m->record].ready = ready;
 }
 
 /** Brings record, backlog shares and timer in line with the queue and the copies. */
@@ -193,7 +247,7 @@ void sched_model_touch(struct sched *s, uint32_t id)
     struct model *m = &s->models[id];
     struct cell *c = &s->cells[m->cell];
     uint64_t mask = m->queued ? m->loaded : 0;
-    int64_t share = mask ? work_of(m) / __builtin_popcountll(mask) : 0;
+    int64_t share = share_of(s, m, c, mask);
     if (mask != m->share_mask || share != m->share) {
         share_apply(s, c, m->share_mask, -m->share);
         share_apply(s, c, mask, share);
@@ -203,10 +257,10 @@ void sched_model_touch(struct sched *s, uint32_t id)
     sched_record_update(s, id);
     int64_t at = POLICY_NEVER;
     if (m->queued)
-        at = m->smallest < POLICY_BATCHES ? last_chance(s, m, &s->requests[m->head]) + 1
-                                          : s->requests[m->head].deadline;
-    if (m->record != NIL && c->records[m->record].ready)
-        at = AC_MIN(at, c->records[m->record].ready);
+        at =
+            m->kinds ? last_chance(s, m, &s->requests[m->head]) + 1 : s->requests[m->head].deadline;
+    if (m->record != NIL && c->records[0][m->record].ready)
+        at = AC_MIN(at, c->records[0][m->record].ready);
     sched_timer_set(s, id, at);
 }
 
@@ -289,13 +343,13 @@ void sched_queue_expire(struct sched *s, int64_t now, uint32_t id)
     bool any = false;
     while (m->head != NIL) {
         struct request *r = &s->requests[m->head];
-        bool planned = m->smallest < POLICY_BATCHES;
+        bool planned = m->kinds != 0;
         if (planned ? last_chance(s, m, r) >= now : r->deadline > now)
             break;
         uint32_t req = m->head;
         int64_t at = 0;
         if (planned)
-            at = now + 2 * s->learnt.net_ns + m->eh[sched_batch_for_rows(m, r->rows)];
+            at = now + 2 * s->learnt.net_ns + sched_least_exec(s, m, r->rows);
         sched_queue_remove(s, req);
         bool none = m->able == 0 || (m->able & s->cells[m->cell].up) == 0;
         sched_request_refuse(
@@ -316,8 +370,8 @@ void sched_timers_run(struct sched *s, int64_t now)
             sched_timer_set(s, key, POLICY_NEVER);
             sched_pick(s, now, key & ~TIMER_DEVICE);
         } else {
-            bool waited = s->models[key].record != NIL &&
-                          s->cells[s->models[key].cell].records[s->models[key].record].ready;
+            const struct model *m = &s->models[key];
+            bool waited = m->record != NIL && s->cells[m->cell].records[0][m->record].ready;
             sched_queue_expire(s, now, key);
             if (waited)
                 sched_pick_for(s, now, key);

@@ -85,6 +85,7 @@ static void say_hello(struct wk_service *s)
     m.hello = &hello;
     hello.worker = s->name;
     hello.executor = s->conf->executor;
+    hello.kind = s->conf->kind;
     hello.memory_bytes = s->conf->memory_bytes;
     hello.page_bytes = (uint32_t)s->conf->page_bytes;
     hello.protocol = 1;
