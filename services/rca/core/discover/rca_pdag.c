@@ -72,19 +72,43 @@ bool ac_rca_ancestor(const struct ac_rca_pdag *g, int a, int b)
     return found;
 }
 
-/* a - b becomes a -> b unless that would close a cycle. */
-static bool direct(struct ac_rca_pdag *g, int a, int b)
+struct lists { /* neighbours of all nodes, which Meek's rules do not change */
+    int **adj;
+    size_t *n;
+    bool *seen; /* scratch of one walk; all false between walks */
+    int *queue;
+};
+
+/* Is there a path a -> ... -> b of directed edges (or a = b)? */
+static bool leads_to(const struct ac_rca_pdag *g, const struct lists *l, int a, int b)
 {
-    if (ac_rca_ancestor(g, b, a))
+    size_t head = 0, tail = 0;
+    l->seen[a] = true;
+    l->queue[tail++] = a;
+    while (head < tail && !l->seen[b]) {
+        int i = l->queue[head++];
+        for (size_t k = 0; k < l->n[i]; k++) {
+            int j = l->adj[i][k];
+            if (!l->seen[j] && ac_rca_directed(g, i, j)) {
+                l->seen[j] = true;
+                l->queue[tail++] = j;
+            }
+        }
+    }
+    bool found = l->seen[b];
+    for (size_t i = 0; i < tail; i++)
+        l->seen[l->queue[i]] = false;
+    return found;
+}
+
+/* a - b becomes a -> b unless that would close a cycle. */
+static bool direct(struct ac_rca_pdag *g, const struct lists *l, int a, int b)
+{
+    if (leads_to(g, l, b, a))
         return false;
     ac_rca_put(g, a, b, AC_RCA_TAIL, AC_RCA_ARROW);
     return true;
 }
-
-struct lists { /* neighbours of all nodes, which Meek's rules do not change */
-    int **adj;
-    size_t *n;
-};
 
 /* i -> j - k, i and k apart: j -> k, or there would be a new collider. */
 static bool meek_1(struct ac_rca_pdag *g, const struct lists *l)
@@ -96,7 +120,7 @@ static bool meek_1(struct ac_rca_pdag *g, const struct lists *l)
             for (size_t b = 0; b < l->n[j] && ac_rca_directed(g, i, j); b++) {
                 int k = l->adj[j][b];
                 if (k != i && ac_rca_undirected(g, j, k) && !ac_rca_adjacent(g, i, k) &&
-                    direct(g, j, k))
+                    direct(g, l, j, k))
                     changed = true;
             }
         }
@@ -113,7 +137,7 @@ static bool meek_2(struct ac_rca_pdag *g, const struct lists *l)
             for (size_t b = 0; b < l->n[j] && ac_rca_directed(g, i, j); b++) {
                 int k = l->adj[j][b];
                 if (k != i && ac_rca_directed(g, j, k) && ac_rca_undirected(g, i, k) &&
-                    direct(g, i, k))
+                    direct(g, l, i, k))
                     changed = true;
             }
         }
@@ -134,7 +158,7 @@ static bool meek_3(struct ac_rca_pdag *g, const struct lists *l)
                 for (size_t c = 0; c < l->n[i] && ac_rca_undirected(g, i, m); c++) {
                     int k = l->adj[i][c];
                     if (k > j && ac_rca_undirected(g, i, k) && ac_rca_directed(g, k, m) &&
-                        !ac_rca_adjacent(g, j, k) && direct(g, i, m))
+                        !ac_rca_adjacent(g, j, k) && direct(g, l, i, m))
                         changed = true;
                 }
             }
@@ -145,7 +169,9 @@ static bool meek_3(struct ac_rca_pdag *g, const struct lists *l)
 void ac_rca_meek(struct ac_rca_pdag *g)
 {
     struct lists l = {.adj = ac_xcalloc(g->p, sizeof(l.adj[0])),
-                      .n = ac_xcalloc(g->p, sizeof(l.n[0]))};
+                      .n = ac_xcalloc(g->p, sizeof(l.n[0])),
+                      .seen = ac_xcalloc(g->p, sizeof(bool)),
+                      .queue = ac_xcalloc(g->p, sizeof(int))};
     int *row = ac_xcalloc(g->p, sizeof(*row));
     for (size_t i = 0; i < g->p; i++) {
         l.n[i] = ac_rca_neighbours(g, (int)i, row);
@@ -161,5 +187,7 @@ void ac_rca_meek(struct ac_rca_pdag *g)
         free(l.adj[i]);
     free(l.adj);
     free(l.n);
+    free(l.seen);
+    free(l.queue);
     free(row);
 }
