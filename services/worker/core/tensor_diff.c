@@ -65,7 +65,7 @@ static double whole_diff(const void *a, const void *b, size_t size, bool negativ
 
 double wk_tensor_diff(const void *a, const void *b, enum wk_dtype dtype, size_t n)
 {
-    size_t size = wk_dtype_size(dtype);
+    size_t size = wk_dtype_size((int)dtype);
     const unsigned char *p = a, *q = b;
     double worst = 0;
     for (size_t k = 0; k < n; k++, p += size, q += size) {
