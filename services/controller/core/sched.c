@@ -338,6 +338,8 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
                                         .tenant = in->tenant,
                                         .priority = in->priority,
                                         .cold = m->loaded == 0};
+    const struct plan *p = sched_plan_any(s, m);
+    m->cold_lost = in->deadline_ns - now < p->cost.load_ns + 2 * p->eh[p->smallest];
     sched_guard_arrive(&c->guard, s, now, m, &s->requests[req]);
     if (too_late(s, now, req))
         return;

@@ -81,7 +81,8 @@ struct model {
     uint8_t kinds;                  /* of devices of which there is a plan; bits */
     uint8_t load_failures;
     bool cold_listed, at_risk, retired;
-    struct plan plan;                  /* on devices of kind 0 */
+    bool cold_lost;   /* the last request had less time than a load takes, and two executions */
+    struct plan plan; /* on devices of kind 0 */
     uint32_t head, tail, queued, rows; /* waiting requests by deadline; their rows */
     uint32_t groups;                   /* with ranks: the first of them, or NIL */
     uint32_t inflight;                 /* INFER actions under way */

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#define COLD_LOST 10 /* a load that comes too late for its request is that much worse than one */
+
 void sched_resident_remove(struct sched *s, uint32_t device, uint32_t at)
 {
     struct device *d = &s->devices[device];
@@ -65,12 +67,14 @@ static double rate_of(const struct model *m, int64_t now)
     return rate_max(r, &m->fast, now, 1e9, 2);
 }
 
-/* What a copy is worth a page: the last one saves loads, a further one saves waiting. */
-static double value_of(const struct plan *p, uint32_t copies, double rate)
+/* What a copy is worth a page: the last one saves loads, or requests where a load takes too long; a
+ * further one saves waiting. */
+static double value_of(const struct model *m, const struct plan *p, uint32_t copies, double rate)
 {
     double exec_ms = (double)p->cost.exec_ns[p->smallest] * 1e-6;
     double load_ms = (double)p->cost.load_ns * 1e-6;
-    double v = copies <= 1 ? rate * load_ms : rate * exec_ms / copies;
+    double v =
+        copies <= 1 ? rate * load_ms * (m->cold_lost ? COLD_LOST : 1) : rate * exec_ms / copies;
     return v / p->cost.pages;
 }
 
@@ -80,8 +84,8 @@ static double copy_value(const struct model *m, const struct plan *p, int64_t no
     if (m->retired || p->smallest == POLICY_BATCHES)
         return 0;
     uint32_t copies = (uint32_t)__builtin_popcountll(m->loaded);
-    double least = value_of(p, copies, rate_floor(m, now));
-    return least >= enough ? least : value_of(p, copies, rate_of(m, now));
+    double least = value_of(m, p, copies, rate_floor(m, now));
+    return least >= enough ? least : value_of(m, p, copies, rate_of(m, now));
 }
 
 /* Work in flight on this device pins the model there; so does being the only copy of a waiting one.
@@ -321,7 +325,7 @@ void sched_load_wanted(struct sched *s, int64_t now, uint32_t model)
     if (d->pages_free < p->cost.pages && victim(s, now, d, &lose) == NIL)
         return;
     double rate = AC_MAX(rate_of(m, now), 0.3);
-    if (value_of(p, 1, rate) >= lose)
+    if (value_of(m, p, 1, rate) >= lose)
         (void)load(s, now, device, model);
 }
 
@@ -343,9 +347,10 @@ void sched_loads_tick(struct sched *s, int64_t now, uint32_t cell)
         if (!m->kinds || (m->able & c->up & ~here) == 0 || m->slow.at == 0)
             continue;
         uint32_t copies = (uint32_t)__builtin_popcountll(here) + 1;
-        if (best != NIL && value_of(sched_plan_any(s, m), copies, rate_bound(m, now)) <= best_value)
+        if (best != NIL &&
+            value_of(m, sched_plan_any(s, m), copies, rate_bound(m, now)) <= best_value)
             continue;
-        double v = value_of(sched_plan_any(s, m), copies, rate_of(m, now));
+        double v = value_of(m, sched_plan_any(s, m), copies, rate_of(m, now));
         if (best == NIL || v > best_value) {
             best = c->models[c->hand];
             best_value = v;
