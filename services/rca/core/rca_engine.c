@@ -52,12 +52,18 @@ int ac_rca_localise(const struct ac_rca_case *c, const struct ac_rca_params *p,
     r.window = w;
     struct rca_work k;
     rca_work_init(&k, c, p, w, r.step_ns);
+    struct ac_rca_params q = *p;
+    q.t0_ns = w.t0_ns;
+    q.incident_ns = w.end_ns - w.t0_ns;
+    struct rca_habit *habit = rca_habit_create(c, &q);
     k.order = order;
+    k.habit = habit;
     rca_work_measure(&k);
     rca_rank(&k, &r);
     rca_explain(&k, &r);
     rca_several(&k, &r);
     rca_work_fini(&k);
+    rca_habit_destroy(habit);
     ac_rca_orders_destroy(c, order);
     if (!(r.causes[0].score > p->threshold) || !(r.causes[0].score > 0.0)) {
         r.abstained = !p->alerted || !(r.causes[0].score > 0.0);
@@ -77,7 +83,7 @@ void ac_rca_result_fini(struct ac_rca_result *r)
 }
 
 static double window_score(const struct ac_rca_case *c, const struct ac_rca_params *p,
-                           uint32_t *const *order)
+                           uint32_t *const *order, const struct rca_habit *habit)
 {
     struct rca_work k;
     struct ac_rca_result r = {0};
@@ -89,6 +95,7 @@ static double window_score(const struct ac_rca_case *c, const struct ac_rca_para
                                      p->local_ns > 0 ? p->local_ns : LOCAL_NS, p->margin_ns),
                   step);
     k.order = order;
+    k.habit = habit;
     rca_work_measure(&k);
     rca_rank(&k, &r);
     rca_work_fini(&k);
@@ -99,7 +106,10 @@ static double window_score(const struct ac_rca_case *c, const struct ac_rca_para
 
 double ac_rca_window_score(const struct ac_rca_case *c, const struct ac_rca_params *p)
 {
-    return window_score(c, p, NULL);
+    struct rca_habit *habit = rca_habit_create(c, p);
+    double score = window_score(c, p, NULL, habit);
+    rca_habit_destroy(habit);
+    return score;
 }
 
 double ac_rca_threshold(double *scores, size_t n)
@@ -118,6 +128,7 @@ struct windows {
     const struct ac_rca_case *c;
     const struct ac_rca_params *p;
     uint32_t **order; /* the windows have nearly all samples in common */
+    struct rca_habit *habit;
     int64_t first_ns, stride_ns;
     double best[MAX_CALIBRATION_WINDOWS];
 };
@@ -129,7 +140,7 @@ static void score_window(void *ctx, size_t i, size_t member)
     (void)member;
     q.margin_ns = 0;
     q.t0_ns = w->first_ns + ((int64_t)i + 1) * w->stride_ns;
-    w->best[i] = window_score(w->c, &q, w->order);
+    w->best[i] = window_score(w->c, &q, w->order, w->habit);
 }
 
 double ac_rca_calibrate(const struct ac_rca_case *c, const struct ac_rca_params *p,
@@ -151,8 +162,12 @@ double ac_rca_calibrate(const struct ac_rca_case *c, const struct ac_rca_params 
     while (n < MAX_CALIBRATION_WINDOWS &&
            first + ((int64_t)n + 1) * stride + p->incident_ns <= normal_end_ns)
         n++;
+    struct ac_rca_params late = *p;
+    late.t0_ns = normal_end_ns;
+    w.habit = rca_habit_create(c, &late);
     w.order = ac_rca_orders_create(c, p->team);
     ac_team_run(p->team, n, score_window, &w);
     ac_rca_orders_destroy(c, w.order);
+    rca_habit_destroy(w.habit);
     return ac_rca_threshold(w.best, n);
 }

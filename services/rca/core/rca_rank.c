@@ -268,22 +268,38 @@ static void parts_of(struct rca_work *k, struct ac_rca_cause *cause)
     }
 }
 
-/* One more part for everybody, on equal terms with what the kinds say. */
+/* One more part for everybody, on equal terms with what the kinds say: of the measurement that
+ * leaves most. */
+static void keep_residual(const struct rca_work *k, struct ac_rca_part *best, int metric, double z)
+{
+    const struct ac_rca_metric *m = &k->c->metrics[metric];
+    if (m->kind != AC_RCA_SLI && z > best[m->component].z) /* a symptom of all, see share_sli */
+        best[m->component] =
+            (struct ac_rca_part){.kind = AC_RCA_RESIDUAL,
+                                 .metric = metric,
+                                 .peer = -1,
+                                 .z = z,
+                                 .onset_ns = k->w.t0_ns,
+                                 .part = part_size(AC_RCA_RESIDUAL, false, z, 0.0)};
+}
+
 static void residual_parts(struct rca_work *k, struct ac_rca_cause *causes)
 {
     struct ac_rca_result r;
-    if (!rca_residual(k, &r))
-        return;
-    for (size_t i = 0; i < r.ncauses && r.causes[i].nparts > 0; i++) {
-        struct ac_rca_part p = r.causes[i].parts[0];
-        if (p.kind == AC_RCA_SLI) /* a symptom of all, see share_sli */
-            continue;
-        p.kind = AC_RCA_RESIDUAL;
-        p.z = p.part;
-        p.part = part_size(AC_RCA_RESIDUAL, false, p.z, 0.0);
-        add_part(k, &causes[r.causes[i].component], p);
+    struct ac_rca_part *best = ac_xcalloc(k->c->ncomponents, sizeof(*best));
+    for (size_t j = 0; j < rca_habit_columns(k->habit); j++) {
+        double z;
+        int metric = rca_habit_rest(k->habit, k, j, &z);
+        keep_residual(k, best, metric, z);
     }
-    ac_rca_result_fini(&r);
+    if (!k->habit && rca_residual(k, &r)) {
+        for (size_t i = 0; i < r.ncauses && r.causes[i].nparts > 0; i++)
+            keep_residual(k, best, r.causes[i].parts[0].metric, r.causes[i].parts[0].part);
+        ac_rca_result_fini(&r);
+    }
+    for (size_t i = 0; i < k->c->ncomponents; i++)
+        add_part(k, &causes[i], best[i]);
+    free(best);
 }
 
 static int by_score(const void *a, const void *b)

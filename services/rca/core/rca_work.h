@@ -31,7 +31,8 @@ struct rca_edge_flow { /* what an edge carries in excess of normal, seen by the 
 struct rca_work {
     const struct ac_rca_case *c;
     const struct ac_rca_params *p;
-    uint32_t *const *order; /* by metric; NULL: not known */
+    uint32_t *const *order;        /* by metric; NULL: not known */
+    const struct rca_habit *habit; /* NULL: not known */
     struct ac_rca_window w;
     struct ac_rca_deviation *dev;           /* by metric */
     struct rca_best (*best)[AC_RCA_NKINDS]; /* by component */
@@ -56,11 +57,27 @@ int rca_find_metric(const struct ac_rca_case *c, int component, int peer, enum a
 /** Excess (lat, err) of a component that its callees account for; *ret_any: some do. */
 double rca_callees_excess(const struct rca_work *k, int component, enum ac_rca_kind kind,
                           bool *ret_any);
-#define RCA_OTHERS 0.25 /* weight of the parts beside the largest */
+#define RCA_OTHERS     0.25 /* weight of the parts beside the largest */
+#define RCA_MAX_LEARNT 128
+/** How many measurements there are where nobody named a call, in the graph or in a measurement; 0
+ * where somebody did. */
+size_t rca_calls_unknown(const struct ac_rca_case *c);
 /** Where no calls are known: the ranking by what is left of each measurement when what moves with
  * it in the normal rows is taken away (PC and regression, scorers/). False, and nothing to destroy:
- * calls are known, a target is given, too many measurements, or too few rows. */
+ * calls are known, a target is given, more than RCA_MAX_LEARNT measurements, or too few rows. */
 bool rca_residual(const struct rca_work *k, struct ac_rca_result *ret);
+
+/* The same with more measurements, up to 2,048: of each what is left beside the eight of other
+ * components that correlate most with it in normal times (ridge regression). */
+struct rca_habit;
+/** From the rows outside the incident of p. NULL: as above, or no more than RCA_MAX_LEARNT. Read
+ * only afterwards: threads may share it. */
+struct rca_habit *rca_habit_create(const struct ac_rca_case *c, const struct ac_rca_params *p);
+void rca_habit_destroy(struct rca_habit *h);         /* NULL is fine */
+size_t rca_habit_columns(const struct rca_habit *h); /* NULL: 0 */
+/** The largest deviation in the window that a column's neighbours leave; returns its metric. */
+int rca_habit_rest(const struct rca_habit *h, const struct rca_work *k, size_t column,
+                   double *ret_z);
 #define RCA_MARGIN_NS (120 * AC_NS_PER_S) /* behind an incident that is no normal time */
 /** Fills r->causes. */
 void rca_rank(struct rca_work *k, struct ac_rca_result *r);

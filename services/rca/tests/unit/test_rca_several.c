@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -273,6 +274,58 @@ static void the_answer_names_them_with_their_shares(void **state)
     ac_rca_case_destroy(c);
 }
 
+/* All measurements of a large system follow one load; the culprit leaves it by less than they vary.
+ */
+static void with_many_measurements_neighbours_tell_what_is_unusual(void **state)
+{
+    (void)state;
+    enum {
+        COMPONENTS = 60,
+        KINDS = 4,
+        ROWS = 400,
+        IN = 100
+    };
+    static const enum ac_rca_kind kinds[KINDS] = {AC_RCA_CPU, AC_RCA_MEM, AC_RCA_LAT, AC_RCA_NET};
+    int with = 0, without = 0;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct ac_rca_case *c = ac_rca_case_create();
+        struct ac_rng rng;
+        double load[2][ROWS];
+        ac_rng_seed(&rng, seed);
+        for (int t = 0; t < ROWS; t++)
+            for (int i = 0; i < 2; i++)
+                load[i][t] = (t ? 0.95 * load[i][t - 1] : 0) + 0.3 * ac_rng_normal(&rng);
+        for (int i = 0; i < COMPONENTS * KINDS; i++) {
+            char name[16];
+            snprintf(name, sizeof(name), "s%d", i / KINDS);
+            int m = ac_rca_metric_add(c, ac_rca_component(c, name), -1, kinds[i % KINDS],
+                                      AC_RCA_MEAN, "m");
+            for (int t = 0; t < ROWS; t++)
+                ac_rca_metric_push(&c->metrics[m], (1700000000LL + t) * AC_NS_PER_S,
+                                   10 + load[i / KINDS % 2][t] +
+                                       (t >= ROWS - IN && i / KINDS % 2 == 0 ? 0.5 : 0.0) +
+                                       0.1 * ac_rng_normal(&rng) +
+                                       (t >= ROWS - IN && i == 17 * KINDS ? 1.0 : 0.0));
+        }
+        struct ac_rca_params p =
+            ac_rca_params_default((1700000000LL + ROWS - IN) * AC_NS_PER_S, IN * AC_NS_PER_S);
+        p.keep_time = true;
+        struct ac_rca_result r;
+        assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+        with += r.causes[0].component == 17 && residual_of(&r, 17) > 0;
+        ac_rca_result_fini(&r);
+        assert_true(isfinite(ac_rca_window_score(c, &p)));
+        p.without = 1u << AC_RCA_RESIDUAL;
+        assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+        without += r.causes[0].component == 17;
+        ac_rca_result_fini(&r);
+        ac_rca_case_destroy(c);
+    }
+    print_message("first with neighbours %d, without %d of 8\n", with, without);
+    assert_int_equal(with, 8);
+    assert_true(without <= 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +337,7 @@ int main(void)
         cmocka_unit_test(victims_of_one_cause_are_not_named),
         cmocka_unit_test(without_calls_only_what_does_not_travel_names_another),
         cmocka_unit_test(without_calls_the_residual_tells_cause_from_victim),
+        cmocka_unit_test(with_many_measurements_neighbours_tell_what_is_unusual),
         cmocka_unit_test(the_answer_names_them_with_their_shares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
