@@ -16,10 +16,9 @@
 #include <aceso/file.h>
 #include <aceso/str.h>
 
-#define MODELS_MAX     4096
-#define MODEL_BYTES    ((size_t)1 << 30)
-#define CONFIG_BYTES   ((size_t)1 << 20)
-#define DESCRIBE_BYTES ((size_t)512 << 20)
+#define MODELS_MAX   4096
+#define MODEL_BYTES  ((size_t)1 << 30)
+#define CONFIG_BYTES ((size_t)1 << 20)
 
 static int by_text(const void *a, const void *b)
 {
@@ -71,7 +70,7 @@ static int describe(const char *bytes, size_t len, struct ctl_found *f, struct a
 {
     struct wk_onnx onnx;
     struct wk_graph g;
-    struct ac_arena *arena = ac_arena_create(DESCRIBE_BYTES);
+    struct ac_arena *arena = ac_arena_create(WK_DESCRIPTION);
     int rc = wk_onnx_parse(bytes, len, arena, &onnx, err);
     if (rc == 0)
         rc = wk_graph_build(&onnx, 1, arena, &g, err);

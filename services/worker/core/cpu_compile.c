@@ -63,7 +63,7 @@ static int compile_others(const struct wk_source *src, const struct wk_onnx *onn
     for (uint32_t b = 1; rc == 0 && first->batched && b < WK_BATCHES; b++) {
         if (src->max_batch && wk_batch_size[b] > src->max_batch)
             break;
-        struct ac_arena *arena = ac_arena_create(CPU_DESCRIPTION);
+        struct ac_arena *arena = ac_arena_create(WK_DESCRIPTION);
         rc = compile_batch(onnx, b, arena, first, l, m, workspace, err);
         ac_arena_destroy(arena);
         if (!l->refused && (rc == AC_EINVAL || rc == AC_ERANGE || rc == AC_ENOTSUP))
@@ -119,7 +119,7 @@ static int compile_with(const struct wk_source *src, const struct wk_kernels *li
                         struct cpu_model *m, size_t *ret_workspace, bool *ret_refused,
                         struct ac_err *err)
 {
-    struct ac_arena *arena = ac_arena_create(CPU_DESCRIPTION);
+    struct ac_arena *arena = ac_arena_create(WK_DESCRIPTION);
     m->lib = lib;
     int rc = compile(src, arena, m, ret_workspace, ret_refused, err);
     ac_arena_destroy(arena);

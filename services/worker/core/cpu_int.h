@@ -11,9 +11,6 @@
 #define CPU_TILE          (128ul * 1024) /* floats of an image laid out for the matrix product */
 #define CPU_WORKSPACE_MAX ((size_t)1 << 30)
 #define CPU_PACKED_MAX    8 /* times their own size that a library may make of weights */
-#define CPU_DESCRIPTION                                                                            \
-    (64u << 20) /* most memory for a model's description while it is prepared                      \
-                 */
 
 /* Where an operand lies: in the weights or in the workspace. */
 struct place {

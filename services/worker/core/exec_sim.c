@@ -19,7 +19,7 @@ static int sim_prepare(struct wk_executor *x, const struct wk_source *src, struc
     struct wk_onnx onnx;
     struct wk_graph g;
     struct wk_model *m = ac_xcalloc(1, sizeof(*m));
-    struct ac_arena *arena = ac_arena_create(64u << 20);
+    struct ac_arena *arena = ac_arena_create(WK_DESCRIPTION);
     int rc = wk_onnx_parse(src->bytes, src->len, arena, &onnx, err);
     if (rc == 0)
         rc = wk_graph_build(&onnx, 1, arena, &g, err);

@@ -257,6 +257,8 @@ static const struct {
     {"Upsample", gb_resize, WK_ONNX_MAX_RANK + 1},
     {"QuantizeLinear", gb_quantize, 8},
     {"DequantizeLinear", gb_quantize, 6},
+    {"NegativeLogLikelihoodLoss", gb_loss, 20},
+    {"SoftmaxCrossEntropyLoss", gb_loss, 21},
     {"Conv", gb_conv, 3},
     {"ConvTranspose", gb_deconv, 3},
     {"MaxPool", gb_pool, 1},

@@ -121,6 +121,8 @@ enum wk_reshape {
     WK_SAME
 };
 
+/* Most memory for a graph while a model is prepared; weights that it makes itself count, too. */
+#define WK_DESCRIPTION ((size_t)768 << 20)
 #define WK_VALUE_ELEMS (1u << 28) /* most elements of one value */
 
 struct wk_shape {

@@ -97,7 +97,8 @@ uint32_t ge_reduce(struct builder *b, const struct wk_onnx_node *n, enum wk_redu
     x->reshape = WK_SAME;
     x->batched = b->g->batched;
     x->n_axes = n_axes;
-    memcpy(x->axes, axes, n_axes * sizeof(*axes));
+    if (n_axes)
+        memcpy(x->axes, axes, n_axes * sizeof(*axes));
     return made(b, x);
 }
 
@@ -109,7 +110,8 @@ uint32_t ge_reshape(struct builder *b, const struct wk_onnx_node *n, uint32_t a,
         return 0;
     x->reshape = WK_TO_SHAPE;
     x->n_axes = rank;
-    memcpy(x->axes, dims, rank * sizeof(*dims));
+    if (rank)
+        memcpy(x->axes, dims, rank * sizeof(*dims));
     return made(b, x);
 }
 

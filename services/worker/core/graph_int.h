@@ -67,6 +67,7 @@ int gb_blocks(struct builder *b, const struct wk_onnx_node *n);
 int gb_arg(struct builder *b, const struct wk_onnx_node *n);
 int gb_resize(struct builder *b, const struct wk_onnx_node *n);
 int gb_quantize(struct builder *b, const struct wk_onnx_node *n);
+int gb_loss(struct builder *b, const struct wk_onnx_node *n);
 int gb_deconv(struct builder *b, const struct wk_onnx_node *n);
 int gb_split(struct builder *b, const struct wk_onnx_node *n);
 int gb_conv(struct builder *b, const struct wk_onnx_node *n);
