@@ -78,6 +78,81 @@ static void shape(const double *y, const double *x, double r, double s, size_t n
     *ret_gauss = sum_of_lanes(b) / (double)n;
 }
 
+/* ---- the same in single precision ---- */
+
+#define ROUGH_LANES 16
+
+/* exp of x in [-87, 0]; relative error 2e-7. */
+static inline float rough_exp_of_negative(float x)
+{
+    const float magic = 0x1.8p23F;
+    float shifted = x * 1.44269504F + magic, k = shifted - magic;
+    float r = (x - k * 0.693359375F) + k * 2.12194440e-4F;
+    float high = (1.9875691500e-4F * r + 1.3981999507e-3F) * r + 8.3334519073e-3F;
+    float all = ((high * r + 4.1665795894e-2F) * r + 1.6666665459e-1F) * r + 5.0000001201e-1F;
+    uint32_t bits;
+    memcpy(&bits, &shifted, sizeof(bits));
+    bits = (bits + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof(scale));
+    return ((all * r) * r + (r + 1.0F)) * scale;
+}
+
+/* ln(1 + e) of e in [0, 1]; relative error 3e-7. */
+static inline float rough_log1p_of_share(float e)
+{
+    float s = e / (2.0F + e), z = s * s;
+    float high = (0x1.f3fac8p-4F * z + 0x1.b6223fp-4F) * z + 0x1.251382p-3F;
+    return (s + s) * (((high * z + 0x1.99962bp-3F) * z + 0x1.55555ap-2F) * z + 1.0F);
+}
+
+static inline float rough_not_below(float x, float least)
+{
+    return x > least ? x : least;
+}
+
+static inline double rough_sum(float *s)
+{
+    for (size_t half = ROUGH_LANES / 2; half > 0; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            s[i] += s[i + half];
+    return (double)s[0];
+}
+
+static void rough(const float *y, const float *x, double r, double s, size_t n,
+                  double *ret_log_cosh, double *ret_gauss)
+{
+    float u[BLOCK], v[BLOCK], w[BLOCK], c = (float)r, f = (float)(1.0 / s);
+    double log_cosh = 0.0, gauss = 0.0;
+    for (size_t from = 0; from < n; from += BLOCK) {
+        size_t m = n - from < BLOCK ? n - from : BLOCK;
+        size_t whole = (m + ROUGH_LANES - 1) / ROUGH_LANES * ROUGH_LANES;
+        float a[ROUGH_LANES] = {0}, b[ROUGH_LANES] = {0};
+        for (size_t i = 0; i < m; i++)
+            u[i] = (y[from + i] - c * x[from + i]) * f;
+        for (size_t i = m; i < whole; i++)
+            u[i] = 0.0F;
+        for (size_t i = 0; i < whole; i++) {
+            float big = fabsf(u[i]);
+            v[i] = big + rough_log1p_of_share(
+                             rough_exp_of_negative(rough_not_below(-2.0F * big, -80.0F)));
+        }
+        for (size_t i = 0; i < whole; i++)
+            w[i] = u[i] * rough_exp_of_negative(rough_not_below(-0.5F * u[i] * u[i], -80.0F));
+        for (size_t i = m; i < whole; i++)
+            v[i] = 0.0F;
+        for (size_t i = 0; i < whole; i += ROUGH_LANES)
+            for (size_t l = 0; l < ROUGH_LANES; l++) {
+                a[l] += v[i + l];
+                b[l] += w[i + l];
+            }
+        log_cosh += rough_sum(a);
+        gauss += rough_sum(b);
+    }
+    *ret_log_cosh = log_cosh / (double)n;
+    *ret_gauss = gauss / (double)n;
+}
+
 static double dot(const double *x, const double *y, size_t n)
 {
     double a[LANES] = {0}, rest = 0.0;
@@ -117,4 +192,4 @@ static bool residual(double *y, const double *x, double r, size_t n)
     return standardise(y, n);
 }
 
-const struct ac_rca_loops LOOPS = {shape, dot, standardise, residual};
+const struct ac_rca_loops LOOPS = {shape, rough, dot, standardise, residual};

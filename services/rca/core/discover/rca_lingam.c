@@ -13,21 +13,25 @@
 
 struct pair {
     int i, j;
-    double d; /* what speaks for i as a cause of j; below 0: for j as a cause of i */
+    bool exact, counted; /* asked for exactly; has been asked roughly in this step */
+    double d; /* what speaks for i as a cause of j, roughly: at least; below 0: for j as a cause of
+                 i */
 };
 
 struct lingam {
     size_t n, p;
     double *x;       /* residuals of what is left, standardised, column by column */
+    float *rough;    /* the same in single precision */
     double *entropy; /* of each column */
     int *candidates; /* columns that are left, ascending */
     size_t left;
     bool *alive;    /* may still be the least contradicted of this step */
-    bool *whole;    /* all pairs of it have been asked */
-    double *score;  /* what the pairs asked in this step say against it */
+    bool *whole;    /* all pairs of it have been asked for exactly */
+    double *score;  /* what the pairs asked in this step say against it, at least */
     double *expect; /* what all said against it when they were last asked, before this step */
     /* Of each two columns, both ways round: what spoke against i in [i * p + j] when the pair was
-     * last asked, which is the best guess at what will; in which step; and what it said then. */
+     * last asked, which is the best guess at what will; in which step (twice its number, and one
+     * more where exactly); and what it said when asked exactly. */
     float *guess;
     uint16_t *asked, step;
     double *said;
@@ -42,27 +46,52 @@ struct lingam {
     const struct ac_rca_discover_params *params;
 };
 
-/* Negentropy approximation of (y - r x) / s, which is standardised. */
-static double entropy(const struct lingam *k, size_t y, size_t x, double r, double s)
-{
-    double a, b;
-    k->loops->shape(k->x + y * k->n, k->x + x * k->n, r, s, k->n, &a, &b);
-    a -= M_LN2;
-    return (1.0 + log(2.0 * M_PI)) / 2.0 - 79.047 * (a - 0.37457) * (a - 0.37457) - 7.4129 * b * b;
-}
+/* ---- what one pair says ---- */
 
 static double correlation(const struct lingam *k, size_t i, size_t j)
 {
     return k->loops->dot(k->x + i * k->n, k->x + j * k->n, k->n) / (double)k->n;
 }
 
-/* How much speaks for i as a cause of j. NaN where one of the two determines the other. */
-static double direction(const struct lingam *k, size_t i, size_t j)
+/* Negentropy approximation from the mean of ln cosh u + ln 2, and that of u exp(-u^2 / 2). */
+static double entropy_from(double a, double b)
 {
-    double r = correlation(k, i, j), s = sqrt(fmax(0.0, 1.0 - r * r));
+    a -= M_LN2 + 0.37457;
+    return (1.0 + log(2.0 * M_PI)) / 2.0 - 79.047 * a * a - 7.4129 * b * b;
+}
+
+/* Of (y - r x) / s, which is standardised. */
+static double entropy(const struct lingam *k, size_t y, size_t x, double r, double s)
+{
+    double a, b;
+    k->loops->shape(k->x + y * k->n, k->x + x * k->n, r, s, k->n, &a, &b);
+    return entropy_from(a, b);
+}
+
+/* The same roughly; adds to *error by how much it may be off. */
+static double rough_entropy(const struct lingam *k, size_t y, size_t x, double r, double s,
+                            double *error)
+{
+    double a, b, e = AC_RCA_ROUGH / s;
+    k->loops->rough(k->rough + y * k->n, k->rough + x * k->n, r, s, k->n, &a, &b);
+    *error += 79.047 * e * (2.0 * fabs(a - M_LN2 - 0.37457) + e) + 7.4129 * e * (2.0 * fabs(b) + e);
+    return entropy_from(a, b);
+}
+
+#define ROUGH_FROM 0.05 /* spread of what is left; below it rounding counts for too much */
+
+/* How much speaks for i as a cause of j; roughly: at least so much. NaN where one of the two
+ * determines the other. */
+static double direction(const struct lingam *k, size_t i, size_t j, bool exact)
+{
+    double r = correlation(k, i, j), s = sqrt(fmax(0.0, 1.0 - r * r)), error = 0.0, d;
     if (!(s > 1e-9))
         return NAN;
-    return (k->entropy[j] + entropy(k, i, j, r, s)) - (k->entropy[i] + entropy(k, j, i, r, s));
+    if (exact || s < ROUGH_FROM)
+        return (k->entropy[j] + entropy(k, i, j, r, s)) - (k->entropy[i] + entropy(k, j, i, r, s));
+    d = (k->entropy[j] + rough_entropy(k, i, j, r, s, &error)) -
+        (k->entropy[i] + rough_entropy(k, j, i, r, s, &error));
+    return copysign(fmax(0.0, fabs(d) - error), d);
 }
 
 /* What knowledge says of taking i before all others that are left: 0 nothing drives it, 1 it may, 2
@@ -97,21 +126,25 @@ static void compare_pair(void *ctx, size_t at, size_t member)
     struct lingam *k = ctx;
     (void)member;
     struct pair *q = &k->batch[at];
-    q->d = direction(k, (size_t)q->i, (size_t)q->j);
+    q->d = direction(k, (size_t)q->i, (size_t)q->j, q->exact);
 }
 
-/* The pairs of candidate i, not yet asked in this step, whose guess is not below `from`. */
-static void ask_about(struct lingam *k, size_t i, float from)
+/* The pairs of candidate i, not yet asked so in this step, whose guess is not below `from`. */
+static void ask_about(struct lingam *k, size_t i, float from, bool exact)
 {
     const float *guess = k->guess + i * k->p;
-    uint16_t *asked = k->asked + i * k->p;
+    uint16_t *asked = k->asked + i * k->p, roughly = (uint16_t)(2 * k->step),
+             now = (uint16_t)(roughly + exact);
     for (size_t a = 0; a < k->left; a++) {
         size_t j = (size_t)k->candidates[a];
-        if (j == i || asked[j] == k->step || guess[j] < from)
+        if (j == i || asked[j] >= now || guess[j] < from)
             continue;
-        asked[j] = k->asked[j * k->p + i] = k->step;
         ac_grow(&k->batch, &k->batch_cap, k->batched + 1, sizeof(k->batch[0]));
-        k->batch[k->batched++] = (struct pair){.i = (int)AC_MIN(i, j), .j = (int)AC_MAX(i, j)};
+        k->batch[k->batched++] = (struct pair){.i = (int)AC_MIN(i, j),
+                                               .j = (int)AC_MAX(i, j),
+                                               .exact = exact,
+                                               .counted = asked[j] == roughly};
+        asked[j] = k->asked[j * k->p + i] = now;
     }
 }
 
@@ -123,11 +156,14 @@ static void answer(struct lingam *k)
         const struct pair *q = &k->batch[a];
         size_t ij = (size_t)q->i * k->p + (size_t)q->j, ji = (size_t)q->j * k->p + (size_t)q->i;
         double weight = isnan(q->d) ? 0.0 : q->d * q->d;
-        k->said[ij] = q->d;
-        k->said[ji] = -q->d;
+        if (q->exact) {
+            k->said[ij] = q->d;
+            k->said[ji] = -q->d;
+        }
         k->guess[ij] = q->d < 0.0 ? (float)weight : 0.0F;
         k->guess[ji] = q->d < 0.0 ? 0.0F : (float)weight;
-        k->score[q->d < 0.0 ? q->i : q->j] += weight;
+        if (!q->counted)
+            k->score[q->d < 0.0 ? q->i : q->j] += weight;
     }
     k->batched = 0;
 }
@@ -136,9 +172,10 @@ static void answer(struct lingam *k)
 static double against(const struct lingam *k, size_t i)
 {
     double sum = 0;
+    uint16_t exactly = (uint16_t)(2 * k->step + 1);
     for (size_t j = 0; j < k->p; j++) {
         double d = k->said[i * k->p + j];
-        if (k->asked[i * k->p + j] == k->step && d < 0.0) /* not for NaN */
+        if (k->asked[i * k->p + j] == exactly && d < 0.0) /* not for NaN */
             sum += d * d;
     }
     return sum;
@@ -183,7 +220,7 @@ static void choose(void *ctx, size_t at, size_t member)
         return;
     for (size_t a = 0; a < k->left; a++) {
         size_t j = (size_t)k->candidates[a];
-        if (asked[j] != k->step && j != i)
+        if (asked[j] < 2 * k->step && j != i)
             sum[bucket_of(guess[j])] += (double)guess[j];
     }
     size_t b = BUCKETS;
@@ -228,20 +265,21 @@ static size_t open(const struct lingam *k, size_t *ret_next)
     return n;
 }
 
-/* Asks the loudest pairs of all that are open. */
-static void ask_loudest(struct lingam *k, int *best)
+/* Asks the loudest pairs of all that are open, roughly. Of whom there is nothing more to ask, and
+ * who yet may be the least, is expected to be. */
+static void ask_loudest(struct lingam *k)
 {
     ac_team_run(k->params->team, k->left, choose, k);
     for (size_t a = 0; a < k->left; a++) {
         size_t i = (size_t)k->candidates[a];
         if (k->alive[i] && !k->whole[i])
-            ask_about(k, i, k->from[i]);
+            ask_about(k, i, k->from[i], false);
     }
     answer(k);
     for (size_t a = 0; a < k->left; a++) {
         size_t i = (size_t)k->candidates[a];
         if (k->alive[i] && !k->whole[i] && !(k->from[i] > 0.0F))
-            settle(k, i, best);
+            k->expect[i] = 0.0;
     }
 }
 
@@ -268,11 +306,11 @@ static size_t most_exogenous(struct lingam *k)
     ac_team_run(k->params->team, k->left, expect, k);
     while (open(k, &next) > 0) {
         if (best < 0 || k->expect[next] <= k->least) {
-            ask_about(k, next, 0.0F);
+            ask_about(k, next, 0.0F, true);
             answer(k);
             settle(k, next, &best);
         } else {
-            ask_loudest(k, &best);
+            ask_loudest(k);
         }
         give_up(k);
     }
@@ -294,6 +332,14 @@ static void leave(struct lingam *k, size_t taken)
     k->left = n;
 }
 
+static void round_column(struct lingam *k, size_t j)
+{
+    const double *x = k->x + j * k->n;
+    float *y = k->rough + j * k->n;
+    for (size_t t = 0; t < k->n; t++)
+        y[t] = (float)x[t];
+}
+
 static void take_out(void *ctx, size_t at, size_t member)
 {
     struct lingam *k = ctx;
@@ -302,6 +348,7 @@ static void take_out(void *ctx, size_t at, size_t member)
     double *xj = k->x + j * k->n;
     if (!k->loops->residual(xj, k->x + c * k->n, correlation(k, c, j), k->n))
         memset(xj, 0, k->n * sizeof(double)); /* determined by what came before it */
+    round_column(k, j);
 }
 
 static void find_order(struct lingam *k)
@@ -367,8 +414,10 @@ static void find_all(struct lingam *k, const double *cov, struct ac_rca_discover
     for (size_t j = 0; j < p; j++)
         k->candidates[j] = (int)j;
     memcpy(k->x, k->c->m.x, k->n * p * sizeof(double));
-    for (size_t j = 0; j < p; j++)
+    for (size_t j = 0; j < p; j++) {
         (void)k->loops->standardise(k->x + j * k->n, k->n);
+        round_column(k, j);
+    }
     find_order(k);
     for (size_t at = 1; at < p; at++)
         effects(k->c, k, cov, at, k->params->alpha / (double)p, d);
@@ -394,10 +443,11 @@ int ac_rca_lingam(const struct ac_rca_clean *c, const struct ac_rca_discover_par
     size_t cells = ac_mul_size(k.p, k.p);
     if (!rc) {
         k.x = ac_try_malloc(ac_mul_size(k.n * k.p, sizeof(double)));
+        k.rough = ac_try_malloc(ac_mul_size(k.n * k.p, sizeof(float)));
         k.said = ac_try_malloc(ac_mul_size(cells, sizeof(double)));
         k.asked = ac_try_malloc(ac_mul_size(cells, sizeof(k.asked[0])));
         k.guess = ac_try_malloc(ac_mul_size(cells, sizeof(k.guess[0])));
-        if (!k.x || !k.said || !k.asked || !k.guess)
+        if (!k.x || !k.rough || !k.said || !k.asked || !k.guess)
             rc = ac_err_set(err, AC_ENOMEM, "no memory for %zu x %zu values", k.n, k.p);
     }
     if (!rc) {
@@ -407,6 +457,7 @@ int ac_rca_lingam(const struct ac_rca_clean *c, const struct ac_rca_discover_par
     }
     free(cov);
     free(k.x);
+    free(k.rough);
     free(k.said);
     free(k.asked);
     free(k.guess);

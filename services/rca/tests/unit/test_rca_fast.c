@@ -58,6 +58,38 @@ static void shape_is_that_of_the_library(void **state)
     assert_false(ac_rca_loops_plain.standardise(z, LONGEST));
 }
 
+/* What single precision says is off by no more than is told, with any correlation of the two. */
+static void rough_shape_is_within_its_bound(void **state)
+{
+    (void)state;
+    struct columns c;
+    float x[LONGEST], y[LONGEST];
+    double worst = 0;
+    for (uint64_t seed = 40; seed < 52; seed++)
+        for (int step = 0; step < 20; step++) {
+            double r = 0.05 * (double)step, s = sqrt(1.0 - r * r), a[2], b[2];
+            size_t n = LONGEST - (size_t)step;
+            draw_columns(&c, seed);
+            for (size_t t = 0; t < n; t++)
+                c.y[t] =
+                    seed % 2 ? r * c.x[t] + s * (c.y[t] > 0 ? 1.0 : -1.0) : r * c.x[t] + s * c.y[t];
+            assert_true(ac_rca_loops_plain.standardise(c.x, n));
+            assert_true(ac_rca_loops_plain.standardise(c.y, n));
+            r = ac_rca_loops_plain.dot(c.x, c.y, n) / (double)n;
+            s = sqrt(1.0 - r * r);
+            for (size_t t = 0; t < n; t++) {
+                x[t] = (float)c.x[t];
+                y[t] = (float)c.y[t];
+            }
+            ac_rca_loops_plain.shape(c.y, c.x, r, s, n, &a[0], &b[0]);
+            ac_rca_loops_plain.rough(y, x, r, s, n, &a[1], &b[1]);
+            worst = fmax(worst, fmax(fabs(a[0] - a[1]), fabs(b[0] - b[1])) * s);
+        }
+    assert_true(worst > 0.0);
+    if (!(worst < AC_RCA_ROUGH))
+        fail_msg("%.3g", worst);
+}
+
 static bool same_bits(double a, double b)
 {
     return memcmp(&a, &b, sizeof(a)) == 0;
@@ -69,7 +101,12 @@ static void wide_loops_are_the_plain_ones(void **state)
     (void)state;
     const struct ac_rca_loops *plain = &ac_rca_loops_plain;
     struct columns c;
+    float fx[LONGEST], fy[LONGEST];
     draw_columns(&c, 27);
+    for (size_t t = 0; t < LONGEST; t++) {
+        fx[t] = (float)c.x[t];
+        fy[t] = (float)c.y[t];
+    }
     for (int w = AC_RCA_PLAIN + 1; w < AC_RCA_NWIDE; w++) {
         const struct ac_rca_loops *l = ac_rca_loops_of((enum ac_rca_wide)w);
         for (size_t n = 1; l && n <= LONGEST; n++) {
@@ -77,6 +114,9 @@ static void wide_loops_are_the_plain_ones(void **state)
             double r = 0.9 * (double)(n % 7) / 7.0, s = sqrt(1.0 - r * r);
             plain->shape(c.y, c.x, r, s, n, &a[0], &b[0]);
             l->shape(c.y, c.x, r, s, n, &a[1], &b[1]);
+            assert_true(same_bits(a[0], a[1]) && same_bits(b[0], b[1]));
+            plain->rough(fy, fx, r, s, n, &a[0], &b[0]);
+            l->rough(fy, fx, r, s, n, &a[1], &b[1]);
             assert_true(same_bits(a[0], a[1]) && same_bits(b[0], b[1]));
             assert_true(same_bits(plain->dot(c.x, c.y, n), l->dot(c.x, c.y, n)));
             memcpy(v, c.y, n * sizeof(v[0]));
@@ -397,6 +437,7 @@ int main(void)
         cmocka_unit_test(order_is_that_of_a_sort),
         cmocka_unit_test(classes_are_those_of_the_rules),
         cmocka_unit_test(shape_is_that_of_the_library),
+        cmocka_unit_test(rough_shape_is_within_its_bound),
         cmocka_unit_test(wide_loops_are_the_plain_ones),
         cmocka_unit_test(results_do_not_depend_on_threads),
         cmocka_unit_test(lingam_takes_the_order_of_all_pairs),
