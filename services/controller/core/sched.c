@@ -62,6 +62,7 @@ void sched_destroy(struct sched *s)
     for (uint32_t i = 0; i < s->cfg.cells; i++) {
         for (uint32_t k = 0; k < POLICY_KINDS; k++)
             free(s->cells[i].records[k]);
+        free(s->cells[i].masks);
         free(s->cells[i].models);
         free(s->cells[i].cold);
     }
@@ -82,6 +83,21 @@ void sched_destroy(struct sched *s)
     free(s);
 }
 
+/* An array with room for so many, old or moved, at the beginning of a line. */
+static void *grow_lines(void *old, size_t *cap, size_t need, size_t elem)
+{
+    if (need <= *cap)
+        return old;
+    size_t n = AC_MAX(AC_MAX(*cap * 2, need), (size_t)8);
+    void *p = aligned_alloc(SCHED_LINE, ac_mul_size(n, elem));
+    AC_ASSERT(p);
+    if (old)
+        memcpy(p, old, *cap * elem);
+    free(old);
+    *cap = n;
+    return p;
+}
+
 uint32_t sched_device_add(struct sched *s)
 {
     uint32_t id = (uint32_t)s->n_devices, best = 0;
@@ -90,7 +106,7 @@ uint32_t sched_device_add(struct sched *s)
             best = i;
     struct cell *c = &s->cells[best];
     AC_ASSERT(c->n_devices < SCHED_CELL_DEVICES);
-    ac_grow(&s->devices, &s->cap_devices, s->n_devices + 1, sizeof(*s->devices));
+    s->devices = grow_lines(s->devices, &s->cap_devices, s->n_devices + 1, sizeof(*s->devices));
     s->devices[id] =
         (struct device){.cell = best, .bit = c->n_devices, .pace = 1, .timer.heap_at = NIL};
     s->n_devices++;
@@ -151,7 +167,7 @@ uint32_t sched_model_add(struct sched *s)
     uint32_t id = (uint32_t)s->n_models;
     struct cell *c = &s->cells[id % s->cfg.cells];
     size_t old_cell = c->cap_models;
-    ac_grow(&s->models, &s->cap_models, s->n_models + 1, sizeof(*s->models));
+    s->models = grow_lines(s->models, &s->cap_models, s->n_models + 1, sizeof(*s->models));
     s->n_models++;
     s->models[id] = (struct model){.head = NIL,
                                    .tail = NIL,
@@ -165,6 +181,7 @@ uint32_t sched_model_add(struct sched *s)
     ac_grow(&c->models, &c->cap_models, c->n_models + 1u, sizeof(*c->models));
     c->models[c->n_models++] = id;
     if (c->cap_models != old_cell) {
+        c->masks = ac_xrealloc(c->masks, c->cap_models * sizeof(*c->masks));
         c->cold = ac_xrealloc(c->cold, c->cap_models * sizeof(*c->cold));
         for (uint32_t k = 0; k < s->n_kinds; k++)
             c->records[k] = ac_xrealloc(c->records[k], c->cap_models * sizeof(struct record));
@@ -436,6 +453,9 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
     struct device *d = &s->devices[a->device];
     struct model *m = &s->models[a->model];
     list_take(d->infers, &d->n_infers, (uint32_t)(a - s->actions));
+    const struct action *first = &s->actions[d->infers[0]]; /* if there is one */
+    d->first_end = first->begin_estimate + first->expected;
+    d->first_expected = first->expected;
     d->outstanding -= a->expected;
     sched_guard_over(&s->cells[d->cell], d, a);
     m->inflight--;

@@ -25,6 +25,7 @@
 #define SCHED_SAVE_ARRIVALS 0.5 /* no wait for company of which less is expected */
 #define SCHED_LOAD_TRIES    3
 #define TIMER_DEVICE        (1u << 31)
+#define SCHED_LINE          64 /* bytes that come from memory at once */
 
 struct request {
     uint64_t cookie;
@@ -61,11 +62,17 @@ struct model_spread {
 
 /* What a model costs on devices of one kind, and how its requests are best split there. */
 struct plan {
-    int64_t eh[POLICY_BATCHES + 1];      /* exec with margin; 0: not compiled; last: for ever */
-    uint8_t first[POLICY_MAX_BATCH + 1]; /* for n rows: index of the batch to start with */
-    uint8_t smallest;                    /* index of the smallest compiled batch */
-    int64_t best[POLICY_MAX_BATCH + 1];  /* least device time for n rows */
     struct policy_cost cost;
+    uint8_t smallest;                   /* index of the smallest compiled batch */
+    int64_t eh[POLICY_BATCHES + 1];     /* exec with margin; 0: not compiled; last: for ever */
+    uint8_t first[POLICY_MAX_BATCH];    /* for n rows, at n - 1: index of the batch to start with */
+    int64_t best[POLICY_MAX_BATCH + 1]; /* least device time for n rows */
+};
+
+/* What the timer heap holds: a model, or a device with TIMER_DEVICE set. */
+struct due {
+    int64_t at;
+    uint32_t key;
 };
 
 /* A place in the timer heap. */
@@ -74,35 +81,37 @@ struct timer {
     uint32_t heap_at; /* NIL when not armed */
 };
 
+/* With many models what costs time is bringing them in from memory, so what is read together lies
+ * in one line of 64 bytes. */
 struct model {
-    /* First what the clock hand and the search for victims read of many models in a row. */
+    /* What the clock hand and the search for victims read of many models in a row. */
     uint64_t able, loaded, loading; /* by device of the cell */
     struct decayed fast, slow;      /* arrivals, tau 1 s and 300 s */
-    uint8_t kinds;                  /* of devices of which there is a plan; bits */
-    uint8_t load_failures;
-    bool cold_listed, at_risk, retired;
-    bool cold_lost;   /* the last request had less time than a load takes, and two executions */
-    struct plan plan; /* on devices of kind 0 */
-    uint32_t head, tail, queued, rows; /* waiting requests by deadline; their rows */
-    uint32_t groups;                   /* with ranks: the first of them, or NIL */
-    uint32_t inflight;                 /* INFER actions under way */
-    uint32_t record;                   /* place among the cell's active records, or NIL */
+    uint32_t queued;
+    uint16_t inflight; /* INFER actions under way */
+    uint8_t kinds;     /* of devices of which there is a plan; bits */
+    bool retired : 1;
+    bool cold_lost : 1; /* the last request had less time than a load takes, and two executions */
+    struct plan plan;   /* on devices of kind 0 */
+    uint32_t head, tail, rows; /* waiting requests by deadline; their rows */
+    uint32_t groups;           /* with ranks: the first of them, or NIL */
+    uint32_t record;           /* place among the cell's active records, or NIL */
     uint32_t cell;
     uint64_t share_mask; /* devices whose backlog carries share */
     int64_t share;
-    int64_t eta;        /* when the earliest load under way ends */
     struct timer timer; /* when the first waiting request is lost */
-};
+    int64_t eta;        /* when the earliest load under way ends */
+    uint8_t load_failures;
+    bool cold_listed, at_risk;
+} __attribute__((aligned(SCHED_LINE)));
 
-/* What Pick scans: one cache line a model with waiting requests. */
+/* What Pick looks at of the models with waiting requests that its device holds. */
 struct record {
-    uint64_t mask;            /* devices that hold it */
     int64_t lfull;            /* latest start (device time) of the batch the table would pick */
     int64_t llast;            /* the last moment at which any waiting request could be begun */
     int64_t full_ns, last_ns; /* the execution that each of the two leaves room for */
     uint32_t model;
     uint8_t first, take;
-    uint16_t pad0;
     int64_t ready; /* until then it waits for a larger batch, or 0 */
 };
 
@@ -118,27 +127,32 @@ struct action {
 };
 
 struct device {
+    /* What is asked of every copy when a request comes. */
     bool up;
     uint8_t kind;
+    bool delays_known; /* of its own; else those of all hold */
+    uint32_t n_infers;
     uint32_t cell, bit;
-    uint32_t pages, pages_free;
     int64_t free_at;     /* mean time at which its execution engine is idle */
     int64_t outstanding; /* expected time of what it was given and has not returned */
     int64_t pipe_free;   /* the same for its load engine */
     int64_t backlog;     /* its share of waiting work */
     int64_t last_sent;
-    uint32_t blocking; /* actions under way that block it for the foreground */
+    double pace; /* execution time beside that of the model on any device of its kind */
     struct decayed util;
-    bool delays_known;                      /* of its own; else those of all hold */
-    int64_t net_ns, ahead_ns, delay_p99_ns; /* of its answers */
-    int64_t behind_ns;                      /* how much later than of others its answers are safe */
-    double pace;        /* execution time beside that of the model on any device */
-    struct timer timer; /* when it should be given more */
-    uint32_t infers[SCHED_OUTSTANDING], n_infers; /* action places, in the order sent */
-    uint32_t loads[SCHED_OUTSTANDING], n_loads;
+    int64_t net_ns, ahead_ns;          /* of its answers */
+    int64_t behind_ns;                 /* how much later than of others its answers are safe */
+    int64_t first_end, first_expected; /* of the first action in flight: end expected, length */
+    uint32_t pages_free, n_loads;
+    uint32_t pages;
+    uint32_t blocking; /* actions under way that block it for the foreground */
+    int64_t delay_p99_ns;
+    struct timer timer;                 /* when it should be given more */
+    uint32_t infers[SCHED_OUTSTANDING]; /* action places, in the order sent */
+    uint32_t loads[SCHED_OUTSTANDING];
     uint32_t *resident; /* model numbers */
     uint32_t n_resident, cap_resident;
-};
+} __attribute__((aligned(SCHED_LINE)));
 
 /* What the foreground of a cell does, and how much background work that allows. */
 struct guard {
@@ -163,6 +177,7 @@ struct cell {
     uint32_t devices[SCHED_CELL_DEVICES], n_devices;
     uint64_t up;
     struct record *records[POLICY_KINDS]; /* the same models in the same order for each kind */
+    uint64_t *masks;                      /* beside the records: the devices that hold the model */
     uint32_t n_records;
     uint64_t of_kind[POLICY_KINDS]; /* devices */
     uint32_t *models, n_models;
@@ -212,7 +227,7 @@ struct sched {
     int64_t tenant_at[POLICY_TENANTS]; /* last arrival */
     struct action *actions;
     uint32_t n_actions, free_action;
-    uint32_t *heap; /* models, and devices with TIMER_DEVICE set, by time */
+    struct due *heap; /* by time */
     uint32_t n_heap;
     size_t cap_heap;
     int64_t now; /* of the call that is under way */

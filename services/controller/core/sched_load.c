@@ -3,7 +3,9 @@
 
 #include <math.h>
 
-#define COLD_LOST 10 /* a load that comes too late for its request is that much worse than one */
+#define COLD_LOST    10 /* a load that comes too late for its request is that much worse than one */
+#define VICTIM_LOOKS 16u
+#define HAND_AHEAD   4 /* models that the clock hand has on their way from memory */
 
 void sched_resident_remove(struct sched *s, uint32_t device, uint32_t at)
 {
@@ -106,16 +108,24 @@ static bool pinned(const struct sched *s, const struct device *d, uint32_t model
 /* Place of the least valuable of up to 16 residents looked at; NIL when all are pinned. */
 static uint32_t victim(struct sched *s, int64_t now, const struct device *d, double *ret_value)
 {
-    uint32_t best = NIL, looks = AC_MIN(d->n_resident, 16u);
+    uint32_t best = NIL, looks = AC_MIN(d->n_resident, VICTIM_LOOKS), places[VICTIM_LOOKS];
     double least = 0;
     if (d->n_resident == 0)
         return NIL;
     uint32_t at = (uint32_t)ac_rng_below(&s->rng, d->n_resident);
     for (uint32_t i = 0; i < looks; i++) {
-        if (d->n_resident > 16)
+        if (d->n_resident > VICTIM_LOOKS)
             at = (uint32_t)ac_rng_below(&s->rng, d->n_resident);
         else
             at = (at + 1) % d->n_resident;
+        places[i] = at;
+        /* They lie all over memory: one waits for all of them at once. */
+        const struct model *m = &s->models[d->resident[at]];
+        __builtin_prefetch(m);
+        __builtin_prefetch(sched_plan(s, m, d->kind));
+    }
+    for (uint32_t i = 0; i < looks; i++) {
+        at = places[i];
         if (pinned(s, d, d->resident[at]))
             continue;
         const struct model *m = &s->models[d->resident[at]];
@@ -343,6 +353,9 @@ void sched_loads_tick(struct sched *s, int64_t now, uint32_t cell)
     for (uint32_t i = 0; i < AC_MIN((uint32_t)SCHED_TICK_LOOKS, c->n_models); i++) {
         c->hand = (c->hand + 1) % c->n_models;
         const struct model *m = &s->models[c->models[c->hand]];
+        const struct model *later = &s->models[c->models[(c->hand + HAND_AHEAD) % c->n_models]];
+        __builtin_prefetch(later);
+        __builtin_prefetch(&later->plan);
         uint64_t here = m->loaded | m->loading;
         if (!m->kinds || (m->able & c->up & ~here) == 0 || m->slow.at == 0)
             continue;

@@ -25,9 +25,8 @@ int64_t sched_device_free(const struct sched *s, const struct device *d, int64_t
 {
     if (d->n_infers == 0)
         return d->free_at;
-    const struct action *a = &s->actions[d->infers[0]];
-    int64_t late = now - (a->begin_estimate + a->expected + sched_device_net(s, d));
-    if (late <= a->expected / 2 + 1000000)
+    int64_t late = now - (d->first_end + sched_device_net(s, d));
+    if (late <= d->first_expected / 2 + 1000000)
         return d->free_at;
     return AC_MAX(d->free_at, now) + late;
 }
@@ -57,7 +56,8 @@ static bool fit(const struct sched *s, const struct plan *p, uint32_t rows_left,
     uint32_t n = AC_MIN(rows_left, (uint32_t)POLICY_MAX_BATCH);
     uint8_t need = sched_batch_for_rows(p, r->rows);
     bool found = false;
-    for (int b = AC_MAX(p->first[n], need); b >= (int)need; b--) {
+    uint8_t first = n ? p->first[n - 1] : 0;
+    for (int b = AC_MAX(first, need); b >= (int)need; b--) {
         if (p->eh[b] == 0 || b == POLICY_BATCHES)
             continue;
         int64_t latest = r->deadline - sched_device_exec(d, p->eh[b]) - s->learnt.net_ns;
@@ -270,10 +270,12 @@ static void choose(struct sched *s, int64_t now, struct cell *c, const struct de
     if (ret->ranked)
         sched_share_compare(s, c, now);
     for (uint32_t i = 0; i < c->n_records; i++) {
+        if (!(c->masks[i] & bit))
+            continue;
         const struct record *rec = &c->records[d->kind][i];
         if (rec->ready > now && !ret->shedding)
             continue;
-        if (!(rec->mask & bit) || rec->llast - longer(d, rec->last_ns) + hope < fh)
+        if (rec->llast - longer(d, rec->last_ns) + hope < fh)
             continue;
         /* The head bounds how early any batch of this model must start. */
         int64_t full = rec->lfull - longer(d, rec->full_ns);
@@ -340,6 +342,10 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     AC_ASSERT(a->n > 0);
     for (uint32_t i = 0; i < a->n; i++)
         sched_queue_remove(s, a->requests[i]);
+    if (d->n_infers == 0) {
+        d->first_end = a->begin_estimate + a->expected;
+        d->first_expected = a->expected;
+    }
     d->infers[d->n_infers++] = (uint32_t)(a - s->actions);
     d->outstanding += a->expected;
     d->free_at = a->begin_estimate + a->expected;

@@ -56,7 +56,7 @@ void sched_model_plan(struct sched *s, struct model *m, uint32_t kind)
             /* Ties go to the larger batch: it answers more at once. */
             if (t <= p->best[n]) {
                 p->best[n] = t;
-                p->first[n] = b;
+                p->first[n - 1] = b;
             }
         }
     }
@@ -101,22 +101,21 @@ static struct timer *timer_of(const struct sched *s, uint32_t key)
     return &s->models[key].timer;
 }
 
-static bool heap_less(const struct sched *s, uint32_t a, uint32_t b)
+static bool heap_less(const struct due *a, const struct due *b)
 {
-    int64_t ta = timer_of(s, a)->at, tb = timer_of(s, b)->at;
-    return ta != tb ? ta < tb : a < b;
+    return a->at != b->at ? a->at < b->at : a->key < b->key;
 }
 
-static void heap_put(struct sched *s, uint32_t at, uint32_t key)
+static void heap_put(struct sched *s, uint32_t at, struct due e)
 {
-    s->heap[at] = key;
-    timer_of(s, key)->heap_at = at;
+    s->heap[at] = e;
+    timer_of(s, e.key)->heap_at = at;
 }
 
 static void heap_sift(struct sched *s, uint32_t at)
 {
-    uint32_t key = s->heap[at];
-    while (at > 0 && heap_less(s, key, s->heap[(at - 1) / 2])) {
+    struct due e = s->heap[at];
+    while (at > 0 && heap_less(&e, &s->heap[(at - 1) / 2])) {
         heap_put(s, at, s->heap[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
@@ -124,14 +123,14 @@ static void heap_sift(struct sched *s, uint32_t at)
         uint32_t kid = 2 * at + 1;
         if (kid >= s->n_heap)
             break;
-        if (kid + 1 < s->n_heap && heap_less(s, s->heap[kid + 1], s->heap[kid]))
+        if (kid + 1 < s->n_heap && heap_less(&s->heap[kid + 1], &s->heap[kid]))
             kid++;
-        if (!heap_less(s, s->heap[kid], key))
+        if (!heap_less(&s->heap[kid], &e))
             break;
         heap_put(s, at, s->heap[kid]);
         at = kid;
     }
-    heap_put(s, at, key);
+    heap_put(s, at, e);
 }
 
 /** Arms, moves or (POLICY_NEVER) disarms. */
@@ -141,9 +140,10 @@ void sched_timer_set(struct sched *s, uint32_t key, int64_t at)
     if (at == POLICY_NEVER) {
         if (t->heap_at == NIL)
             return;
-        uint32_t hole = t->heap_at, last = s->heap[--s->n_heap];
+        uint32_t hole = t->heap_at;
+        struct due last = s->heap[--s->n_heap];
         t->heap_at = NIL;
-        if (last != key) {
+        if (last.key != key) {
             heap_put(s, hole, last);
             heap_sift(s, hole);
         }
@@ -153,7 +153,8 @@ void sched_timer_set(struct sched *s, uint32_t key, int64_t at)
         return;
     t->at = at;
     if (t->heap_at == NIL)
-        heap_put(s, s->n_heap++, key);
+        t->heap_at = s->n_heap++;
+    s->heap[t->heap_at] = (struct due){.at = at, .key = key};
     heap_sift(s, t->heap_at);
 }
 
@@ -191,23 +192,23 @@ static void record_remove(struct sched *s, struct cell *c, struct model *m)
     if (m->record != last) {
         for (uint32_t k = 0; k < s->n_kinds; k++)
             c->records[k][m->record] = c->records[k][last];
+        c->masks[m->record] = c->masks[last];
         s->models[c->records[0][m->record].model].record = m->record;
     }
     m->record = NIL;
 }
 
-static void record_of_kind(const struct sched *s, const struct model *m, uint32_t id,
-                           const struct cell *c, uint32_t kind, struct record *rec)
+static void record_of_kind(const struct sched *s, const struct model *m, uint32_t id, uint32_t kind,
+                           struct record *rec)
 {
     const struct plan *p = sched_plan(s, m, kind);
     const struct request *h = &s->requests[m->head], *t = &s->requests[m->tail];
     uint32_t n = AC_MIN(m->rows, (uint32_t)POLICY_MAX_BATCH);
-    uint8_t b = p->first[n];
+    uint8_t b = n ? p->first[n - 1] : 0;
     if (policy_batch_size[b] < h->rows)
         b = sched_batch_for_rows(p, h->rows);
     int64_t net = s->learnt.net_ns;
     *rec = (struct record){
-        .mask = s->n_kinds == 1 ? m->loaded : m->loaded & c->of_kind[kind],
         .lfull = h->deadline - p->eh[b] - net,
         .llast = t->deadline - p->eh[p->smallest] - net,
         .full_ns = p->eh[b],
@@ -230,8 +231,9 @@ void sched_record_update(struct sched *s, uint32_t id)
     }
     if (m->record == NIL)
         m->record = c->n_records++;
+    c->masks[m->record] = m->loaded;
     for (uint32_t k = 0; k < s->n_kinds; k++)
-        record_of_kind(s, m, id, c, k, &c->records[k][m->record]);
+        record_of_kind(s, m, id, k, &c->records[k][m->record]);
     if (s->cfg.save <= 0)
         return;
     const struct plan *p = sched_plan_any(s, m);
@@ -364,8 +366,8 @@ void sched_queue_expire(struct sched *s, int64_t now, uint32_t id)
 
 void sched_timers_run(struct sched *s, int64_t now)
 {
-    while (s->n_heap && timer_of(s, s->heap[0])->at <= now) {
-        uint32_t key = s->heap[0];
+    while (s->n_heap && s->heap[0].at <= now) {
+        uint32_t key = s->heap[0].key;
         if (key & TIMER_DEVICE) {
             sched_timer_set(s, key, POLICY_NEVER);
             sched_pick(s, now, key & ~TIMER_DEVICE);
@@ -381,5 +383,5 @@ void sched_timers_run(struct sched *s, int64_t now)
 
 int64_t sched_timers_next(const struct sched *s)
 {
-    return s->n_heap ? timer_of(s, s->heap[0])->at : POLICY_NEVER;
+    return s->n_heap ? s->heap[0].at : POLICY_NEVER;
 }
