@@ -98,5 +98,6 @@ int gb_loss(struct builder *b, const struct wk_onnx_node *n)
     x->log = true;
     x->axis = 1;
     x->reshape = WK_SAME;
-    return likelihood(b, n, x->out);
+    b->rc = gb_settle(b);
+    return b->rc ? b->rc : likelihood(b, n, x->out);
 }

@@ -25,7 +25,7 @@
 
 #define PACKAGED "/usr/share/libonnx-testdata/data"
 #define KINDS    400
-#define LEAST    613 /* that passed when this was written; fewer is a step back */
+#define LEAST    647 /* that passed when this was written; fewer is a step back */
 
 enum outcome {
     PASSED,
