@@ -119,6 +119,6 @@ void sim_link_add(struct sim *s, uint32_t at, enum sim_lane lane, double alone_n
         s->actions[l->lanes[lane].tail].next_copy = at;
     l->lanes[lane].tail = at;
     advance(s, l);
-    lane_run(s, l, lane);
+    lane_run(s, l, (int)lane);
     plan(s, x->a.device);
 }
