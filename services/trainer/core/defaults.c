@@ -29,7 +29,10 @@ static const struct {
     [KIND_MINUTE] = {{[DEFAULT_SPIKE] = true, [DEFAULT_FLAT] = true, [DEFAULT_STUCK] = true},
                      0.05,
                      0.05},
-    [KIND_HOURLY] = {{true, true, true, true}, 0.05, 0.05},
+    /* no range: what grows or sways leaves it every day */
+    [KIND_HOURLY] = {{[DEFAULT_SPIKE] = true, [DEFAULT_FLAT] = true, [DEFAULT_STUCK] = true},
+                     0.05,
+                     0.05},
     [KIND_STATE] = {{true, true, true, true}, 1.0, 0.1},
 };
 

@@ -4,7 +4,7 @@
 #include "evalrule.h"
 #include "evolve.h"
 #include "fuse.h"
-#include "inject.h"
+#include "practice.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -284,27 +284,20 @@ static void put_deviation(const struct train_part *part, char **text)
     *text = ranked;
 }
 
-#define INJECT_EVERY 40 /* this part of the points, and */
-#define INJECT_LEAST 160
-#define INJECT_SEED  1
-
 /* Spikes are put into a copy of the part, and a rule is learnt and proven there. *ret stays NULL
- * when the part has too little for that. */
+ * when nothing was put in. */
 static int learn_injected(const struct train_part *part, const struct guard_options *o, char **ret,
                           struct guard_report *rep, struct ac_err *err)
 {
     struct train_part copy = *part;
     double *v = ac_xmalloc((part->n + 1) * sizeof *v);
-    uint8_t *labels = ac_xcalloc(part->n + 1, 1);
+    uint8_t *labels = ac_xmalloc(part->n + 1);
     struct train_result r = {0};
-    struct ac_rng rng;
-    memcpy(v, part->values, part->n * sizeof *v);
     copy.values = v;
     copy.labels = labels;
-    ac_rng_seed(&rng, INJECT_SEED);
-    rep->injected = inject(v, labels, part->n, AC_MAX(part->n / INJECT_EVERY, (size_t)INJECT_LEAST),
-                           1u << INJECT_SPIKE, &rng);
-    int rc = rep->injected ? train_guarded(&copy, o, &r, rep, err) : 0;
+    int rc = practice_make(part, v, labels, &rep->injected, err);
+    if (rc == 0 && rep->injected)
+        rc = train_guarded(&copy, o, &r, rep, err);
     if (rc == 0 && r.text)
         *ret = ac_xstrdup(r.text);
     train_result_fini(&r);

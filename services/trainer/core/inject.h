@@ -2,6 +2,7 @@
  * judged on, where nobody has labelled anything. Pure; the same seed gives the same. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,8 +19,17 @@ enum inject_kind {
 };
 const char *inject_kind_name(enum inject_kind k);
 
-/** Changes v and writes 1 to labels where it did; sizes are 6 to 40 mean changes. Puts one event in
- * about `every` points, of the kinds in the bit mask (1u << kind), none of which touch. Returns how
- * many; 0 when v has too little to measure sizes by. */
-size_t inject(double *v, uint8_t *labels, size_t n, size_t every, unsigned kinds,
+#define INJECT_LONGEST 60 /* points: the longest event of any kind */
+
+struct inject_how {
+    unsigned kinds; /* bit mask of 1u << kind */
+    size_t every;   /* one event in about so many points */
+    size_t longest; /* room for one; no event is longer than that */
+    double unit;    /* sizes are 6 to 40 of it; 0: the mean change of v */
+    bool even;      /* sizes are spread evenly, in the logarithm, instead of by chance */
+};
+
+/** Changes v and writes 1 to labels where it did; events do not touch. Returns how many; 0 when v
+ * has too little to measure sizes by, or every is too small for longest. */
+size_t inject(double *v, uint8_t *labels, size_t n, const struct inject_how *how,
               struct ac_rng *rng);

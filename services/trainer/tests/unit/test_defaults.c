@@ -30,6 +30,7 @@ struct series {
 
 enum shape {
     NOISE,
+    RESTING, /* the same, most points like the one before */
     LEVELS,
     GROWING,
     CAPPED
@@ -40,11 +41,12 @@ static struct series *make(enum shape shape, uint64_t seed)
     struct series *s = ac_xcalloc(1, sizeof *s);
     struct ac_rng r;
     ac_rng_seed(&r, seed);
-    double level = 20;
+    double level = 20, noise = 1;
     for (size_t i = 0; i < N; i++) {
         if (shape == LEVELS && ac_rng_below(&r, 40) == 0)
             level = 20 + 10 * (double)ac_rng_below(&r, 3);
-        double noise = shape == LEVELS ? 0 : 2 * ac_rng_uniform(&r);
+        if (shape != RESTING || ac_rng_below(&r, 5) < 2)
+            noise = shape == LEVELS ? 0 : 2 * ac_rng_uniform(&r);
         s->v[i] = level + noise + (shape == GROWING ? 0.05 * (double)i : 0);
         if (shape == CAPPED)
             s->v[i] = fmin(100, 99 + noise);
@@ -92,6 +94,11 @@ static void test_kinds(void **state)
     s = make(NOISE, 1);
     learn(s, 3600);
     assert_int_equal(s->rep.kind, KIND_HOURLY);
+    assert_false(s->rep.kept[DEFAULT_RANGE]);
+    drop(s);
+    s = make(RESTING, 1);
+    learn(s, 3600);
+    assert_true(s->rep.kind == KIND_STATE && s->rep.kept[DEFAULT_RANGE]);
     drop(s);
     s = make(LEVELS, 1);
     learn(s, 60);
@@ -103,7 +110,7 @@ static void test_what_was_never_seen_is_an_alarm(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 5; seed++) {
-        struct series *s = make(NOISE, seed);
+        struct series *s = make(RESTING, seed);
         s->v[1000] = 60; /* a jump, and out of the range */
         for (size_t i = 1100; i < 1140; i++)
             s->v[i] = s->v[1100]; /* flat */
@@ -148,7 +155,7 @@ static void test_the_end_of_a_scale(void **state)
 static void test_a_learnt_rule_takes_the_place_of_the_spike(void **state)
 {
     (void)state;
-    struct series *s = make(NOISE, 7);
+    struct series *s = make(RESTING, 7);
     s->v[1000] = 10; /* below the range */
     learn_with(s, 3600,
                "language 1\nrule \"x\" {\n    let much = abs(diff(value, 1))\n"
@@ -162,7 +169,7 @@ static void test_a_learnt_rule_takes_the_place_of_the_spike(void **state)
     learn_with(s, 3600, "language 1\nrule \"x\" {\n    when value > 21\n}\n"); /* all the time */
     assert_true(!s->rep.learnt && s->rep.kept[DEFAULT_SPIKE]);
     drop(s);
-    s = make(NOISE, 7);
+    s = make(RESTING, 7);
     learn_with(s, 3600, "language 1\nrule \"x\" {\n    let low = 5\n    when value < low\n}\n");
     assert_true(!s->rep.learnt && s->rep.kept[DEFAULT_SPIKE]); /* names that are taken */
     drop(s);
@@ -172,7 +179,7 @@ static void test_a_learnt_rule_takes_the_place_of_the_spike(void **state)
 static void test_a_narrow_range_far_from_zero(void **state)
 {
     (void)state;
-    struct series *s = make(NOISE, 8);
+    struct series *s = make(RESTING, 8);
     double score[N];
     for (size_t i = 0; i < N; i++)
         s->v[i] += 8589934592;

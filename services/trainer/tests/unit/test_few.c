@@ -2,7 +2,9 @@
  * smaller one, once. */
 #include "bank.h"
 #include "evalrule.h"
+#include "guard.h"
 #include "kind.h"
+#include "practice.h"
 #include "score.h"
 #include "train.h"
 
@@ -104,11 +106,56 @@ static void test_hourly_rules_speak_again_after_three_quiet_points(void **state)
     train_result_fini(&t);
 }
 
+/* Nobody labelled anything, and a day moves more than what is looked for. */
+static void test_no_event_is_enough_beside_a_season(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        double v[N];
+        uint8_t labels[N] = {0}, flags[N];
+        struct ac_rng r;
+        ac_rng_seed(&r, seed);
+        for (size_t i = 0; i < N; i++)
+            v[i] = 100 + 80 * sin((double)i * 2 * M_PI / 24) + ac_rng_normal(&r);
+        v[1200] += 12;
+        struct train_part p = {
+            .name = "made", .values = v, .labels = labels, .n = TRAIN, .step_ns = 3600000000000};
+        struct guard_options o = {.delay = 3};
+        struct guard_report rep;
+        struct train_result t;
+        struct ac_err err = AC_ERR_INIT;
+        assert_int_equal(guard_train(&p, &o, &t, &rep, &err), 0);
+        assert_int_equal(rep.injected, TRAIN / 60);
+        assert_int_equal(evalrule_flags(t.text, v, N, flags, NULL, &err), 0);
+        if (!flags[1200] || score_alarms(flags, N) > 2)
+            fail_msg("seed %llu: %s", (unsigned long long)seed, t.text);
+        train_result_fini(&t);
+    }
+}
+
+static void test_resting_series_are_not_practised_on(void **state)
+{
+    (void)state;
+    double v[TRAIN], copy[TRAIN];
+    uint8_t labels[TRAIN] = {0};
+    for (size_t i = 0; i < TRAIN; i++)
+        v[i] = i / 40 % 3 ? 10 : 20;
+    struct train_part p = {
+        .name = "made", .values = v, .labels = labels, .n = TRAIN, .step_ns = 3600000000000};
+    struct ac_err err = AC_ERR_INIT;
+    size_t n = 1;
+    assert_int_equal(series_kind_of(&p), KIND_STATE);
+    assert_int_equal(practice_make(&p, copy, labels, &n, &err), 0);
+    assert_int_equal(n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_kind_has_atoms_of_its_own),
         cmocka_unit_test(test_one_event_is_enough_to_find_a_smaller_one_once),
+        cmocka_unit_test(test_no_event_is_enough_beside_a_season),
+        cmocka_unit_test(test_resting_series_are_not_practised_on),
         cmocka_unit_test(test_hourly_rules_speak_again_after_three_quiet_points)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,8 @@ static size_t run(unsigned kinds, uint64_t seed)
     memcpy(v, was, sizeof v);
     memset(labels, 0, sizeof labels);
     ac_rng_seed(&r, seed);
-    return inject(v, labels, N, EVERY, kinds, &r);
+    struct inject_how how = {.kinds = kinds, .every = EVERY, .longest = INJECT_LONGEST};
+    return inject(v, labels, N, &how, &r);
 }
 
 static void test_labels_are_where_the_changes_are(void **state)
@@ -87,7 +88,8 @@ static void test_a_unit_changes_nothing(void **state)
         for (size_t i = 0; i < N; i++)
             large[i] = 1024 * was[i];
         ac_rng_seed(&r, 5);
-        (void)inject(large, labels, N, EVERY, 1u << k, &r);
+        struct inject_how how = {.kinds = 1u << k, .every = EVERY, .longest = INJECT_LONGEST};
+        (void)inject(large, labels, N, &how, &r);
         for (size_t i = 0; i < N; i++) {
             if (fabs(large[i] / 1024 - v[i]) > 1e-9)
                 fail_msg("%s at %zu: %g and %g", inject_kind_name((enum inject_kind)k), i, v[i],
@@ -117,12 +119,43 @@ static void test_where_nothing_can_be_injected(void **state)
     ac_rng_seed(&r, 1);
     for (size_t i = 0; i < 400; i++)
         constant[i] = 3;
-    assert_int_equal(inject(constant, l, 400, 200, 1, &r), 0);
+    struct inject_how how = {.kinds = 1, .every = 200, .longest = INJECT_LONGEST};
+    assert_int_equal(inject(constant, l, 400, &how, &r), 0);
     constant[7] = 4;
-    assert_int_equal(inject(constant, l, 400, 200, 0, &r), 0);
-    assert_int_equal(inject(constant, l, 400, 100, 1, &r), 0);
-    assert_int_equal(inject(constant, l, 150, 200, 1, &r), 0);
-    assert_int_equal(inject(constant, l, 400, 200, 1, &r), 2);
+    how.kinds = 0;
+    assert_int_equal(inject(constant, l, 400, &how, &r), 0);
+    how = (struct inject_how){.kinds = 1, .every = 100, .longest = INJECT_LONGEST};
+    assert_int_equal(inject(constant, l, 400, &how, &r), 0);
+    how.every = 200;
+    assert_int_equal(inject(constant, l, 150, &how, &r), 0);
+    assert_int_equal(inject(constant, l, 400, &how, &r), 2);
+}
+
+/* Half of the sizes lie on either side of the middle, for any seed, and in the unit given. */
+static void test_even_sizes_in_a_unit_of_ones_own(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        (void)run(1, seed);
+        memcpy(v, was, sizeof v);
+        struct ac_rng r;
+        ac_rng_seed(&r, seed);
+        struct inject_how how = {.kinds = 1, .every = 60, .longest = 3, .unit = 2, .even = true};
+        size_t n = inject(v, labels, N, &how, &r), large = 0;
+        assert_int_equal(n, N / 60);
+        struct score_segment *s = NULL;
+        memset(labels, 0, sizeof labels);
+        for (size_t i = 0; i < N; i++)
+            labels[i] = v[i] != was[i];
+        assert_int_equal(score_segments(labels, N, &s), n);
+        for (size_t e = 0; e < n; e++) {
+            double size = fabs(v[s[e].a] - was[s[e].a]);
+            assert_true(size > 2 * 5.999 && size < 2 * 40.001 && s[e].b - s[e].a < 3);
+            large += size > 2 * sqrt(6.0 * 40.0);
+        }
+        assert_in_range(large, n / 2 - 2, n / 2 + 2);
+        free(s);
+    }
 }
 
 int main(void)
@@ -131,6 +164,7 @@ int main(void)
                                        cmocka_unit_test(test_a_unit_changes_nothing),
                                        cmocka_unit_test(test_kinds_are_what_they_say),
                                        cmocka_unit_test(test_a_seed_is_a_result),
-                                       cmocka_unit_test(test_where_nothing_can_be_injected)};
+                                       cmocka_unit_test(test_where_nothing_can_be_injected),
+                                       cmocka_unit_test(test_even_sizes_in_a_unit_of_ones_own)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
