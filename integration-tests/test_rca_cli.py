@@ -114,3 +114,10 @@ def test_wrong_usage_is_exit_2_and_one_line(args):
 def test_help_is_exit_0():
     rc, out, _ = aceso("--help")
     assert rc == 0 and "localise" in out
+
+
+def test_constants_alone_are_no_answer_and_no_complaint(tmp_path):
+    rows = [f"{1_700_000_000 + i},5,7" for i in range(200)]
+    (tmp_path / "m.csv").write_text("time,a_cpu,b_cpu\n" + "\n".join(rows) + "\n")
+    rc, out, err = aceso("localise", "--metrics", tmp_path / "m.csv")
+    assert (rc, err) == (0, "") and out.startswith("No component leaves its normal range"), (out, err)

@@ -140,9 +140,11 @@ static void missing(const struct ac_rca_case *c, const struct ac_rca_result *r, 
     unmeasured(c, out);
     round_calls(c, out);
     bool both_ends = false, words = c->nevents > 0;
-    for (size_t i = 0; i < c->nmetrics && !both_ends; i++)
-        both_ends = c->metrics[i].kind == AC_RCA_GAP ||
-                    (c->metrics[i].peer >= 0 && c->metrics[i].kind == AC_RCA_CLAT);
+    for (size_t i = 0; i < c->nmetrics; i++) {
+        both_ends |= c->metrics[i].kind == AC_RCA_GAP ||
+                     (c->metrics[i].peer >= 0 && c->metrics[i].kind == AC_RCA_CLAT);
+        words |= c->metrics[i].kind == AC_RCA_LOGERR;
+    }
     if (c->nedges == 0) {
         next(out);
         ac_buf_puts(out, "no calls between components are known: with them a symptom would be told "

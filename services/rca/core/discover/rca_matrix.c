@@ -344,8 +344,9 @@ static int moments(const struct ac_rca_matrix *m, bool scaled, double **ret, str
         for (size_t i = 0; f != 1.0 && i < n; i++)
             to[i] *= f;
     }
-    cblas_dsyrk(CblasColMajor, CblasUpper, CblasTrans, (int)p, (int)n, 1.0 / (double)n, z, (int)n,
-                0.0, r, (int)p);
+    if (p > 0) /* BLAS complains of none */
+        cblas_dsyrk(CblasColMajor, CblasUpper, CblasTrans, (int)p, (int)n, 1.0 / (double)n, z,
+                    (int)n, 0.0, r, (int)p);
     for (size_t i = 0; i < p; i++) {
         if (scaled)
             r[i * p + i] = 1.0;
