@@ -116,12 +116,89 @@ static void nothing_is_shared_where_nothing_is_named(void **state)
     ac_arena_destroy(a);
 }
 
+/* Messages hold pointers that are not const. */
+static char peer_word[] = "peer", db_name[] = "db", web_name[] = "web",
+            denied[] = "permission denied for table 7", id_a[] = "a", id_b[] = "b", id_c[] = "c",
+            none[] = "", word_x[] = "x";
+
+/* What the collector answers: lines of a part of the time, and spans of both ends of a call. */
+static void logs_and_spans_become_measurements(void **state)
+{
+    (void)state;
+    enum {
+        LINES = 20,
+        SPANS = 180
+    };
+    Aceso__V1__LogRecord line[LINES], *lines[LINES];
+    Aceso__V1__Span span[SPANS], *spans[SPANS];
+    Aceso__V1__Label peer = ACESO__V1__LABEL__INIT, *labels[] = {&peer};
+    char ids[60][8];
+    peer.key = peer_word;
+    peer.value = db_name;
+    for (int i = 0; i < LINES; i++) { /* all in the incident; newest first */
+        aceso__v1__log_record__init(&line[i]);
+        line[i].time_ns = (T0_S + LINES - i) * AC_NS_PER_S;
+        line[i].component = web_name;
+        line[i].severity = 17;
+        line[i].body = denied;
+        line[i].attributes = labels;
+        line[i].n_attributes = 1;
+        lines[i] = &line[i];
+    }
+    for (int i = 0; i < SPANS; i++) { /* web: handler, call; db: its answer */
+        aceso__v1__span__init(&span[i]);
+        snprintf(ids[i / 3], sizeof(ids[0]), "t%d", i / 3);
+        span[i].trace_id = ids[i / 3];
+        span[i].span_id = i % 3 == 0 ? id_a : i % 3 == 1 ? id_b : id_c;
+        span[i].parent_span_id = i % 3 == 0 ? none : i % 3 == 1 ? id_a : id_b;
+        span[i].component = i % 3 == 2 ? db_name : web_name;
+        span[i].name = word_x;
+        span[i].kind = i % 3 == 1 ? 3 : 2;
+        span[i].start_ns = (T0_S + i / 3) * AC_NS_PER_S;
+        span[i].end_ns = span[i].start_ns + (3 - i % 3) * AC_NS_PER_MS;
+        span[i].status = i % 3 == 1 && i % 2 ? 2 : 0;
+        spans[i] = &span[i];
+    }
+    span[4].end_ns = -1; /* nonsense is passed over */
+    Aceso__V1__QueryLogsResponse l = ACESO__V1__QUERY_LOGS_RESPONSE__INIT;
+    Aceso__V1__QuerySpansResponse s = ACESO__V1__QUERY_SPANS_RESPONSE__INIT;
+    l.records = lines;
+    l.n_records = LINES;
+    s.spans = spans;
+    s.n_spans = SPANS;
+    struct ac_rca_case *c = ac_rca_case_create();
+    const int64_t range[2] = {(T0_S - 180) * AC_NS_PER_S, (T0_S + 60) * AC_NS_PER_S};
+    assert_int_equal(rca_convert_spans(c, &s, NULL), 0);
+    assert_int_equal(rca_convert_logs(c, &l, range, (T0_S - 15) * AC_NS_PER_S, NULL), 0);
+    assert_int_equal(c->nedges, 1);
+    int db = ac_rca_component_find(c, "db"), web = ac_rca_component_find(c, "web");
+    bool client = false, log = false;
+    for (size_t i = 0; i < c->nmetrics; i++) {
+        const struct ac_rca_metric *m = &c->metrics[i];
+        if (m->component == web && m->peer == db && m->kind == AC_RCA_CLAT) {
+            client = true;
+            assert_float_equal(m->v[5], 0.002, 1e-9);
+        }
+        if (m->component == db && m->kind == AC_RCA_LOGERR) { /* of the whole time, 0 before */
+            log = true;
+            assert_true(m->t_ns[0] < (T0_S - 170) * AC_NS_PER_S && m->v[0] <= 0.0);
+        }
+    }
+    assert_true(client && log);
+    assert_int_equal(c->nevents, 1);
+    assert_int_equal(c->events[0].count, LINES);
+    assert_int_equal(c->events[0].cls, AC_RCA_EVENT_DENIED);
+    assert_int_equal(c->events[0].about, db);
+    ac_rca_case_destroy(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_are_on_the_wire),
         cmocka_unit_test(who_is_at_fault_is_never_cut_off),
         cmocka_unit_test(nothing_is_shared_where_nothing_is_named),
+        cmocka_unit_test(logs_and_spans_become_measurements),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
