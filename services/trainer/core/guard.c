@@ -284,23 +284,21 @@ static void put_deviation(const struct train_part *part, char **text)
     *text = ranked;
 }
 
-/* Spikes are put into a copy of the part, and a rule is learnt and proven there. *ret stays NULL
- * when nothing was put in. */
-static int learn_injected(const struct train_part *part, const struct guard_options *o, char **ret,
-                          struct guard_report *rep, struct ac_err *err)
+/* Spikes are put into a copy of the part, and a rule is learnt and proven there. ret->text stays
+ * NULL when nothing was put in. */
+static int learn_injected(const struct train_part *part, const struct guard_options *o,
+                          struct train_result *ret, struct guard_report *rep, struct ac_err *err)
 {
     struct train_part copy = *part;
     double *v = ac_xmalloc((part->n + 1) * sizeof *v);
     uint8_t *labels = ac_xmalloc(part->n + 1);
-    struct train_result r = {0};
+    *ret = (struct train_result){0};
     copy.values = v;
     copy.labels = labels;
     int rc = practice_make(part, v, labels, &rep->injected, err);
+    copy.injected = rep->injected;
     if (rc == 0 && rep->injected)
-        rc = train_guarded(&copy, o, &r, rep, err);
-    if (rc == 0 && r.text)
-        *ret = ac_xstrdup(r.text);
-    train_result_fini(&r);
+        rc = train_guarded(&copy, o, ret, rep, err);
     free(v);
     free(labels);
     return rc;
@@ -312,11 +310,11 @@ static int train_unlabelled(const struct train_part *part, const struct guard_op
 {
     static const char *const names[] = {"spike", "range", "flat", "stuck"};
     *ret = (struct train_result){0};
-    char *learnt = NULL;
+    struct train_result learnt;
     int rc = learn_injected(part, o, &learnt, rep, err);
     if (rc == 0)
-        rc = defaults_train(part, learnt, &ret->text, &rep->defaults, err);
-    free(learnt);
+        rc = defaults_train(part, learnt.text, &ret->text, &rep->defaults, err);
+    train_result_fini(&learnt);
     if (rc < 0)
         return rc;
     ret->base_text = ac_xstrdup(ret->text);
@@ -330,6 +328,18 @@ static int train_unlabelled(const struct train_part *part, const struct guard_op
     return 0;
 }
 
+/* Few events are evidence beside what was put in, not in its place. */
+static int train_events(const struct train_part *part, const struct guard_options *o,
+                        struct train_result *ret, struct guard_report *rep, struct ac_err *err)
+{
+    int rc = learn_injected(part, o, ret, rep, err);
+    if (rc == 0 && !ret->text)
+        return train_guarded(part, o, ret, rep, err);
+    if (rc == 0)
+        ret->events -= AC_MIN(ret->events, rep->injected);
+    return rc;
+}
+
 static bool any_event(const struct train_part *p)
 {
     return memchr(p->labels, 1, p->n) != NULL;
@@ -339,7 +349,7 @@ int guard_train(const struct train_part *part, const struct guard_options *o,
                 struct train_result *ret, struct guard_report *ret_report, struct ac_err *err)
 {
     struct guard_report rep = {0};
-    int rc = any_event(part) ? train_guarded(part, o, ret, &rep, err)
+    int rc = any_event(part) ? train_events(part, o, ret, &rep, err)
                              : train_unlabelled(part, o, ret, &rep, err);
     if (rc < 0)
         return rc;

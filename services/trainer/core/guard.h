@@ -80,7 +80,7 @@ struct guard_report {
     double base_value, value; /* guard_value of the base detector and of the rule returned */
     struct score_events base, rule;
     struct defaults_report defaults; /* of a part without labelled events; the rest speaks of */
-    size_t injected;                 /* ... this many injected ones then */
+    size_t injected; /* ... this many that were put in (practice.h), then and beside few labels */
     struct guard_part parts[GUARD_PARTS_MAX];
     size_t n_parts;
     struct budget_report budget; /* 0 without a budget */

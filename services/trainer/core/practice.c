@@ -4,6 +4,7 @@
 #include "evalrule.h"
 #include "inject.h"
 #include "kind.h"
+#include "threshold.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,14 +18,15 @@
     0.98 /* share of innovations that their mean size is taken of: the rest may be events */
 
 static const struct {
-    bool practised, by_innovation;
-    size_t least, longest; /* points between two events; room for one */
+    bool practised, by_innovation, joins; /* joins: few labelled events */
+    size_t least, longest;                /* points between two events; room for one */
 } kinds[KIND_END] = {
     [KIND_MINUTE] = {.practised = true, .least = 160, .longest = INJECT_LONGEST},
     /* Few points, and what changes most is the season. So sizes are those of what an autoregression
      * did not expect, spread evenly, and there are many: with the four that 700 points had by
      * chance the seed decided. */
-    [KIND_HOURLY] = {.practised = true, .by_innovation = true, .least = 60, .longest = 3},
+    [KIND_HOURLY] =
+        {.practised = true, .by_innovation = true, .joins = true, .least = 60, .longest = 3},
     /* Most changes are 0: a spike of some mean changes is like any ordinary jump. */
     [KIND_STATE] = {.practised = false},
 };
@@ -73,14 +75,17 @@ int practice_make(const struct train_part *part, double *v, uint8_t *labels, siz
     struct ac_rng rng;
     int rc = 0;
     *ret = 0;
-    if (!kinds[kind].practised)
+    struct score_segment *events = NULL;
+    size_t n = score_segments(part->labels, part->n, &events);
+    free(events);
+    if (!kinds[kind].practised || (n && !(kinds[kind].joins && n < THRESHOLD_FEW)))
         return 0;
     if (kinds[kind].by_innovation)
         rc = innovation(part, &how.unit, err);
     if (rc < 0)
         return rc;
     memcpy(v, part->values, part->n * sizeof *v);
-    memset(labels, 0, part->n);
+    memcpy(labels, part->labels, part->n);
     ac_rng_seed(&rng, SEED);
     *ret = inject(v, labels, part->n, &how, &rng);
     return 0;

@@ -1,5 +1,6 @@
-/* Something to learn from where nobody has labelled anything: a copy of a part with spikes in it,
- * in the size and number that its kind of series asks for. Pure; deterministic. */
+/* Something to learn from where nobody, or hardly anybody, has labelled anything: a copy of a part
+ * with spikes in it, in the size and number that its kind of series asks for, beside the events
+ * that it has. Pure; deterministic. */
 #pragma once
 
 #include "train.h"
@@ -9,7 +10,8 @@
 
 #include <aceso/err.h>
 
-/** v, labels: room for part->n. *ret: events put in; 0 when the part has too little for that, or
- * where defaults alone do better (state-like series). */
+/** v, labels: room for part->n. *ret: events put in; 0 when the part has too little for that, where
+ * its own events teach better (four and more, or any unless it is hourly), or the defaults alone do
+ * (state-like series). */
 int practice_make(const struct train_part *part, double *v, uint8_t *labels, size_t *ret,
                   struct ac_err *err) AC_MUST_USE;

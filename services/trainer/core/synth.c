@@ -181,8 +181,11 @@ static void condition(const struct choice *c, char *dst, size_t size)
 static void print_head(struct synth *s, const char *const *texts, size_t n, struct ac_buf *b)
 {
     ac_buf_puts(b, "language 1\n\n");
-    ac_buf_printf(b, "# learnt from %zu points with %zu labelled events\n", s->part->n,
+    ac_buf_printf(b, "# learnt from %zu points with %zu labelled events", s->part->n,
                   s->data.n_events);
+    if (s->part->injected)
+        ac_buf_printf(b, ", %zu of them put in to practise on", s->part->injected);
+    ac_buf_puts(b, "\n");
     ac_buf_puts(b, "rule ");
     ac_buf_put_json_str(b, s->part->name);
     ac_buf_puts(b, " {\n    on ");

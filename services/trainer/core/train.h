@@ -15,6 +15,7 @@ struct train_part {
     const uint8_t *labels; /* 1: anomalous */
     size_t n;
     int64_t step_ns;
+    size_t injected; /* of the events: so many were put in, nobody labelled them (practice.h) */
 };
 
 struct train_result {
