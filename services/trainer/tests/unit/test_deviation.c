@@ -33,7 +33,8 @@ static void test_a_plateau_ranks_first_and_the_verdict_stays(void **state)
     double v[N], d[N];
     uint8_t labels[N] = {0}, before[N], after[N];
     fill(v);
-    struct train_part p = {"x", v, labels, DAY * 10, 3600000000000LL};
+    struct train_part p = {
+        .name = "x", .values = v, .labels = labels, .n = DAY * 10, .step_ns = 3600000000000LL};
     char *text = deviation_add(&p, rule);
     assert_non_null(text);
     assert_non_null(strstr(text, "season_median(value, 24, 7, 0)"));
@@ -63,7 +64,11 @@ static void test_odd_parts(void **state)
     uint8_t labels[N] = {0};
     for (size_t i = 0; i < N; i++)
         v[i] = 7;
-    struct train_part p = {"x", v, labels, N, 1000000}; /* a step of a millisecond: no day of it */
+    struct train_part p = {.name = "x",
+                           .values = v,
+                           .labels = labels,
+                           .n = N,
+                           .step_ns = 1000000}; /* a step of a millisecond: no day of it */
     char *text = deviation_add(&p, rule);
     assert_non_null(text);
     assert_null(strstr(text, "season_median"));

@@ -41,7 +41,8 @@ static void test_events_stand_out_once(void **state)
     static double v[N], score[N];
     static uint8_t labels[N];
     fill(v, labels);
-    struct train_part p = {"x", v, labels, N / 2, 300000000000LL};
+    struct train_part p = {
+        .name = "x", .values = v, .labels = labels, .n = N / 2, .step_ns = 300000000000LL};
     struct ac_err err = AC_ERR_INIT;
     char *text = NULL;
     assert_int_equal(vote_add(&p, p.n, rule, &text, &err), 0);
@@ -82,7 +83,8 @@ static bool has_step(size_t shifts)
     static uint8_t labels[N];
     fill(v, labels);
     drift(v, labels, shifts);
-    struct train_part p = {"x", v, labels, N, 300000000000LL};
+    struct train_part p = {
+        .name = "x", .values = v, .labels = labels, .n = N, .step_ns = 300000000000LL};
     struct ac_err err = AC_ERR_INIT;
     char *text = NULL;
     assert_int_equal(vote_add(&p, p.n, rule, &text, &err), 0);
@@ -106,7 +108,8 @@ static void test_nothing_to_vote_with(void **state)
     static uint8_t labels[N];
     fill(v, labels);
     memset(labels, 0, sizeof labels);
-    struct train_part p = {"x", v, labels, N / 2, 300000000000LL};
+    struct train_part p = {
+        .name = "x", .values = v, .labels = labels, .n = N / 2, .step_ns = 300000000000LL};
     struct ac_err err = AC_ERR_INIT;
     char *text = NULL;
     assert_int_equal(vote_add(&p, p.n, rule, &text, &err), 0);
