@@ -342,16 +342,25 @@ static void lower_inputs(struct lowering *l)
 static void list_steps(struct ac_plan *p)
 {
     p->steps = ac_xcalloc(p->n_nodes + 1, sizeof(p->steps[0]));
+    p->pasts = ac_xcalloc(p->n_nodes + 1, sizeof(p->pasts[0]));
     for (uint32_t i = 0; i < p->n_nodes; i++) {
         const struct node *n = &p->nodes[i];
-        struct plan_step s = {.op = (uint8_t)n->op, .n_args = (uint8_t)n->n_args, .node = i};
-        if (n->op == N_CONST || n->read)
+        struct plan_step s = {
+            .op = (uint8_t)n->op, .n_args = (uint8_t)n->n_args, .node = i, .w = n->w};
+        if (n->op == N_CONST)
+            continue;
+        if (n->hist)
+            p->pasts[p->n_pasts++] = i;
+        if (n->read)
             continue;
         memcpy(s.args, n->args, sizeof s.args);
         s.kind = n->op <= N_TIME_OF_WEEK ? STEP_SOURCE
                  : n->pointwise          ? STEP_POINTWISE
                  : simd_takes(n)         ? STEP_SIMD
                                          : STEP_OTHER;
+        s.one = (uint8_t)(s.kind == STEP_OTHER ? N_END : n->op);
+        if (node_is_season(n->op) && !node_sees_ahead(n))
+            s.one = N_END;
         p->steps[p->n_steps++] = s;
     }
 }
@@ -407,6 +416,7 @@ void ac_plan_destroy(struct ac_plan *p)
     free(p->inputs);
     free(p->nodes);
     free(p->steps);
+    free(p->pasts);
     free(p->index);
     free(p);
 }

@@ -63,7 +63,10 @@ static double node_ops(const struct node *n)
 
 static size_t node_bytes(const struct node *n)
 {
-    size_t b = sizeof(struct col) + sizeof(double) * (col_rows(n, 1) + n->n_scalars);
+    size_t b =
+        sizeof(struct col) + sizeof(double *) + sizeof(double) * (col_rows(n, 1, 1) + n->n_scalars);
+    if (node_sees_ahead(n))
+        b += AHEAD * sizeof(double);
     if (node_set_size(n))
         b += sizeof(void *) + ac_ostat_bytes(node_set_size(n));
     if (node_has_queue(n))

@@ -25,9 +25,10 @@ static size_t block_size(const struct ac_plan *p, size_t wanted)
 
 static void col_init(struct col *c, const struct node *n, size_t block, size_t lanes)
 {
-    c->cap = col_rows(n, block);
-    c->pos = c->cur = n->column ? n->hist : 0;
+    c->cap = col_rows(n, block, lanes);
     c->data = ac_xmalloc(c->cap * lanes * sizeof(double));
+    if (lanes == 1 && node_sees_ahead(n))
+        c->ahead = ac_xcalloc(AHEAD, sizeof(double));
     if (n->n_scalars)
         c->scalars = ac_xcalloc(n->n_scalars * lanes, sizeof(double));
     if (node_set_size(n)) {
@@ -52,6 +53,7 @@ static void col_fini(struct col *c, size_t lanes)
     }
     free(c->data);
     free(c->scalars);
+    free(c->ahead);
     free(c->sets);
     free(c->queues);
 }
@@ -66,8 +68,11 @@ static struct ac_eval *create(const struct ac_plan *p, size_t block, size_t lane
     e->points = ac_xcalloc(lanes, sizeof *e->points);
     e->fresh = ac_xcalloc(lanes, 1);
     e->cols = ac_xcalloc(p->n_nodes + 1, sizeof(e->cols[0]));
-    for (size_t i = 0; i < p->n_nodes; i++)
+    e->at = ac_xcalloc(p->n_nodes + 1, sizeof(e->at[0]));
+    for (size_t i = 0; i < p->n_nodes; i++) {
         col_init(&e->cols[i], &p->nodes[i], block, lanes);
+        e->at[i] = e->cols[i].data + (p->nodes[i].column ? p->nodes[i].hist * lanes : 0);
+    }
     for (e->lane = lanes; e->lane-- > 0;) {
         ac_eval_reset(e);
         if (!e->lane)
@@ -93,6 +98,7 @@ void ac_eval_destroy(struct ac_eval *e)
     for (size_t i = 0; i < e->plan->n_nodes; i++)
         col_fini(&e->cols[i], e->lanes);
     free(e->cols);
+    free(e->at);
     free(e->points);
     free(e->fresh);
     free(e);
@@ -113,34 +119,33 @@ void ac_eval_lane(struct ac_eval *e, size_t lane)
 
 static const double *arg(const struct ac_eval *e, struct ref r)
 {
-    const struct col *c = &e->cols[r.node];
-    return c->data + ((ptrdiff_t)c->cur - (ptrdiff_t)r.off) * (ptrdiff_t)e->lanes;
+    return e->at[r.node] - (size_t)r.off * e->lanes;
 }
 
-double *eval_out(const struct ac_eval *e, uint32_t node)
+/* Room for the next n rows of a column with a past; one without begins anew at every block. */
+static double *advance(const struct ac_eval *e, uint32_t node, size_t n)
 {
     const struct col *c = &e->cols[node];
-    return c->data + c->cur * e->lanes;
+    size_t hist = e->plan->nodes[node].hist * e->lanes;
+    double *next = eval_next(e, node);
+    if ((size_t)(next - c->data) + n * e->lanes > c->cap * e->lanes) {
+        memmove(c->data, next - hist, hist * sizeof(double));
+        next = c->data + hist;
+    }
+    return e->at[node] = next;
 }
 
-static void move_past(const struct ac_eval *e, uint32_t node)
+/* All pasts are where the next point goes, with room for it and some more. */
+static void make_room(struct ac_eval *e)
 {
-    struct col *c = &e->cols[node];
-    uint32_t hist = e->plan->nodes[node].hist;
-    if (hist)
-        memmove(c->data, c->data + (size_t)(c->pos - hist) * e->lanes,
-                hist * e->lanes * sizeof(double));
-    c->pos = hist;
-}
-
-double *eval_advance(const struct ac_eval *e, uint32_t node, size_t n)
-{
-    struct col *c = &e->cols[node];
-    if (c->pos + n > c->cap)
-        move_past(e, node);
-    c->cur = c->pos;
-    c->pos += (uint32_t)n;
-    return c->data + c->cur * e->lanes;
+    const struct ac_plan *p = e->plan;
+    e->room = UINT32_MAX;
+    for (size_t i = 0; i < p->n_pasts; i++) {
+        const struct col *c = &e->cols[p->pasts[i]];
+        double *next = advance(e, p->pasts[i], 1);
+        e->room = AC_MIN(e->room, c->cap - (uint32_t)(next - c->data));
+    }
+    e->rows = 0;
 }
 
 /* Brings what is derived from histories in line with them. */
@@ -151,9 +156,10 @@ void eval_rebuild(struct ac_eval *e, size_t lane)
         struct step s = {.node = n, .col = &e->cols[i], .lanes = e->lanes, .tick = e->tick};
         if (!n->n_args || n->pointwise)
             continue;
-        const struct col *a = &e->cols[n->args[0].node];
-        uint32_t off = n->args[0].off; /* where no past is read, any row does */
-        s.a[0] = a->data + (a->pos > off ? a->pos - 1 - off : 0) * e->lanes;
+        struct ref a = n->args[0]; /* where no past is read, any row does */
+        double *first = e->cols[a.node].data, *next = eval_next(e, a.node);
+        size_t back = (a.off + (size_t)1) * e->lanes;
+        s.a[0] = (size_t)(next - first) >= back ? next - back : first;
         kernel_rebuild(&s, lane);
     }
 }
@@ -162,6 +168,7 @@ void ac_eval_reset(struct ac_eval *e)
 {
     e->points[e->lane] = 0;
     e->fresh[e->lane] = 0;
+    e->ahead = 0;
     for (size_t i = 0; i < e->plan->n_nodes; i++) {
         const struct node *n = &e->plan->nodes[i];
         const struct col *c = &e->cols[i];
@@ -205,6 +212,14 @@ static double time_value(enum node_op op, int64_t t, double offset)
                                  : (double)(week_day * NS_PER_DAY + in_day) / 1e9;
 }
 
+double eval_source(const struct ac_eval *e, const struct plan_step *st, const struct point *p)
+{
+    const struct node *n = &e->plan->nodes[st->node];
+    if (n->op == N_INPUT)
+        return p->inputs ? rule_canon(p->inputs[n->m]) : NAN_;
+    return time_value(n->op, p->time_ns, n->n_args ? *arg(e, n->args[0]) : 0);
+}
+
 /* Operators that read the point itself. */
 static void source(const struct ac_eval *e, const struct node *n, const struct points *p,
                    double *out)
@@ -222,29 +237,11 @@ static void source(const struct ac_eval *e, const struct node *n, const struct p
                             offsets ? offsets[k] : 0);
 }
 
-static double pointwise_value(enum node_op op, double a, double b, double c)
-{
-    switch (op) {
-#define ONE(node, value)                                                                           \
-    case node:                                                                                     \
-        return value;
-#define TWO(node, value)   ONE(node, value)
-#define THREE(node, value) ONE(node, value)
-#include "pointwise.def"
-#undef ONE
-#undef TWO
-#undef THREE
-    default:
-        AC_ASSERT(!"no pointwise operator");
-        return NAN_;
-    }
-}
-
-static void run(const struct ac_eval *e, const struct plan_step *st, double *out, size_t n)
+void eval_step(const struct ac_eval *e, const struct plan_step *st, size_t n)
 {
     struct step s = {.node = &e->plan->nodes[st->node],
                      .col = &e->cols[st->node],
-                     .out = out,
+                     .out = e->at[st->node],
                      .n = n,
                      .lanes = e->lanes,
                      .tick = e->tick,
@@ -258,49 +255,29 @@ static void run(const struct ac_eval *e, const struct plan_step *st, double *out
     if (st->kind == STEP_OTHER)
         kernel_run(&s);
     else
-        e->simd(&s);
-}
-
-/* One point of one series: for single numbers vectors would be a detour. */
-static void take_one(const struct ac_eval *e, const struct points *p)
-{
-    const struct plan_step *st = e->plan->steps, *end = st + e->plan->n_steps;
-    for (; st < end; st++) {
-        double *out = eval_advance(e, st->node, 1);
-        if (st->kind == STEP_POINTWISE)
-            *out = pointwise_value((enum node_op)st->op, *arg(e, st->args[0]), *arg(e, st->args[1]),
-                                   *arg(e, st->args[2]));
-        else if (st->kind == STEP_SOURCE)
-            source(e, &e->plan->nodes[st->node], p, out);
-        else
-            run(e, st, out, 1);
-    }
-}
-
-static void take_many(const struct ac_eval *e, const struct points *p)
-{
-    const struct plan_step *st = e->plan->steps, *end = st + e->plan->n_steps;
-    for (; st < end; st++) {
-        if (st->kind == STEP_SOURCE)
-            source(e, &e->plan->nodes[st->node], p, eval_advance(e, st->node, p->n));
-        else
-            run(e, st, st->op == N_SET ? NULL : eval_advance(e, st->node, p->n), p->n);
-    }
+        e->simd->many(&s);
 }
 
 /* Takes p->n <= block rows. */
 static void take(struct ac_eval *e, const struct points *p)
 {
-    if (p->n * e->lanes == 1)
-        take_one(e, p);
-    else
-        take_many(e, p);
+    const struct plan_step *st = e->plan->steps, *end = st + e->plan->n_steps;
+    for (size_t i = 0; i < e->plan->n_pasts; i++)
+        (void)advance(e, e->plan->pasts[i], p->n);
+    for (; st < end; st++) {
+        if (st->kind == STEP_SOURCE)
+            source(e, &e->plan->nodes[st->node], p, e->at[st->node]);
+        else
+            eval_step(e, st, p->n);
+    }
     for (size_t k = 0; k < e->lanes; k++) {
         e->points[k] += p->n;
         e->fresh[k] = 1;
     }
     e->tick += (uint32_t)p->n;
+    e->rows = p->n;
     e->row = p->n - 1;
+    e->room = e->ahead = 0;
 }
 
 /* A column's number at the point that is spoken of. */
@@ -325,19 +302,24 @@ uint64_t ac_eval_push(struct ac_eval *e, int64_t time_ns, double value)
 
 uint64_t ac_eval_push_with(struct ac_eval *e, int64_t time_ns, double value, const double *inputs)
 {
-    const double *columns[64];
-    size_t n = e->plan->n_inputs;
-    const double **c = n <= AC_ARRAY_LEN(columns) ? columns : ac_xcalloc(n, sizeof *c);
+    const struct ac_plan *p = e->plan;
+    const struct plan_rule *r = p->rules;
     AC_ASSERT(e->lanes == 1);
-    for (size_t i = 0; inputs && i < n; i++)
-        c[i] = inputs + i;
-    take(e,
-         &(struct points){.values = &value, .inputs = inputs ? c : NULL, .n = 1, .t0_ns = time_ns});
-    if (c != columns)
-        free(c);
+    if (!e->room)
+        make_room(e);
+    for (size_t i = 0; i < p->n_pasts; i++)
+        e->at[p->pasts[i]] += e->rows;
+    e->simd->one(e, &(struct point){time_ns, value, inputs});
+    e->room--;
+    e->ahead = (e->ahead + 1) % AHEAD;
+    e->points[0]++;
+    e->fresh[0] = 1;
+    e->tick++;
+    e->rows = 1;
+    e->row = 0;
     uint64_t m = 0;
-    for (size_t r = 0; r < e->plan->n_rules && r < 64; r++)
-        m |= (uint64_t)(eval_value(e, e->plan->rules[r].verdict) == 1) << r;
+    for (size_t i = 0; i < p->n_rules && i < 64; i++)
+        m |= (uint64_t)(*arg(e, r[i].verdict) == 1) << i;
     return m;
 }
 

@@ -3,31 +3,28 @@
 #define SIMD_KERNEL simd_plain
 #include "simd.h"
 
-void simd_avx2(const struct step *s);
-void simd_avx512(const struct step *s);
-
-kernel_fn *simd_kernel(enum simd_level l)
+const struct kernels *simd_kernel(enum simd_level l)
 {
     if (l == SIMD_PLAIN)
-        return simd_plain;
+        return &simd_plain;
 #ifdef __x86_64__
     __builtin_cpu_init();
     if (l == SIMD_AVX2 && __builtin_cpu_supports("avx2"))
-        return simd_avx2;
+        return &simd_avx2;
     if (l == SIMD_AVX512 && __builtin_cpu_supports("avx512f") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return simd_avx512;
+        return &simd_avx512;
 #endif
     return NULL;
 }
 
-kernel_fn *simd_best(void)
+const struct kernels *simd_best(void)
 {
     for (enum simd_level l = SIMD_AVX512; l > SIMD_PLAIN; l--) {
         if (simd_kernel(l))
             return simd_kernel(l);
     }
-    return simd_plain;
+    return &simd_plain;
 }
 
 bool simd_takes(const struct node *n)

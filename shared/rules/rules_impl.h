@@ -293,7 +293,8 @@ enum step_kind {
 
 struct plan_step {
     uint8_t kind, op, n_args; /* enum step_kind, enum node_op */
-    uint32_t node;
+    uint8_t one;        /* enum node_op: how point.h takes a point, N_END: as a block of one */
+    uint32_t node, w;   /* w: the node's */
     struct ref args[3]; /* those behind n_args can be read, too */
 };
 
@@ -311,6 +312,8 @@ struct ac_plan {
     size_t n_index;
     struct plan_step *steps; /* nodes to run: no constants, nothing that a set writes */
     size_t n_steps;
+    uint32_t *pasts; /* nodes whose columns move on from point to point */
+    size_t n_pasts;
     struct plan_rule *rules;
     size_t n_rules;
     const struct input **inputs; /* of all rules, equal ones once */
@@ -371,35 +374,60 @@ struct deque {
 /* A row has a number for each lane, that is, series. */
 struct col {
     double *data; /* cap rows: as much of the past as others read, then room */
-    uint32_t pos; /* row to write next */
     uint32_t cap;
-    uint32_t cur;           /* first row of the current block */
-    double *scalars;        /* n_scalars rows: saved */
+    double *scalars; /* n_scalars rows: saved */
+    double *ahead;   /* of a season: its values on AHEAD points, the first of them at e->ahead 0 */
     struct ac_ostat **sets; /* one a lane */
     struct deque *queues;   /* one a lane */
 };
 
-/* Rows of a node's column when it takes so many at a time. */
-static inline uint32_t col_rows(const struct node *n, size_t block)
+/* Rows of a node's column when it takes so many at a time. Short pasts have room so as not to be
+ * moved too often, more where there is one series only: its points cost so little. */
+static inline uint32_t col_rows(const struct node *n, size_t block, size_t lanes)
 {
-    uint32_t slack = AC_MIN(4 * n->hist, 8u); /* else short pasts would be moved too often */
+    uint32_t slack = lanes == 1 ? AC_MIN(16 * n->hist, 16u) : AC_MIN(4 * n->hist, 8u);
     slack = AC_MAX(slack, n->hist / 4);
     return n->column ? n->hist + AC_MAX(slack, (uint32_t)block) : 1;
 }
 
+/* What a season has to say of this point and the next ones is known now, as long as its next phase
+ * is farther off: so many are sorted side by side, and points take them one by one. */
+#define AHEAD 16u
+
+static inline bool node_sees_ahead(const struct node *n)
+{
+    return node_is_season(n->op) && node_is_small(n) && n->w - n->h >= AHEAD;
+}
+
 struct step;
-typedef void kernel_fn(const struct step *s);
+struct point;
+/* A machine's loops: over several numbers, and for one point of one series. */
+struct kernels {
+    void (*many)(const struct step *s);
+    void (*one)(const struct ac_eval *e, const struct point *p);
+};
 
 struct ac_eval {
     const struct ac_plan *plan;
     struct col *cols;
-    kernel_fn *simd;
+    double **at; /* of each column: the first row of the current block */
+    const struct kernels *simd;
     size_t block, lanes;
+    size_t rows;      /* of the current block */
+    uint32_t room;    /* points that can be taken one by one before a past must be moved */
+    uint32_t ahead;   /* of AHEAD: which of a season's values are this point's; 0: none is known */
     uint64_t *points; /* of each lane */
     uint32_t tick;    /* rows taken, modulo: the time of the queues */
     uint8_t *fresh;   /* of each lane: a point was taken since it was reset or restored */
     size_t lane;      /* that reasons, terms and states speak of */
     size_t row;       /* of the current block that they speak of */
+};
+
+/* A point of one series; inputs: one number for each, or NULL. */
+struct point {
+    int64_t time_ns;
+    double value;
+    const double *inputs;
 };
 
 /* One step of a node over n rows of some lanes. a[k] points at the k-th argument's first row of the
@@ -422,8 +450,9 @@ enum simd_level {
     SIMD_AVX512
 };
 /** NULL where this machine or build has no such level. */
-kernel_fn *simd_kernel(enum simd_level l);
-kernel_fn *simd_best(void);
+const struct kernels *simd_kernel(enum simd_level l);
+const struct kernels *simd_best(void);
+extern const struct kernels simd_plain, simd_avx2, simd_avx512;
 bool simd_takes(const struct node *n);
 
 /** The operators that simd.h does not have. */
@@ -447,9 +476,15 @@ uint32_t node_lookback(const struct node *n, uint32_t k);
 void plan_count_cost(struct ac_plan *p);
 
 /* Pieces of the evaluation that other files share. */
-/** Makes room for a node's next n rows and returns them. */
-double *eval_advance(const struct ac_eval *e, uint32_t node, size_t n);
-double *eval_out(const struct ac_eval *e, uint32_t node); /* the same rows later */
+/** The row behind the current block. */
+static inline double *eval_next(const struct ac_eval *e, uint32_t node)
+{
+    return e->at[node] + e->rows * e->lanes;
+}
+/** What one point gives an operator that reads the point itself. */
+double eval_source(const struct ac_eval *e, const struct plan_step *st, const struct point *p);
+/** Runs one step by the loops for many; the rows are there. */
+void eval_step(const struct ac_eval *e, const struct plan_step *st, size_t n);
 void eval_rebuild(struct ac_eval *e, size_t lane);
 /** The column of a let, an input or "value"; node == NO_NODE when there is none. */
 struct ref eval_term_ref(const struct ac_eval *e, size_t rule, const char *name);

@@ -49,7 +49,8 @@ bool ac_eval_save(const struct ac_eval *e, struct ac_buf *b)
         struct section s = {n->hash, n->shape, n->hist, n->n_scalars};
         ac_buf_append(b, &s, sizeof s);
         if (n->hist)
-            put_lane(b, c->data + (c->pos - n->hist) * e->lanes + e->lane, n->hist, e->lanes);
+            put_lane(b, eval_next(e, (uint32_t)i) - n->hist * e->lanes + e->lane, n->hist,
+                     e->lanes);
         if (n->n_scalars)
             put_lane(b, c->scalars + e->lane, n->n_scalars, e->lanes);
     }
@@ -201,7 +202,7 @@ static bool take_section(struct ac_eval *e, const struct match *m)
     struct col *c = &e->cols[m->node];
     uint32_t have = AC_MIN(m->s.hist, n->hist);
     if (have)
-        take_numbers(c->data + (c->pos - have) * e->lanes + e->lane,
+        take_numbers(eval_next(e, m->node) - have * e->lanes + e->lane,
                      m->data + (size_t)(m->s.hist - have) * 8, have, e->lanes, false);
     if (m->s.scalars != n->n_scalars)
         return false;

@@ -221,8 +221,9 @@ INLINE double sums_read(const struct sums *s, enum node_op op, double w)
     return pick(enough, v, NAN_);
 }
 
-/* in enters, out leaves. */
-INLINE double sums_step(struct sums *s, enum node_op op, double in, double out, double w)
+/* in enters, out leaves. alone: no other series at once, so what is seldom may be a branch. */
+INLINE double sums_step(struct sums *s, enum node_op op, double in, double out, double w,
+                        bool alone)
 {
     bool in_known = known(in), out_known = known(out);
     double is = pick(in_known, 1, 0), x = pick(in_known, in, 0), y = pick(out_known, out, 0);
@@ -246,6 +247,7 @@ INLINE double sums_step(struct sums *s, enum node_op op, double in, double out, 
     s->since += 1;
     bool swap = s->since >= w;
     s->since = pick(swap, 0, s->since);
-    sums_swap(s, op, swap);
+    if (!alone || swap)
+        sums_swap(s, op, swap);
     return sums_read(s, op, w);
 }

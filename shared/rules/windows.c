@@ -35,8 +35,6 @@ static void window_set(const struct step *s)
     const struct node *nodes = s->e->plan->nodes;
     const double *a = s->a[0];
     size_t back = s->node->w * s->lanes;
-    for (uint32_t r = s->node->reader; r; r = nodes[r].reader)
-        (void)eval_advance(s->e, r, s->n);
     for (size_t row = 0; row < s->n; row++) {
         EACH_LANE
         {
@@ -44,7 +42,7 @@ static void window_set(const struct step *s)
             struct ac_ostat *o = s->col->sets[lane];
             move_in(o, a[i], *(a + i - back));
             for (uint32_t r = s->node->reader; r; r = nodes[r].reader)
-                eval_out(s->e, r)[i] = read_set(&nodes[r], o);
+                s->e->at[r][i] = read_set(&nodes[r], o);
         }
     }
 }

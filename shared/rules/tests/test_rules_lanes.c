@@ -62,8 +62,8 @@ static void same_columns(const struct ac_eval *a, size_t lane_a, const struct ac
     for (uint32_t i = 0; i < a->plan->n_nodes; i++) {
         if (!a->plan->nodes[i].column)
             continue;
-        const double *x = eval_out(a, i) + a->row * a->lanes + lane_a;
-        const double *y = eval_out(b, i) + b->row * b->lanes + lane_b;
+        const double *x = a->at[i] + a->row * a->lanes + lane_a;
+        const double *y = b->at[i] + b->row * b->lanes + lane_b;
         /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): to the bit, NaN too */
         if (memcmp(x, y, sizeof *x) != 0)
             fail_msg("%s: operator %u (kind %d) is %.17g and %.17g\n%s", where, i,
