@@ -67,8 +67,9 @@ static size_t node_bytes(const struct node *n)
         sizeof(struct col) + sizeof(double *) + sizeof(double) * (col_rows(n, 1, 1) + n->n_scalars);
     if (node_sees_ahead(n))
         b += AHEAD * sizeof(double);
-    if (node_set_size(n))
-        b += sizeof(void *) + ac_ostat_bytes(node_set_size(n));
+    uint32_t in_order = node_keeps_order(n) ? n->w : node_set_size(n);
+    if (in_order)
+        b += sizeof(void *) + ac_ostat_bytes(in_order);
     if (node_has_queue(n))
         b += sizeof(struct deque) + n->w * sizeof(uint32_t);
     return b;

@@ -31,10 +31,11 @@ static void col_init(struct col *c, const struct node *n, size_t block, size_t l
         c->ahead = ac_xcalloc(AHEAD, sizeof(double));
     if (n->n_scalars)
         c->scalars = ac_xcalloc(n->n_scalars * lanes, sizeof(double));
-    if (node_set_size(n)) {
+    uint32_t in_order = lanes == 1 && node_keeps_order(n) ? n->w : node_set_size(n);
+    if (in_order) {
         c->sets = ac_xcalloc(lanes, sizeof(struct ac_ostat *));
         for (size_t k = 0; k < lanes; k++)
-            c->sets[k] = ac_ostat_create(node_set_size(n));
+            c->sets[k] = ac_ostat_create(in_order);
     }
     if (node_has_queue(n)) {
         c->queues = ac_xcalloc(lanes, sizeof(struct deque));
@@ -169,6 +170,7 @@ void ac_eval_reset(struct ac_eval *e)
     e->points[e->lane] = 0;
     e->fresh[e->lane] = 0;
     e->ahead = 0;
+    e->ordered = false;
     for (size_t i = 0; i < e->plan->n_nodes; i++) {
         const struct node *n = &e->plan->nodes[i];
         const struct col *c = &e->cols[i];
@@ -278,6 +280,7 @@ static void take(struct ac_eval *e, const struct points *p)
     e->rows = p->n;
     e->row = p->n - 1;
     e->room = e->ahead = 0;
+    e->ordered = false;
 }
 
 /* A column's number at the point that is spoken of. */
@@ -312,6 +315,7 @@ uint64_t ac_eval_push_with(struct ac_eval *e, int64_t time_ns, double value, con
     e->simd->one(e, &(struct point){time_ns, value, inputs});
     e->room--;
     e->ahead = (e->ahead + 1) % AHEAD;
+    e->ordered = true;
     e->points[0]++;
     e->fresh[0] = 1;
     e->tick++;

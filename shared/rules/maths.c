@@ -85,9 +85,11 @@ double rule_log(double x)
         k--;
     }
     double f = m - 1, s = f / (2 + f), z = s * s;
-    double p = 2.0 / 23;
-    for (int i = 21; i >= 3; i -= 2)
-        p = p * z + 2.0 / i;
+    static const double c[] = {2.0 / 23, 2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13,
+                               2.0 / 11, 2.0 / 9,  2.0 / 7,  2.0 / 5,  2.0 / 3};
+    double p = c[0];
+    for (size_t i = 1; i < sizeof c / sizeof c[0]; i++)
+        p = p * z + c[i];
     double half = 0.5 * f * f, kd = (double)k;
     return kd * LN2_HIGH - ((half - (s * (half + p * z) + kd * LN2_LOW)) - f);
 }

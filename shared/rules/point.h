@@ -48,12 +48,26 @@ static __attribute__((noinline)) double point_season(const struct ac_eval *e,
 }
 _Static_assert(AHEAD == WIDE, "a network sorts as many as are looked ahead for");
 
+static __attribute__((noinline)) double point_ordered(const struct ac_eval *e,
+                                                      const struct plan_step *st, const double *a)
+{
+    struct ac_ostat *o = e->cols[st->node].sets[0];
+    if (e->ordered) {
+        set_move(e->simd, o, *a, *(a - st->w));
+    } else {
+        ac_ostat_clear(o);
+        for (uint32_t i = 0; i < st->w; i++)
+            set_move(e->simd, o, *(a - i), NAN_);
+    }
+    return set_read(&e->plan->nodes[st->node], o);
+}
+
 /* Extremes of the shortest windows are found in less time than loops are set up. */
 INLINE double point_small(const struct ac_eval *e, const struct plan_step *st, const double *a)
 {
     bool greatest = st->one == N_MAX;
     double best = NAN_, count = 0;
-    if (st->one == N_QUANTILE || st->one == N_MAD || st->w > EIGHT)
+    if (st->w > EIGHT)
         return small_one(&(struct step){.node = &e->plan->nodes[st->node], .lanes = 1}, a);
     for (uint32_t i = 0; i < st->w; i++) {
         double x = *(a - i);
@@ -126,6 +140,8 @@ static void point(const struct ac_eval *e, const struct point *p)
             break;
         case N_QUANTILE:
         case N_MAD:
+            v = point_ordered(e, st, ARG(0));
+            break;
         case N_MIN:
         case N_MAX:
             v = point_small(e, st, ARG(0));

@@ -390,6 +390,12 @@ static inline uint32_t col_rows(const struct node *n, size_t block, size_t lanes
     return n->column ? n->hist + AC_MAX(slack, (uint32_t)block) : 1;
 }
 
+/* A small window of one series is kept in order from point to point. */
+static inline bool node_keeps_order(const struct node *n)
+{
+    return (n->op == N_QUANTILE || n->op == N_MAD) && node_is_small(n);
+}
+
 /* What a season has to say of this point and the next ones is known now, as long as its next phase
  * is farther off: so many are sorted side by side, and points take them one by one. */
 #define AHEAD 16u
@@ -403,6 +409,8 @@ struct step;
 struct point;
 /* A machine's loops: over several numbers, and for one point of one series. */
 struct kernels {
+    /* Puts in into the place of out, which is one of the n numbers at v, all in order. */
+    void (*replace)(double *v, size_t n, double out, double in);
     void (*many)(const struct step *s);
     void (*one)(const struct ac_eval *e, const struct point *p);
 };
@@ -415,6 +423,7 @@ struct ac_eval {
     size_t block, lanes;
     size_t rows;      /* of the current block */
     uint32_t room;    /* points that can be taken one by one before a past must be moved */
+    bool ordered;     /* small windows are in order: they are not after a block or a restore */
     uint32_t ahead;   /* of AHEAD: which of a season's values are this point's; 0: none is known */
     uint64_t *points; /* of each lane */
     uint32_t tick;    /* rows taken, modulo: the time of the queues */
@@ -465,6 +474,10 @@ void kernel_rebuild(const struct step *s, size_t lane);
 void kernel_reset(const struct node *n, const struct col *c, size_t lanes, size_t lane);
 uint32_t node_scalars(const struct node *n);
 bool node_has_queue(const struct node *n);
+/** One number enters a set and one leaves; either may be missing. */
+void set_move(const struct kernels *k, struct ac_ostat *o, double in, double out);
+/** What an order statistic reads from its set. */
+double set_read(const struct node *n, const struct ac_ostat *o);
 uint32_t node_set_size(const struct node *n); /* of order statistics that it keeps; 0: none */
 /* In clocks.c and spectral.c: zones, counters, spectra. */
 void kernel_clock(const struct step *s);

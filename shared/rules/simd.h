@@ -396,4 +396,4 @@ static void many(const struct step *s)
 
 #include "point.h"
 
-const struct kernels SIMD_KERNEL = {many, point};
+const struct kernels SIMD_KERNEL = {replace, many, point};

@@ -250,3 +250,35 @@ static void small_set(const struct step *s)
     for (; k < count; k++)
         s->out[k] = small_one(s, s->a[0] + k);
 }
+
+/* ---- a window in order ---- */
+
+/* Each number is told by its neighbours what comes into its place, so no place is looked for and no
+ * branch depends on the numbers but one: in which direction those between the two places move. */
+static void replace(double *v, size_t n, double out, double in)
+{
+    size_t end = (n + EIGHT - 1) / EIGHT * EIGHT;
+    if (in >= out) {
+        v[n] = INFINITY;
+        for (size_t at = 0; at < end; at += EIGHT) {
+            double moved[EIGHT];
+            for (size_t i = 0; i < EIGHT; i++) {
+                double x = v[at + i], next = v[at + i + 1];
+                next = pick(next < in, next, in);
+                moved[i] = pick(x < out, x, pick(x < next, next, x));
+            }
+            memcpy(v + at, moved, sizeof moved);
+        }
+        return;
+    }
+    v[-1] = -INFINITY;
+    for (size_t at = end; at > 0; at -= EIGHT) {
+        double moved[EIGHT], *block = v + at - EIGHT;
+        for (size_t i = 0; i < EIGHT; i++) {
+            double x = block[i], before = block[(ptrdiff_t)i - 1];
+            before = pick(before > in, before, in);
+            moved[i] = pick(x > out, x, pick(x > before, before, x));
+        }
+        memcpy(block, moved, sizeof moved);
+    }
+}

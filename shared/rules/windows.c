@@ -9,10 +9,17 @@
 
 #define EACH_LANE for (size_t lane = 0; lane < s->lanes; lane++)
 
-static void move_in(struct ac_ostat *o, double in, double out)
+#define VECTORS_MAX                                                                                \
+    128u /* numbers of a set that are gone through: cheaper than looking for places */
+
+void set_move(const struct kernels *k, struct ac_ostat *o, double in, double out)
 {
     if (known(in) && known(out)) {
-        ac_ostat_replace(o, out, in);
+        double *v = ac_ostat_sorted(o);
+        if (v && ac_ostat_len(o) <= VECTORS_MAX)
+            k->replace(v, ac_ostat_len(o), out, in + 0.0);
+        else
+            ac_ostat_replace(o, out, in);
         return;
     }
     if (known(out))
@@ -23,7 +30,7 @@ static void move_in(struct ac_ostat *o, double in, double out)
 
 /* ---- a window in order, and all that is read from it ---- */
 
-static double read_set(const struct node *n, const struct ac_ostat *o)
+double set_read(const struct node *n, const struct ac_ostat *o)
 {
     if (ac_ostat_len(o) < (n->w + 1) / 2)
         return NAN_;
@@ -40,9 +47,9 @@ static void window_set(const struct step *s)
         {
             size_t i = row * s->lanes + lane;
             struct ac_ostat *o = s->col->sets[lane];
-            move_in(o, a[i], *(a + i - back));
+            set_move(s->e->simd, o, a[i], *(a + i - back));
             for (uint32_t r = s->node->reader; r; r = nodes[r].reader)
-                s->e->at[r][i] = read_set(&nodes[r], o);
+                s->e->at[r][i] = set_read(&nodes[r], o);
         }
     }
 }
@@ -121,7 +128,8 @@ static void season_set(const struct step *s)
         struct ac_ostat *o = s->col->sets[i % s->lanes];
         for (uint32_t d = n->m; d >= 1; d--) {
             size_t back = (size_t)d * n->w;
-            move_in(o, *(a - (back - n->h) * s->lanes), *(a - (back + n->h + 1) * s->lanes));
+            set_move(s->e->simd, o, *(a - (back - n->h) * s->lanes),
+                     *(a - (back + n->h + 1) * s->lanes));
         }
         uint32_t len = ac_ostat_len(o);
         if (len < n->h + 1)
@@ -157,7 +165,7 @@ static void envelope(const struct step *s)
         if (z[E_PLACE * lanes] >= n->w) {
             size_t at = (size_t)z[E_DONE * lanes];
             struct ac_ostat *o = s->col->sets[lane];
-            move_in(o, z[E_MAX * lanes], z[(E_RING + at) * lanes]);
+            set_move(s->e->simd, o, z[E_MAX * lanes], z[(E_RING + at) * lanes]);
             z[(E_RING + at) * lanes] = z[E_MAX * lanes];
             z[E_DONE * lanes] = at + 1 >= n->m ? 0 : (double)(at + 1);
             z[E_PLACE * lanes] = 0;

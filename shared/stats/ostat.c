@@ -6,7 +6,8 @@
 #include <aceso/base.h>
 #include <aceso/stats.h>
 
-#define SORTED_MAX 256u
+#define SORTED_MAX AC_OSTAT_SORTED_MAX
+#define BLOCK      8u /* the room of a sorted array is whole blocks, with one in front */
 #define NIL        0u
 
 struct item {
@@ -21,12 +22,17 @@ struct ac_ostat {
     uint32_t root, free_head, used, salt;
 };
 
+static size_t sorted_room(uint32_t max_items)
+{
+    return ((size_t)max_items / BLOCK + 2) * BLOCK;
+}
+
 struct ac_ostat *ac_ostat_create(uint32_t max_items)
 {
     struct ac_ostat *o = ac_xcalloc(1, sizeof *o);
     o->max = max_items;
     if (max_items <= SORTED_MAX)
-        o->sorted = ac_xcalloc((size_t)max_items + 1, sizeof(double));
+        o->sorted = (double *)ac_xcalloc(sorted_room(max_items), sizeof(double)) + BLOCK;
     else
         o->item = ac_xcalloc((size_t)max_items + 2, sizeof(struct item));
     ac_ostat_clear(o);
@@ -35,16 +41,17 @@ struct ac_ostat *ac_ostat_create(uint32_t max_items)
 
 size_t ac_ostat_bytes(uint32_t max_items)
 {
-    return sizeof(struct ac_ostat) +
-           ((size_t)max_items + 2) *
-               (max_items <= SORTED_MAX ? sizeof(double) : sizeof(struct item));
+    return sizeof(struct ac_ostat) + (max_items <= SORTED_MAX
+                                          ? sorted_room(max_items) * sizeof(double)
+                                          : ((size_t)max_items + 2) * sizeof(struct item));
 }
 
 void ac_ostat_destroy(struct ac_ostat *o)
 {
     if (!o)
         return;
-    free(o->sorted);
+    if (o->sorted)
+        free(o->sorted - BLOCK);
     free(o->item);
     free(o);
 }
@@ -54,6 +61,11 @@ void ac_ostat_clear(struct ac_ostat *o)
     o->n = o->root = o->free_head = 0;
     o->used = 1;
     o->salt = 0x9e3779b9u;
+}
+
+double *ac_ostat_sorted(struct ac_ostat *o)
+{
+    return o->sorted;
 }
 
 uint32_t ac_ostat_len(const struct ac_ostat *o)

@@ -28,24 +28,39 @@ struct made {
     struct ac_plan *plan;
 };
 
+static bool compile(struct made *m)
+{
+    const struct ac_rule *rules[3];
+    if (ac_ruleset_parse(m->text.data, m->text.len, &m->set, NULL) < 0) {
+        ac_buf_fini(&m->text); /* test_rules_property.c looks at why */
+        return false;
+    }
+    size_t n = ac_ruleset_len(m->set);
+    assert_true(n <= AC_ARRAY_LEN(rules));
+    for (size_t i = 0; i < n; i++)
+        rules[i] = ac_ruleset_get(m->set, i);
+    assert_int_equal(ac_plan_create(rules, n, 0, &m->plan, NULL), 0);
+    return true;
+}
+
+static bool make_text(struct made *m, const char *text)
+{
+    ac_buf_init(&m->text, 1 << 20);
+    ac_buf_puts(&m->text, text);
+    assert_true(compile(m));
+    return true;
+}
+
 static bool make(struct made *m, uint64_t seed)
 {
     struct rulegen g = {.lets = 0};
-    const struct ac_rule *rules[3];
     ac_rng_seed(&g.rng, seed);
     ac_buf_init(&m->text, 1 << 20);
     ac_buf_puts(&m->text, "language 1\n");
     size_t n = 1 + ac_rng_below(&g.rng, 3);
     for (size_t i = 0; i < n; i++)
         rg_rule(&g, &m->text, (int)i);
-    if (ac_ruleset_parse(m->text.data, m->text.len, &m->set, NULL) < 0) {
-        ac_buf_fini(&m->text); /* test_rules_property.c looks at why */
-        return false;
-    }
-    for (size_t i = 0; i < n; i++)
-        rules[i] = ac_ruleset_get(m->set, i);
-    assert_int_equal(ac_plan_create(rules, n, 0, &m->plan, NULL), 0);
-    return true;
+    return compile(m);
 }
 
 static void unmake(struct made *m)
@@ -219,11 +234,90 @@ static void instruction_sets_agree(void **st)
     free(w);
 }
 
+/* Every way in which a point of one series is taken by itself. */
+static const char one_by_one[] =
+    "language 1 rule \"p\" { let d = diff(value, 1)"
+    " let s = season_median(value, 40, 3, 2) + season_max(value, 24, 2, 1) - season_min(value, 17, "
+    "2, 1)"
+    " let s2 = lag(season_median(d, 19, 2, 3), 2) + season_median(value, 20, 2, 5)"
+    " let o = median(value, 30) + mad(value, 9) + quantile(d, 5, 0.2) + median(value, 2) + mad(d, "
+    "32)"
+    " let big = robust_z(value, 70) + quantile(value, 200, 0.9) + median(lag(d, 1), 61)"
+    " let m = min(value, 2) + max(d, 2) + max(value, 8) + min(value, 9) + max(value, 100)"
+    " let sums = mean(value, 3) + std(value, 20) + slope(d, 5) + sum(value, 60) + "
+    "season_mean(value, 20, 2, 1)"
+    " let ar = predict(d, [0.5, -0.25, 0.1, 0.2, 0.05]) + ar(value, [0.5, 0.1, 0.2, 0.1]) + "
+    "predict(value, [1])"
+    " let one = ewma(value, 0.3) + run(value > 1) + count(d > 0, 7) + increase(value) + "
+    "unchanged(value)"
+    " let env = envelope(value, 4, 9, 0.8) + time_of_day()"
+    " when latch(edge(o > 1, 3), held(m < 2, 2, 4)) or s + s2 + big + sums + ar + one + env > 5"
+    " until ar < 0 for 2 of 3 }";
+
+/* A chunk of the series, in one way or the other. */
+static void go_on(const struct world *w, struct ac_eval *e, size_t at, size_t n, bool blocks)
+{
+    struct ac_eval_batch b = {
+        .values = w->v[0] + at, .n = n, .t0_ns = START + (int64_t)at * STEP, .step_ns = STEP};
+    if (blocks)
+        ac_eval_run(e, &b);
+    for (size_t t = at; !blocks && t < at + n; t++)
+        (void)ac_eval_push(e, START + (int64_t)t * STEP, w->v[0][t]);
+}
+
+/* Whoever takes points one by one may go on in blocks, move, and come back. */
+static void ways_alternate(struct world *w, uint64_t seed, enum simd_level level)
+{
+    const struct kernels *k = simd_kernel(level);
+    struct ac_eval *all = ac_eval_create(w->m.plan, 64), *e = ac_eval_create(w->m.plan, 1);
+    char where[80];
+    all->simd = simd_kernel(SIMD_PLAIN);
+    for (size_t at = 0; at < POINTS;) {
+        size_t n = AC_MIN(1 + ac_rng_below(&w->r, 40), POINTS - at);
+        uint64_t how = ac_rng_below(&w->r, 5);
+        e->simd = k;
+        go_on(w, all, at, n, true);
+        go_on(w, e, at, n, how == 0);
+        at += n;
+        (void)snprintf(where, sizeof where, "seed %llu level %d point %zu way %d",
+                       (unsigned long long)seed, (int)level, at, (int)how);
+        same_columns(e, 0, all, 0, where, &w->m);
+        if (how != 1)
+            continue;
+        struct ac_eval *other = ac_eval_create(w->m.plan, 1 + ac_rng_below(&w->r, 30));
+        other->simd = k;
+        go_on(w, other, 0, AC_MIN(at, (size_t)33), false); /* of no account afterwards */
+        move_series(e, 0, other, 0);
+        ac_eval_destroy(e);
+        e = other;
+    }
+    ac_eval_destroy(e);
+    ac_eval_destroy(all);
+}
+
+static void points_and_blocks_in_turn(void **st)
+{
+    (void)st;
+    struct world *w = calloc(1, sizeof *w);
+    for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
+        if (seed % 3 == 0 ? !make_text(&w->m, one_by_one) : !make(&w->m, seed + 9000))
+            continue;
+        make_world(w, seed);
+        for (int l = SIMD_PLAIN; l <= SIMD_AVX512; l++) {
+            if (simd_kernel((enum simd_level)l))
+                ways_alternate(w, seed, (enum simd_level)l);
+        }
+        unmake(&w->m);
+    }
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lane_is_the_series_alone),
         cmocka_unit_test(instruction_sets_agree),
+        cmocka_unit_test(points_and_blocks_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
