@@ -339,29 +339,61 @@ static void lower_inputs(struct lowering *l)
     }
 }
 
+/* Whether a node can be left out until someone asks: it keeps nothing from point to point and needs
+ * nothing but columns. */
+static bool may_wait(const struct node *n)
+{
+    return n->op > N_CONST && !n->hist && !n->n_scalars && !n->read && !node_set_size(n) &&
+           !node_has_queue(n);
+}
+
+/* What no verdict depends on waits; asked: every value is. */
+static void set_late(struct ac_plan *p, bool asked)
+{
+    for (size_t i = 0; i < p->n_nodes; i++)
+        p->nodes[i].late = !asked && may_wait(&p->nodes[i]);
+    for (size_t i = 0; i < p->n_rules; i++)
+        p->nodes[p->rules[i].verdict.node].late = false;
+    for (size_t i = p->n_nodes; i-- > 0;) {
+        const struct node *n = &p->nodes[i];
+        for (uint32_t k = 0; !n->late && k < n->n_args; k++)
+            p->nodes[n->args[k].node].late = false;
+    }
+}
+
+static struct plan_step step_of(const struct node *n, uint32_t node)
+{
+    struct plan_step s = {
+        .op = (uint8_t)n->op, .n_args = (uint8_t)n->n_args, .node = node, .w = n->w};
+    memcpy(s.args, n->args, sizeof s.args);
+    s.kind = n->op <= N_TIME_OF_WEEK ? STEP_SOURCE
+             : n->pointwise          ? STEP_POINTWISE
+             : simd_takes(n)         ? STEP_SIMD
+                                     : STEP_OTHER;
+    bool ahead = node_sees_ahead(n); /* what goes on from point to point must miss none */
+    bool anew = node_is_season(n->op) && !ahead;
+    if (n->late)
+        anew |= ahead || node_keeps_order(n);
+    s.one = (uint8_t)(s.kind == STEP_OTHER || anew ? N_END : n->op);
+    return s;
+}
+
 static void list_steps(struct ac_plan *p)
 {
     p->steps = ac_xcalloc(p->n_nodes + 1, sizeof(p->steps[0]));
     p->pasts = ac_xcalloc(p->n_nodes + 1, sizeof(p->pasts[0]));
-    for (uint32_t i = 0; i < p->n_nodes; i++) {
-        const struct node *n = &p->nodes[i];
-        struct plan_step s = {
-            .op = (uint8_t)n->op, .n_args = (uint8_t)n->n_args, .node = i, .w = n->w};
-        if (n->op == N_CONST)
-            continue;
-        if (n->hist)
-            p->pasts[p->n_pasts++] = i;
-        if (n->read)
-            continue;
-        memcpy(s.args, n->args, sizeof s.args);
-        s.kind = n->op <= N_TIME_OF_WEEK ? STEP_SOURCE
-                 : n->pointwise          ? STEP_POINTWISE
-                 : simd_takes(n)         ? STEP_SIMD
-                                         : STEP_OTHER;
-        s.one = (uint8_t)(s.kind == STEP_OTHER ? N_END : n->op);
-        if (node_is_season(n->op) && !node_sees_ahead(n))
-            s.one = N_END;
-        p->steps[p->n_steps++] = s;
+    for (int late = 0; late < 2; late++) {
+        for (uint32_t i = 0; i < p->n_nodes; i++) {
+            const struct node *n = &p->nodes[i];
+            if (n->op == N_CONST || n->late != late)
+                continue;
+            if (n->hist)
+                p->pasts[p->n_pasts++] = i;
+            if (!n->read)
+                p->steps[p->n_steps++] = step_of(n, i);
+        }
+        if (!late)
+            p->n_now = p->n_steps;
     }
 }
 
@@ -391,6 +423,7 @@ int ac_plan_create(const struct ac_rule *const *rules, size_t n_rules, unsigned 
                               "the rule needs too many operators or looks back too far");
         }
     }
+    set_late(p, flags & AC_PLAN_ALL_TERMS);
     list_steps(p);
     plan_count_cost(p);
     if (p->cost.state_bytes > AC_RULES_STATE_MAX * AC_MAX(n_rules, (size_t)1)) {

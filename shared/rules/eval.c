@@ -170,7 +170,7 @@ void ac_eval_reset(struct ac_eval *e)
     e->points[e->lane] = 0;
     e->fresh[e->lane] = 0;
     e->ahead = 0;
-    e->ordered = false;
+    e->ordered = e->pushed = false;
     for (size_t i = 0; i < e->plan->n_nodes; i++) {
         const struct node *n = &e->plan->nodes[i];
         const struct col *c = &e->cols[i];
@@ -280,7 +280,14 @@ static void take(struct ac_eval *e, const struct points *p)
     e->rows = p->n;
     e->row = p->n - 1;
     e->room = e->ahead = 0;
-    e->ordered = false;
+    e->ordered = e->pushed = false;
+}
+
+void eval_late(const struct ac_eval *e)
+{
+    const struct ac_plan *p = e->plan;
+    if (e->pushed)
+        e->simd->one(e, p->steps + p->n_now, p->n_steps - p->n_now, NULL);
 }
 
 /* A column's number at the point that is spoken of. */
@@ -289,6 +296,8 @@ double eval_value(const struct ac_eval *e, struct ref r)
     const struct node *n = &e->plan->nodes[r.node];
     if (n->op == N_CONST)
         return n->c;
+    if (n->late)
+        eval_late(e);
     return arg(e, r)[e->row * e->lanes + e->lane];
 }
 
@@ -312,10 +321,10 @@ uint64_t ac_eval_push_with(struct ac_eval *e, int64_t time_ns, double value, con
         make_room(e);
     for (size_t i = 0; i < p->n_pasts; i++)
         e->at[p->pasts[i]] += e->rows;
-    e->simd->one(e, &(struct point){time_ns, value, inputs});
+    e->simd->one(e, p->steps, p->n_now, &(struct point){time_ns, value, inputs});
     e->room--;
     e->ahead = (e->ahead + 1) % AHEAD;
-    e->ordered = true;
+    e->ordered = e->pushed = true;
     e->points[0]++;
     e->fresh[0] = 1;
     e->tick++;

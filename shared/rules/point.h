@@ -84,12 +84,12 @@ INLINE double point_scalar(const struct ac_eval *e, const struct plan_step *st, 
     return scalar_step(op, z, *a, b, op == N_COUNT || op == N_PERSIST ? *(a - st->w) : 0, c);
 }
 
-static void point(const struct ac_eval *e, const struct point *p)
+static void point(const struct ac_eval *e, const struct plan_step *st, size_t n,
+                  const struct point *p)
 {
     double *const *at = e->at;
-    const struct plan_step *st = e->plan->steps, *end = st + e->plan->n_steps;
     const struct node *nodes = e->plan->nodes;
-    for (; st < end; st++) {
+    for (const struct plan_step *end = st + n; st < end; st++) {
         double v;
         switch (st->one) {
 #define ONE(node, formula)                                                                         \

@@ -277,6 +277,7 @@ struct node {
     uint32_t n_scalars;   /* saved state besides the history */
     bool pointwise, read; /* read: from a set, which writes its column */
     uint32_t reader;      /* of N_SET and its readers: the next one that reads it, 0: none */
+    bool late;            /* only reasons read it, and it keeps nothing */
     bool column;          /* its values are kept: not those of a constant in arithmetic */
     uint64_t hash;        /* of the subterm, the same in every plan */
     uint64_t shape;       /* the same but for thresholds: see compile.c */
@@ -312,6 +313,7 @@ struct ac_plan {
     size_t n_index;
     struct plan_step *steps; /* nodes to run: no constants, nothing that a set writes */
     size_t n_steps;
+    size_t n_now;    /* of them; the others come when a point that was pushed is asked about */
     uint32_t *pasts; /* nodes whose columns move on from point to point */
     size_t n_pasts;
     struct plan_rule *rules;
@@ -412,7 +414,9 @@ struct kernels {
     /* Puts in into the place of out, which is one of the n numbers at v, all in order. */
     void (*replace)(double *v, size_t n, double out, double in);
     void (*many)(const struct step *s);
-    void (*one)(const struct ac_eval *e, const struct point *p);
+    /* p may be NULL for steps that are not STEP_SOURCE */
+    void (*one)(const struct ac_eval *e, const struct plan_step *st, size_t n,
+                const struct point *p);
 };
 
 struct ac_eval {
@@ -423,6 +427,7 @@ struct ac_eval {
     size_t block, lanes;
     size_t rows;      /* of the current block */
     uint32_t room;    /* points that can be taken one by one before a past must be moved */
+    bool pushed;      /* the current point was: late steps were left out */
     bool ordered;     /* small windows are in order: they are not after a block or a restore */
     uint32_t ahead;   /* of AHEAD: which of a season's values are this point's; 0: none is known */
     uint64_t *points; /* of each lane */
@@ -499,6 +504,8 @@ double eval_source(const struct ac_eval *e, const struct plan_step *st, const st
 /** Runs one step by the loops for many; the rows are there. */
 void eval_step(const struct ac_eval *e, const struct plan_step *st, size_t n);
 void eval_rebuild(struct ac_eval *e, size_t lane);
+/** Runs the late steps of a point that was pushed; does nothing for others. */
+void eval_late(const struct ac_eval *e);
 /** The column of a let, an input or "value"; node == NO_NODE when there is none. */
 struct ref eval_term_ref(const struct ac_eval *e, size_t rule, const char *name);
 /** Its value on the point that reasons speak of. */

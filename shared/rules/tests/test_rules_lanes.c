@@ -74,6 +74,8 @@ static void unmake(struct made *m)
 static void same_columns(const struct ac_eval *a, size_t lane_a, const struct ac_eval *b,
                          size_t lane_b, const char *where, const struct made *m)
 {
+    eval_late(a);
+    eval_late(b);
     for (uint32_t i = 0; i < a->plan->n_nodes; i++) {
         if (!a->plan->nodes[i].column)
             continue;
