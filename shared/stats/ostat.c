@@ -7,8 +7,9 @@
 #include <aceso/stats.h>
 
 #define SORTED_MAX AC_OSTAT_SORTED_MAX
-#define BLOCK      8u /* the room of a sorted array is whole blocks, with one in front */
-#define NIL        0u
+#define BLOCK                                                                                      \
+    8u /* a sorted array has room for whole blocks and one number more, and a block in front */
+#define NIL 0u
 
 struct item {
     double v;
@@ -24,7 +25,7 @@ struct ac_ostat {
 
 static size_t sorted_room(uint32_t max_items)
 {
-    return ((size_t)max_items / BLOCK + 2) * BLOCK;
+    return ((size_t)max_items / BLOCK + 2) * BLOCK + 1;
 }
 
 struct ac_ostat *ac_ostat_create(uint32_t max_items)

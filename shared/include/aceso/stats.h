@@ -77,8 +77,8 @@ double ac_ostat_mad(const struct ac_ostat *o);
 size_t ac_ostat_bytes(uint32_t max_items);
 #define AC_OSTAT_SORTED_MAX 256u
 /** The numbers in order where max_items is at most that, else NULL. Eight places in front and those
- * up to the next multiple of eight behind can be written to: a caller with wider registers puts
- * one number in another's place by itself. */
+ * up to the next multiple of eight behind are there to be written to, and one more to be read: a
+ * caller with wide registers may put one number in another's place. */
 double *ac_ostat_sorted(struct ac_ostat *o);
 
 /* ---- a sliding window over a stream ---- */
