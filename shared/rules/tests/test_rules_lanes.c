@@ -275,7 +275,7 @@ static void ways_alternate(struct world *w, uint64_t seed, enum simd_level level
     char where[80];
     all->simd = simd_kernel(SIMD_PLAIN);
     for (size_t at = 0; at < POINTS;) {
-        size_t n = AC_MIN(1 + ac_rng_below(&w->r, 40), POINTS - at);
+        size_t want = 1 + ac_rng_below(&w->r, 40), n = AC_MIN(want, POINTS - at);
         uint64_t how = ac_rng_below(&w->r, 5);
         e->simd = k;
         go_on(w, all, at, n, true);
