@@ -16,7 +16,6 @@
 #define EIGHT 8u  /* numbers of one set taken at a time */
 
 typedef double four __attribute__((vector_size(32)));
-typedef int64_t four_at __attribute__((vector_size(32)));
 
 #define LOOP for (size_t i = 0; i < m; i++)
 
@@ -106,7 +105,7 @@ INLINE double predict_one(const struct node *nd, const double *a, size_t lanes)
             four x, c;
             memcpy(&x, a - j - 4, sizeof x);
             memcpy(&c, nd->vec + j, sizeof c);
-            v += c * __builtin_shuffle(x, (four_at){3, 2, 1, 0});
+            v += c * __builtin_shufflevector(x, x, 3, 2, 1, 0);
         }
         memcpy(sum, &v, sizeof sum);
     }
