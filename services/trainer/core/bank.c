@@ -171,6 +171,8 @@ static void put_innovations(struct bank_lets *l, const struct bank_fit *f)
     bank_lets_add(l, "are_s3", resids[R_ARE_S3].says, "sum(are, 3)");
 }
 
+static const char *const suffix[] = {"g", "day", "h", "tod", "e1", "e7", "x7", "mix"};
+
 /* The smallest of the last k of the same sign, else 0. */
 static void put_held(struct bank_lets *l, enum bank_resid r, const char *of, int k)
 {
@@ -212,10 +214,31 @@ void bank_put_residuals(struct bank_lets *l, const struct bank_fit *f)
                       steps[i].m, steps[i].w);
 }
 
+/* What is large against one usual size by accident, after a change of the series' noise above all,
+ * is not against the others. A size that is not known yet is what it was in training. */
+static void put_mix(struct bank_lets *l, const struct bank_fit *f, enum bank_resid r,
+                    const char *name)
+{
+    static const enum bank_scale of[] = {SC_DAY, SC_H, SC_TOD, SC_E7, SC_X7};
+    char text[512], unused[24];
+    const double first[] = {f->g[r], f->g[r], f->g[r], AC_MAX(f->block[r], f->g[r]),
+                            AC_MAX(f->block_high[r], f->g[r])};
+    size_t at = (size_t)snprintf(text, sizeof text, "log(%.6g)", f->g[r]);
+    for (size_t i = 0; i < AC_ARRAY_LEN(of); i++) {
+        bank_put_scaled(l, f, r, of[i], unused);
+        at += (size_t)snprintf(text + at, sizeof text - at, " + log(coalesce(%.14s_%s, %.6g))",
+                               resids[r].name, suffix[of[i]], first[i]);
+        AC_ASSERT(at < sizeof text);
+    }
+    bank_lets_add(l, name,
+                  "its usual size, the geometric mean of six: over all, a day, an hour, at "
+                  "this time of day, and in usual and great hours of a week",
+                  "exp((%s) / %zu)", text, AC_ARRAY_LEN(of) + 1);
+}
+
 void bank_put_scaled(struct bank_lets *l, const struct bank_fit *f, enum bank_resid r,
                      enum bank_scale s, char *name)
 {
-    static const char *const suffix[] = {"g", "day", "h", "tod", "e1", "e7", "x7"};
     const char *rn = resids[r].name;
     char cap[24], scale[24];
     (void)snprintf(name, 24, "%.14s_by_%s", rn, suffix[s]);
@@ -243,6 +266,9 @@ void bank_put_scaled(struct bank_lets *l, const struct bank_fit *f, enum bank_re
                       : f->day >= 200 ? 3
                                       : 1,
                       0.1 * f->g[r]);
+        break;
+    case SC_MIX:
+        put_mix(l, f, r, scale);
         break;
     default:
         bank_lets_add(l, scale, "its usual greatest size in an hour",

@@ -28,6 +28,7 @@ enum bank_scale {
     SC_E1,
     SC_E7,
     SC_X7,
+    SC_MIX, /* the geometric mean of all but SC_E1 */
     SC_END
 };
 enum bank_dir {
@@ -40,7 +41,7 @@ struct bank_atom {
     enum bank_resid resid;
     enum bank_scale scale;
     enum bank_dir dir;
-    double prior, theta;
+    double prior, theta; /* theta: where its threshold usually is; 0: not known */
 };
 extern const struct bank_atom bank_steps[];
 extern const size_t bank_n_steps;
@@ -57,8 +58,8 @@ struct bank_fit {
     double ar3[3], ar10[10], ar40[40], are[BANK_AR_MAX]; /* are: 10 lags, then error correction */
     bool logs;                                           /* values may be compared in logarithms */
     double log_c;
-    double g[R_END], cap[R_END],
-        block[R_END]; /* mean and cap of |residual|, median block maximum */
+    /* Mean and cap of |residual|, median and 90 % quantile of its maximum in an hour. */
+    double g[R_END], cap[R_END], block[R_END], block_high[R_END];
     bool used[R_END]; /* has data: can be built */
 };
 

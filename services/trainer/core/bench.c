@@ -1,8 +1,8 @@
 #include "bench.h"
 
+#include "alarm_score.h"
 #include "deviation.h"
 #include "evalrule.h"
-#include "vote.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,12 +33,12 @@ static int train_first(const char *path, enum bench_protocol protocol,
     *ret_cut = part->n;
     ac_str_copy(ret->name, sizeof ret->name, part->name);
     rc = guard_train(part, o, &ret->rule, &ret->guard, err);
-    char *voted = NULL;
+    char *scored = NULL;
     if (rc == 0 && argos)
-        rc = vote_add(part, part->n, ret->rule.text, &voted, err);
-    if (voted) {
+        rc = alarm_score_add(part, ret->rule.text, &scored, err);
+    if (scored) {
         free(ret->rule.text);
-        ret->rule.text = voted;
+        ret->rule.text = scored;
     }
     train_source_close(s);
     return rc;
@@ -71,7 +71,7 @@ static int flag_all(const struct series_file *f, size_t cut, enum bench_protocol
 {
     int rc = evalrule_flags(ret->rule.text, f->values, f->n, flags, score, err);
     if (rc == 0 && protocol == BENCH_ARGOS) {
-        rc = rank_by(VOTE_NAME, ret->rule.text, f, score, err);
+        rc = rank_by(ALARM_SCORE_NAME, ret->rule.text, f, score, err);
         score_best_flags(f->labels + cut, score + cut, f->n - cut, flags + cut);
     }
     if (rc == 0 && protocol == BENCH_FEEDBACK) { /* limits follow the labels behind cut */

@@ -150,9 +150,11 @@ static int choose_base(struct synth *s, struct choice *ret)
     int rc = columns(s, d.ptr, d.n, &block, &cols);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         const struct bank_atom *a = &atoms[i];
+        struct threshold_data data = s->data;
         struct threshold t;
+        data.usual = s->part->injected ? 0 : a->theta; /* sizes of our own say nothing of places */
         if (d.of[i] == SIZE_MAX ||
-            !threshold_fit(&s->data, cols[d.of[i]], sign_of(a->dir), a->dir == DIR_ABS, &t))
+            !threshold_fit(&data, cols[d.of[i]], sign_of(a->dir), a->dir == DIR_ABS, &t))
             continue;
         double z = t.f + weight * a->prior;
         if (z > best) {

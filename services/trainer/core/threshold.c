@@ -11,6 +11,9 @@
 /* Where few events are known the next one may be far smaller: the unlabelled points alone bound the
  * threshold. */
 #define FEW_BELOW 3.5
+/* F1 that a unit of the logarithm away from the usual place costs, over the root of the events. */
+#define DRAW 2.0
+#define FAR  2.0 /* units; another unit of measure then, not another place */
 
 static double value(double v, double sign, bool both)
 {
@@ -85,9 +88,16 @@ static size_t event_logs(const struct threshold_data *d, const double *col, doub
     return k;
 }
 
-static bool search(const double *m, size_t n_m, struct top *neg, double hits, double base_fp,
-                   double total, struct threshold *ret)
+/* What a threshold of exp(u) costs for being elsewhere. */
+static double strange(double u, double usual, double events)
 {
+    return usual > 0 ? DRAW / sqrt(events) * fmin(fabs(u - log(usual)), FAR) : 0;
+}
+
+static bool search(const double *m, size_t n_m, struct top *neg, double hits, double base_fp,
+                   const struct threshold_data *d, struct threshold *ret)
+{
+    double total = (double)d->n_events;
     if (!n_m)
         return false;
     qsort(neg->v, neg->n, sizeof(double), descending);
@@ -105,7 +115,7 @@ static bool search(const double *m, size_t n_m, struct top *neg, double hits, do
             lo = neg->v[neg->n - 1];
     }
     hi += 0.2;
-    double best = -1, at = 0;
+    double best = -INFINITY;
     for (int g = 0; g < GRID; g++) {
         double u = lo + (hi - lo) * g / (GRID - 1), tp = hits, fp = base_fp;
         for (size_t i = 0; i < n_m; i++)
@@ -116,11 +126,12 @@ static bool search(const double *m, size_t n_m, struct top *neg, double hits, do
                 break; /* sorted: the rest counts nothing */
             fp += phi(x);
         }
-        double f = 2 * tp / (tp + fp + total);
-        if (f > best)
-            best = f, at = u;
+        double f = 2 * tp / (tp + fp + total), z = f - strange(u, d->usual, total);
+        if (z > best) {
+            best = z;
+            *ret = (struct threshold){exp(u), f};
+        }
     }
-    *ret = (struct threshold){exp(at), best};
     return true;
 }
 
@@ -152,7 +163,7 @@ bool threshold_fit(const struct threshold_data *d, const double *col, double sig
     }
     double *m = ac_xmalloc((d->n_events + 1) * sizeof *m);
     size_t k = event_logs(d, col, sign, both, NULL, m);
-    bool ok = search(m, k, &neg, 0, 0, (double)d->n_events, ret);
+    bool ok = search(m, k, &neg, 0, 0, d, ret);
     free(m);
     return ok;
 }
@@ -175,7 +186,7 @@ bool threshold_fit_or(const struct threshold_data *d, const double *col, double 
         hits += hit[e];
     double *m = ac_xmalloc((d->n_events + 1) * sizeof *m);
     size_t k = event_logs(d, col, sign, both, hit, m);
-    bool ok = search(m, k, &neg, (double)hits, (double)base_fp, (double)d->n_events, ret);
+    bool ok = search(m, k, &neg, (double)hits, (double)base_fp, d, ret);
     free(m);
     return ok;
 }

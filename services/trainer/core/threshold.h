@@ -1,5 +1,6 @@
 /* The threshold of an atom from labelled training data: smoothed counts in the logarithm of the
- * atom, so that the choice does not hang on single events. */
+ * atom, so that the choice does not hang on single events; few events hardly move it away from
+ * where it usually is. */
 #pragma once
 
 #include "score.h"
@@ -16,12 +17,13 @@ struct threshold_data {
     size_t n_events;
     const uint8_t *labels;
     size_t n, delay;
+    double usual; /* where thresholds of such an atom lie on other series; 0: not known */
     size_t quiet; /* the rule speaks up once, and again after so many points without it; 0: at every
                      point */
 };
 
 struct threshold {
-    double theta, f; /* f: smoothed F1 on the training part */
+    double theta, f; /* f: smoothed F1 on the training part, there */
 };
 
 /** col in a direction: sign 1 or -1, absolute with both = true. False when nothing can be chosen.

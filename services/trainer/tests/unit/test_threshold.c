@@ -66,6 +66,31 @@ static void test_events_are_parted_from_the_rest(void **state)
     }
 }
 
+/* The events lie at 20 to 24, other series' thresholds at 2: few events are believed less. */
+static void test_few_events_stay_near_the_usual_place(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct made *few = make(seed, 5, 20), *many = make(seed, 400, 20);
+        struct threshold free_few, few_t, many_t;
+        for (size_t i = 0; i < N; i++) { /* one false alarm a side, so that the place matters */
+            few->col[i] = few->labels[i] || i != 77 ? few->col[i] : 10;
+            many->col[i] = many->labels[i] || i % 50 != 27 ? many->col[i] : 10;
+        }
+        assert_true(threshold_fit(&few->data, few->col, 1, false, &free_few));
+        few->data.usual = many->data.usual = 2;
+        assert_true(threshold_fit(&few->data, few->col, 1, false, &few_t));
+        assert_true(threshold_fit(&many->data, many->col, 1, false, &many_t));
+        assert_true(free_few.theta > 10 && many_t.theta > 10);
+        assert_true(few_t.theta < free_few.theta && few_t.f <= free_few.f);
+        few->data.usual = 1e9; /* another unit of measure: it costs the same everywhere */
+        assert_true(threshold_fit(&few->data, few->col, 1, false, &few_t));
+        assert_true(few_t.theta == free_few.theta);
+        drop(few);
+        drop(many);
+    }
+}
+
 /* One known event says nothing of how small the next may be: the unlabelled points bound it. */
 static void test_few_events_leave_room_for_smaller_ones(void **state)
 {
@@ -121,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events_are_parted_from_the_rest),
+        cmocka_unit_test(test_few_events_stay_near_the_usual_place),
         cmocka_unit_test(test_few_events_leave_room_for_smaller_ones),
         cmocka_unit_test(test_the_way_back_from_an_event_is_quiet),
         cmocka_unit_test(test_an_atom_that_joins_is_valued_with_what_was_there),
