@@ -221,8 +221,7 @@ static void put_mix(struct bank_lets *l, const struct bank_fit *f, enum bank_res
 {
     static const enum bank_scale of[] = {SC_DAY, SC_H, SC_TOD, SC_E7, SC_X7};
     char text[512], unused[24];
-    const double first[] = {f->g[r], f->g[r], f->g[r], AC_MAX(f->block[r], f->g[r]),
-                            AC_MAX(f->block_high[r], f->g[r])};
+    const double first[] = {f->g[r], f->g[r], f->g[r], f->block[r], f->block_high[r]};
     size_t at = (size_t)snprintf(text, sizeof text, "log(%.6g)", f->g[r]);
     for (size_t i = 0; i < AC_ARRAY_LEN(of); i++) {
         bank_put_scaled(l, f, r, of[i], unused);

@@ -207,6 +207,8 @@ void bank_fit_scale(struct bank_fit *f, enum bank_resid r, const double *col, si
     qsort(s, blocks, sizeof *s, by_value);
     f->block[r] = blocks ? bank_round(s[blocks / 2]) : f->g[r];
     f->block_high[r] = blocks ? bank_round(s[blocks * 9 / 10]) : f->g[r];
+    if (!(f->block[r] > 0)) /* most hours are at rest */
+        f->block[r] = f->block_high[r] = AC_MAX(f->block_high[r], f->g[r]);
     if (!(f->g[r] >
           0)) /* mostly exactly 0: any size is unusual, but there is no unit to say it in */
         f->used[r] = false;

@@ -12,7 +12,7 @@
  * threshold. */
 #define FEW_BELOW 3.5
 /* F1 that a unit of the logarithm away from the usual place costs, over the root of the events. */
-#define DRAW 2.0
+#define DRAW 0.8
 #define FAR  2.0 /* units; another unit of measure then, not another place */
 
 static double value(double v, double sign, bool both)
