@@ -117,6 +117,47 @@ static void a_rule_alone_is_enough(void **st)
     }
 }
 
+/* A table of two transitions, at these seconds, between two types. */
+static size_t make_table(unsigned char file[300], unsigned char first, unsigned char second)
+{
+    static const unsigned char head[44] = {'T', 'Z', 'i', 'f', '2', [35] = 2, [39] = 2, [43] = 4};
+    size_t n = 0;
+    memset(file, 0, 300);
+    for (int wide = 0; wide < 2; wide++) {
+        size_t bytes = wide ? 8 : 4;
+        memcpy(file + n, head, 44);
+        n += 44;
+        file[n + bytes - 1] = first;
+        file[n + 2 * bytes - 1] = second;
+        file[n + 2 * bytes] = 1; /* to the second type, whose offset is 256 s, and back */
+        file[n + 2 * bytes + 2 + 6 + 2] = 1;
+        n += 2 * bytes + 2 + 2 * 6 + 4;
+    }
+    file[n++] = '\n';
+    file[n++] = '\n';
+    return n;
+}
+
+static void transitions_are_in_order(void **st)
+{
+    (void)st;
+    unsigned char file[300];
+    struct ac_zone *z = NULL;
+    struct ac_err err = AC_ERR_INIT;
+    size_t len = make_table(file, 50, 60);
+    assert_int_equal(ac_zone_parse("made", file, len, &z, &err), 0);
+    assert_true(ac_zone_offset_s(z, 49LL * 1000000000) == 0);
+    assert_true(ac_zone_offset_s(z, 50LL * 1000000000) == 256);
+    assert_true(ac_zone_offset_s(z, 60LL * 1000000000) == 0);
+    ac_zone_destroy(z);
+    for (unsigned char second = 49; second <= 50; second++) {
+        z = NULL;
+        len = make_table(file, 50, second);
+        assert_int_equal(ac_zone_parse("made", file, len, &z, &err), AC_EINVAL);
+        assert_null(z);
+    }
+}
+
 static void what_is_no_zone_is_told(void **st)
 {
     (void)st;
@@ -134,6 +175,7 @@ int main(void)
         cmocka_unit_test(offsets_are_those_of_the_c_library),
         cmocka_unit_test(rules_are_those_of_the_c_library),
         cmocka_unit_test(a_rule_alone_is_enough),
+        cmocka_unit_test(transitions_are_in_order),
         cmocka_unit_test(what_is_no_zone_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
