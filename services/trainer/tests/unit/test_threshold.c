@@ -33,7 +33,7 @@ static struct made *make(uint64_t seed, size_t n_events, double size)
     for (size_t i = 0; i < N; i++)
         m->col[i] = 0.01 + ac_rng_uniform(&r);
     for (size_t e = 0; e < n_events; e++) {
-        size_t at = N / n_events * e + 50;
+        size_t at = N / n_events * e + 25;
         m->labels[at] = 1;
         m->col[at] = size * (1 + 0.2 * ac_rng_uniform(&r));
     }
@@ -75,7 +75,7 @@ static void test_few_events_stay_near_the_usual_place(void **state)
         struct threshold free_few, few_t, many_t;
         for (size_t i = 0; i < N; i++) { /* one false alarm a side, so that the place matters */
             few->col[i] = few->labels[i] || i != 77 ? few->col[i] : 10;
-            many->col[i] = many->labels[i] || i % 50 != 27 ? many->col[i] : 10;
+            many->col[i] = many->labels[i] || i % 50 != 2 ? many->col[i] : 10;
         }
         assert_true(threshold_fit(&few->data, few->col, 1, false, &free_few));
         few->data.usual = many->data.usual = 2;
