@@ -131,7 +131,7 @@ static size_t make_table(unsigned char file[300], unsigned char first, unsigned 
         file[n + 2 * bytes - 1] = second;
         file[n + 2 * bytes] = 1; /* to the second type, whose offset is 256 s, and back */
         file[n + 2 * bytes + 2 + 6 + 2] = 1;
-        n += 2 * bytes + 2 + 2 * 6 + 4;
+        n += 2 * bytes + 2 + 12 + 4; /* types of the transitions, two types, their names */
     }
     file[n++] = '\n';
     file[n++] = '\n';

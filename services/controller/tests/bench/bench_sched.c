@@ -1,5 +1,6 @@
 /* The scheduler on the virtual clock: what each ingredient is worth, and how goodput and cost grow.
- * Usage: bench_sched [ablation|scale [COSTS.csv [DEVICES]]], DEVICES: the rows of so many alone.
+ * Usage: bench_sched [ablation|scale [COSTS.csv [N]]], N: the N-th column of the ablation, or the
+ * rows of N devices, alone.
  * Its seeds are none that constants were chosen on. */
 #include "sim.h"
 
@@ -90,18 +91,19 @@ static void cell(const struct scene *x, int64_t jitter_ns, uint32_t without)
     (void)fflush(stdout);
 }
 
-static void row(const char *name, uint32_t without)
+static void row(const char *name, uint32_t without, uint32_t only)
 {
     static const int64_t jitters[] = {0, 200000, 1000000};
     for (size_t j = 0; j < AC_ARRAY_LEN(jitters); j++) {
         printf("%-26s %4.1f", name, (double)jitters[j] * 1e-6);
         for (size_t i = 0; i < AC_ARRAY_LEN(scenes); i++)
-            cell(&scenes[i], jitters[j], without);
+            if (only == 0 || only == i + 1)
+                cell(&scenes[i], jitters[j], without);
         printf("\n");
     }
 }
 
-static void ablation(void)
+static void ablation(uint32_t only)
 {
     static const char *const parts[] = {
 #define X(name, text) text,
@@ -111,14 +113,16 @@ static void ablation(void)
     printf("%-26s %4s", "without", "ms");
     for (size_t i = 0; i < AC_ARRAY_LEN(scenes); i++) {
         char head[32];
+        if (only && only != i + 1)
+            continue;
         snprintf(head, sizeof(head), "%s %.4g%s", scenes[i].workload, scenes[i].objective_ms,
                  scenes[i].change ? " *" : "");
         printf(" %13s", head);
     }
     printf("\n");
-    row("nothing", 0);
+    row("nothing", 0, only);
     for (uint32_t p = 0; p < SCHED_PART_END; p++)
-        row(parts[p], 1u << p);
+        row(parts[p], 1u << p, only);
 }
 
 /* ---- growth: cells of at most 15 devices, models asked for by Zipf's law (.9) ---- */
@@ -196,7 +200,7 @@ int main(int argc, char **argv)
     int64_t only = 0;
     if (argc > 4 || (argc == 4 && !ac_str_to_i64(argv[3], &only)) ||
         (argc > 1 && !ablate && !ac_streq(argv[1], "scale"))) {
-        fprintf(stderr, "usage: bench_sched [ablation|scale [COSTS.csv [DEVICES]]]\n");
+        fprintf(stderr, "usage: bench_sched [ablation|scale [COSTS.csv [N]]]\n");
         return 2;
     }
     if (argc > 2 && ac_file_read(argv[2], 16u << 20, &text, &len, &err) != 0)
@@ -205,7 +209,7 @@ int main(int argc, char **argv)
                             &err) != 0)
         fail(&err);
     if (ablate)
-        ablation();
+        ablation((uint32_t)only);
     else
         scale((uint32_t)only);
     serving_costs_free(&costs);
