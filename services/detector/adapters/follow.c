@@ -130,8 +130,8 @@ int det_follow_start(struct det_service *s, struct ac_err *err)
         .max_queued = READ_AHEAD,
     };
     s->held_tail = &s->held;
-    s->paused =
-        !s->rules.bytes; /* a point that no rule saw is never seen again: the answer comes first */
+    /* A point that no rule saw is not looked at again: the trainer's first answer comes before. */
+    s->paused = !s->rules.bytes;
     s->stream_at = ac_now_ns();
     if (!s->stream_ns)
         s->stream_ns = s->clock_ns = ac_wall_ns();

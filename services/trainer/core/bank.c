@@ -171,8 +171,6 @@ static void put_innovations(struct bank_lets *l, const struct bank_fit *f)
     bank_lets_add(l, "are_s3", resids[R_ARE_S3].says, "sum(are, 3)");
 }
 
-static const char *const suffix[] = {"g", "day", "h", "tod", "e1", "e7", "x7", "mix"};
-
 /* The smallest of the last k of the same sign, else 0. */
 static void put_held(struct bank_lets *l, enum bank_resid r, const char *of, int k)
 {
@@ -213,6 +211,8 @@ void bank_put_residuals(struct bank_lets *l, const struct bank_fit *f)
                       "mean(%s, %d) - mean(lag(%s, %d), %d)", steps[i].of, steps[i].m, steps[i].of,
                       steps[i].m, steps[i].w);
 }
+
+static const char *const suffix[SC_END] = {"g", "day", "h", "tod", "e1", "e7", "x7", "mix"};
 
 /* What is large against one usual size by accident, after a change of the series' noise above all,
  * is not against the others. A size that is not known yet is what it was in training. */

@@ -68,6 +68,43 @@ static void test_one_event_is_enough_to_find_a_smaller_one_once(void **state)
     }
 }
 
+static double limit_of(const struct train_part *p)
+{
+    struct train_result t;
+    struct ac_err err = AC_ERR_INIT;
+    assert_int_equal(train_labelled(p, 7, &t, &err), 0);
+    const char *at = strstr(t.base_text, "let limit = ");
+    assert_non_null(at);
+    double limit = strtod(at + strlen("let limit = "), NULL);
+    train_result_fini(&t);
+    return limit;
+}
+
+/* On series of minutes two great events do not pull the limit far from where it usually is; those
+ * that were put in say nothing of that, and are taken as they are. */
+static void test_few_events_leave_the_limit_near_the_usual_one(void **state)
+{
+    (void)state;
+    double v[N];
+    uint8_t labels[N] = {0};
+    struct ac_rng r;
+    ac_rng_seed(&r, 1);
+    for (size_t i = 0; i < N; i++)
+        v[i] = 100 + ac_rng_normal(&r);
+    for (size_t e = 0; e < 5; e++) {
+        v[300 + 120 * e] += 60;
+        labels[300 + 120 * e] = 1;
+    }
+    v[340] += 40; /* nobody's event */
+    struct train_part p = {
+        .name = "made", .values = v, .labels = labels, .n = TRAIN, .step_ns = 60000000000};
+    double drawn = limit_of(&p);
+    p.injected = 5;
+    double own = limit_of(&p);
+    if (!(drawn < 0.95 * own))
+        fail_msg("limit %g drawn, %g as the events have it", drawn, own);
+}
+
 static size_t alarms_of_two(const struct train_part *p, const char *rule, size_t apart)
 {
     double v[N];
@@ -177,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_kind_has_atoms_of_its_own),
         cmocka_unit_test(test_one_event_is_enough_to_find_a_smaller_one_once),
+        cmocka_unit_test(test_few_events_leave_the_limit_near_the_usual_one),
         cmocka_unit_test(test_no_event_is_enough_beside_a_season),
         cmocka_unit_test(test_few_events_do_not_take_the_place_of_practice),
         cmocka_unit_test(test_resting_series_are_not_practised_on),
