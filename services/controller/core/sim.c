@@ -1,6 +1,5 @@
 #include "sim_int.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -314,6 +313,7 @@ int serving_sim_run(const struct sim_config *cfg, struct sim_stats *ret_s, struc
     sim_cost_lap_begin(s);
     struct agenda_event e;
     while (agenda_next(s->agenda, &e) && e.at <= cfg->workload->duration_ns) {
+        AC_ASSERT(e.at >= s->now);
         s->now = e.at;
         handle(s, &e);
         sim_cost_event(s);

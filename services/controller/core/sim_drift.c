@@ -25,6 +25,12 @@ static int64_t shows(const struct sim_device *d, int64_t at)
     return d->offset_ns + at + (int64_t)(d->drift * (double)at);
 }
 
+static void next(struct sim *s, uint32_t device, int64_t at, enum sim_event kind)
+{
+    s->devices[device].ping.due = at;
+    sim_schedule(s, at, kind, device);
+}
+
 /* A clock of its own, which ran on while the device was away; the first ping was answered before it
  * was taken for there. */
 void sim_clock_start(struct sim *s, uint32_t device)
@@ -40,28 +46,28 @@ void sim_clock_start(struct sim *s, uint32_t device)
     int64_t back = delay(s), there = delay(s);
     int64_t theirs = shows(d, s->now - back);
     AC_ASSERT(ctl_peer_clock_add(&d->estimate, s->now - back - there, theirs, theirs, s->now));
-    sim_schedule(s, s->now + PING_NS, SIM_EV_PING, device);
+    next(s, device, s->now + PING_NS, SIM_EV_PING);
 }
 
 void sim_ping(struct sim *s, uint32_t device)
 {
     struct sim_device *d = &s->devices[device];
-    if (!d->up)
+    if (!d->up || s->now != d->ping.due)
         return; /* the next life has pings of its own */
     int64_t there = s->now + delay(s);
     d->ping.sent = s->now;
     d->ping.received = shows(d, there);
-    sim_schedule(s, there + delay(s), SIM_EV_PONG, device);
+    next(s, device, there + delay(s), SIM_EV_PONG);
 }
 
 void sim_pong(struct sim *s, uint32_t device)
 {
     struct sim_device *d = &s->devices[device];
-    if (!d->up)
+    if (!d->up || s->now != d->ping.due)
         return;
     AC_ASSERT(
         ctl_peer_clock_add(&d->estimate, d->ping.sent, d->ping.received, d->ping.received, s->now));
-    sim_schedule(s, d->ping.sent + PING_NS, SIM_EV_PING, device);
+    next(s, device, AC_MAX(d->ping.sent + PING_NS, s->now), SIM_EV_PING);
 }
 
 int64_t sim_clock_there(const struct sim *s, uint32_t device, int64_t ours)

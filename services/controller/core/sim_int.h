@@ -71,6 +71,7 @@ struct sim_device {
     struct ctl_peer_clock estimate;
     struct {
         int64_t sent, received; /* received: its clock */
+        int64_t due;            /* of the one event of either kind that counts */
     } ping;
 };
 

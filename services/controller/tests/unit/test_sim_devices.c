@@ -216,6 +216,25 @@ static void test_clocks_that_run_fast_or_slow(void **state)
     assert_int_equal(script.results[3].status, POLICY_TOO_LATE);
 }
 
+/* A device that is back before its next ping was due has one chain of pings, not two that take each
+ * other's stamps; and answers that take longer than the time from ping to ping are waited for. */
+static void test_pings_end_with_their_life(void **state)
+{
+    (void)state;
+    const struct step steps[] = {{1200 * MS, POLICY_LOAD, 0, 0, 0, 0},
+                                 {1600 * MS, POLICY_INFER, 0, 0, 1, 0}};
+    struct sim_config c = SIM_CONFIG_INIT;
+    c.drift_ppm = 1e-3;
+    c.net_ns = 10 * MS;
+    c.crash_at_ns = 1100 * MS;
+    c.crash_for_ns = 10 * MS; /* its pings are sent 15 ms before those of its first life were due */
+    (void)play(steps, 2, c, 2000 * MS);
+    took(1, 1610, 1612.73);
+    c.crash_at_ns = 0;
+    c.jitter_mean_ns = 1000 * MS;
+    (void)play(steps, 2, c, 20000 * MS);
+}
+
 /* ---- devices of several kinds ---- */
 
 static const char slow_table[] =
@@ -360,6 +379,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loads_and_inputs_share_a_link),
         cmocka_unit_test(test_clocks_that_run_fast_or_slow),
+        cmocka_unit_test(test_pings_end_with_their_life),
         cmocka_unit_test(test_kinds_of_devices),
         cmocka_unit_test(test_every_action_has_an_end),
         cmocka_unit_test(test_policies_among_all_of_it),
