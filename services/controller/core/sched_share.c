@@ -11,7 +11,7 @@
 /* Tenants so close together, as a part of what each can have had, are equally due: batches need
  * not shrink for the sake of a millisecond. */
 #define TOLERANCE  0.01
-#define PRESENT_NS (10 * AC_NS_PER_S) /* who asked within this has a claim to room */
+#define PRESENT_NS (10 * AC_NS_PER_S) /* who asked or was served within this counts */
 #define ENOUGH     0.9                /* of what a tenant can have: that it had its share */
 
 void sched_share_init(struct sched *s)
@@ -152,7 +152,8 @@ static bool had_its_share(const struct sched *s, const struct cell *c, uint32_t 
     double shares = 0, all = (double)s->cfg.share_window_ns * __builtin_popcountll(c->up);
     uint32_t others = 0;
     for (uint32_t t = 0; t < POLICY_TENANTS; t++) {
-        if (t != tenant && c->tenants[t].used.value <= 0)
+        const struct decayed *d = &c->tenants[t].used;
+        if (t != tenant && (d->value <= 0 || now - d->at >= PRESENT_NS))
             continue;
         others += t != tenant;
         shares += s->cfg.shares[t];
