@@ -2,10 +2,11 @@
  * model has a queue; what is nowhere is loaded on demand, and the least recently used leaves.
  *   fifo     one request at a time, at once, nothing dropped
  *   clipper  Crankshaw et al., NSDI 2017, 4.3: each replica of a model runs one batch at a time,
- * whose size grows by one while it is answered within the objective and shrinks by a tenth when not
- *            (AIMD); 4.3.2: waits a little for a fuller batch. Its code drops what has expired in
- * the queue. triton   dynamic batcher of Triton Inference Server (user guide, "Dynamic Batcher"):
- * preferred batch size, max_queue_delay, instance groups, default_timeout with REJECT; models are
+ *            whose size grows by one while it is answered within the objective and shrinks by a
+ *            tenth when not (AIMD); 4.3.2: waits a little for a fuller batch. Its code drops what
+ *            has expired in the queue
+ *   triton   dynamic batcher of Triton Inference Server (user guide, "Dynamic Batcher"): preferred
+ *            batch size, max_queue_delay, instance groups, default_timeout with REJECT; models are
  *            loaded explicitly, by need, as its users do
  *   nexus    Shen et al., SOSP 2019, 6.1: squishy bin packing of sessions into duty cycles, each
  *            epoch; 6.3: early drop by a window of the planned batch; each device goes round its
@@ -81,7 +82,6 @@ struct bl_device {
 struct baseline;
 
 struct bl_style {
-    const char *name;
     /** Gives devices what there is to give; model: of that one alone, BL_NONE: of all. */
     void (*run)(struct baseline *q, int64_t now, uint32_t model);
     /** A batch was answered. May be NULL. */

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <aceso/base.h>
 #include <aceso/clock.h>
@@ -328,7 +327,6 @@ static int64_t nexus_wake(const struct baseline *q)
 }
 
 const struct bl_style bl_nexus = {
-    .name = "nexus",
     .run = nexus_run,
     .wake_at = nexus_wake,
     .params = {.replicas = 1, .share = 0.75, .epoch_ns = 10000000000}};

@@ -4,7 +4,7 @@
 #include <aceso/base.h>
 #include <aceso/clock.h>
 
-/* Oldest heads first, until none can be served. */
+/* Queue by queue, until none can be served. */
 static void each(struct baseline *q, int64_t now, uint32_t model,
                  bool (*serve)(struct baseline *q, int64_t now, uint32_t model))
 {
@@ -45,7 +45,7 @@ static void fifo_run(struct baseline *q, int64_t now, uint32_t model)
     each(q, now, model, fifo_serve);
 }
 
-const struct bl_style bl_fifo = {.name = "fifo", .run = fifo_run, .params = {.instances = 1}};
+const struct bl_style bl_fifo = {.run = fifo_run};
 
 /* ---- clipper ---- */
 
@@ -102,8 +102,7 @@ static int64_t clipper_wake(const struct baseline *q)
     return delay_wake(q, 1);
 }
 
-const struct bl_style bl_clipper = {.name = "clipper",
-                                    .run = clipper_run,
+const struct bl_style bl_clipper = {.run = clipper_run,
                                     .answered = clipper_answered,
                                     .wake_at = clipper_wake,
                                     .params = {.share = 0.5}};
@@ -138,4 +137,4 @@ static int64_t triton_wake(const struct baseline *q)
 }
 
 const struct bl_style bl_triton = {
-    .name = "triton", .run = triton_run, .wake_at = triton_wake, .params = {.instances = 1}};
+    .run = triton_run, .wake_at = triton_wake, .params = {.instances = 1}};

@@ -1,8 +1,6 @@
 /* Waiting requests of a model by deadline, the batch table, the records that Pick scans, timers. */
 #include "sched_int.h"
 
-#include <string.h>
-
 const uint32_t policy_batch_size[POLICY_BATCHES] = {1, 2, 4, 8, 16};
 
 /** Smallest compiled batch that takes so many rows; POLICY_BATCHES when none does. */
