@@ -1,9 +1,11 @@
 /* Costs of three models with the numbers of the published table, for tests on the virtual clock. */
 #pragma once
 
-#include "costs.h"
+#include "sim.h"
 
 #include <string.h>
+
+#include <aceso/base.h>
 
 static const char table[] =
     "model,input_kb,output_kb,weights_mb,load_ms,b1_ms,b2_ms,b4_ms,b8_ms,b16_ms\n"
@@ -24,4 +26,18 @@ static int teardown(void **state)
     (void)state;
     serving_costs_free(&costs);
     return 0;
+}
+
+/** 20 s of the workload. */
+static inline struct sim_stats bed_run(const char *name, int64_t objective_ns, struct sim_config c)
+{
+    struct workload w;
+    struct sim_stats st;
+    AC_ASSERT(serving_workload_named(name, &costs, objective_ns, 0, c.seed, &w, NULL) == 0);
+    w.duration_ns = 20 * AC_NS_PER_S;
+    c.costs = &costs;
+    c.workload = &w;
+    AC_ASSERT(serving_sim_run(&c, &st, NULL) == 0);
+    serving_workload_free(&w);
+    return st;
 }

@@ -26,20 +26,11 @@ static struct costs odd;
 
 static struct sim_stats run(const char *name, double objective_ms, struct sim_config c)
 {
-    struct workload w;
-    struct sim_stats st;
-    assert_int_equal(
-        serving_workload_named(name, &costs, (int64_t)(objective_ms * 1e6), 0, c.seed, &w, NULL),
-        0);
-    w.duration_ns = 20 * AC_NS_PER_S;
-    c.costs = &costs;
-    c.workload = &w;
     c.gpus = 6;
     c.n_kinds = 1;
     c.kinds[0].costs = &odd;
     c.kinds[0].gpus = 3;
-    assert_int_equal(serving_sim_run(&c, &st, NULL), 0);
-    serving_workload_free(&w);
+    struct sim_stats st = bed_run(name, (int64_t)(objective_ms * 1e6), c);
     print_message("%s %.1f ms, seed %lu, without %x, learn %d: %.1f r/s, %.5f in time\n", name,
                   objective_ms, (unsigned long)c.seed, c.sched.without, c.sched.learn,
                   st.goodput_rps, st.attainment);

@@ -29,18 +29,9 @@ static void destroy_noting(void *p)
 
 static struct sim_stats run(const char *name, double objective_ms, struct sim_config c)
 {
-    struct workload w;
-    struct sim_stats st;
-    assert_int_equal(
-        serving_workload_named(name, &costs, (int64_t)(objective_ms * 1e6), 0, c.seed, &w, NULL),
-        0);
-    w.duration_ns = 20 * AC_NS_PER_S;
-    c.costs = &costs;
-    c.workload = &w;
     c.sched.learn = true;
     c.policy = &noting;
-    assert_int_equal(serving_sim_run(&c, &st, NULL), 0);
-    serving_workload_free(&w);
+    struct sim_stats st = bed_run(name, (int64_t)(objective_ms * 1e6), c);
     print_message(
         "%s %.2f ms, jitter %.1f, seed %lu, without %x: %.1f r/s, %.5f in time, %lu drifts\n", name,
         objective_ms, (double)c.jitter_mean_ns * 1e-6, (unsigned long)c.seed, c.sched.without,

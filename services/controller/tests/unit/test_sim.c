@@ -18,15 +18,7 @@
 
 static struct sim_stats run(const char *name, int64_t objective_ms, struct sim_config cfg)
 {
-    struct workload w;
-    struct sim_stats st;
-    assert_int_equal(
-        serving_workload_named(name, &costs, objective_ms * AC_NS_PER_MS, 0, 1, &w, NULL), 0);
-    w.duration_ns = 20 * AC_NS_PER_S;
-    cfg.costs = &costs;
-    cfg.workload = &w;
-    assert_int_equal(serving_sim_run(&cfg, &st, NULL), 0);
-    serving_workload_free(&w);
+    struct sim_stats st = bed_run(name, objective_ms * AC_NS_PER_MS, cfg);
     print_message(
         "%s %ld ms %s: %.1f r/s, attainment %.4f, p50 %.2f p99 %.2f p99.99 %.2f ms, batch %.2f, "
         "busy %.3f, loads %lu, too late %lu\n",
