@@ -3,8 +3,9 @@
 #include <math.h>
 
 #include <aceso/base.h>
-#include <aceso/file.h>
 #include <aceso/svg.h>
+
+#include "serving/serving_picture.h"
 
 #define WIDTH  760
 #define LEFT   64
@@ -120,9 +121,6 @@ int cli_cdf_plot(const struct cli_cdf *all, int n, const char *title, const char
                  struct ac_err *err)
 {
     struct ac_buf b;
-    ac_buf_init(&b, 1u << 20);
-    int rc = picture(all, n, title, &b) ? ac_file_write_atomic(path, b.data, b.len, 0644, err)
-                                        : ac_err_set(err, AC_ENOMEM, "%s: no room", path);
-    ac_buf_fini(&b);
-    return rc;
+    ac_buf_init(&b, CLI_PICTURE_BYTES);
+    return cli_picture_write(&b, picture(all, n, title, &b), path, err);
 }

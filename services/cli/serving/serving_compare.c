@@ -4,11 +4,11 @@
 
 #include <aceso/base.h>
 #include <aceso/clock.h>
-#include <aceso/file.h>
 #include <aceso/svg.h>
 
 #include "../../controller/core/baseline.h"
 #include "serving/serving_cdf.h"
+#include "serving/serving_picture.h"
 #include "serving/serving_sim.h"
 
 #define WIDTH  760
@@ -102,11 +102,8 @@ static int plot_write(const struct compared *all, int n, const char *title, cons
                       struct ac_err *err)
 {
     struct ac_buf b;
-    ac_buf_init(&b, 1u << 20);
-    int rc = picture(all, n, title, &b) ? ac_file_write_atomic(path, b.data, b.len, 0644, err)
-                                        : ac_err_set(err, AC_ENOMEM, "%s: no room", path);
-    ac_buf_fini(&b);
-    return rc;
+    ac_buf_init(&b, CLI_PICTURE_BYTES);
+    return cli_picture_write(&b, picture(all, n, title, &b), path, err);
 }
 
 /* ---- the table ---- */

@@ -3,9 +3,9 @@
 
 #include <aceso/base.h>
 #include <aceso/clock.h>
-#include <aceso/file.h>
 #include <aceso/svg.h>
 
+#include "serving/serving_picture.h"
 #include "serving/serving_watch.h"
 
 #define WIDTH   760
@@ -200,9 +200,6 @@ int cli_sim_plot(const struct cli_sim_watch *w, const char *title, const char *p
                  struct ac_err *err)
 {
     struct ac_buf b;
-    ac_buf_init(&b, 1u << 20);
-    int rc = picture(w, title, &b) ? ac_file_write_atomic(path, b.data, b.len, 0644, err)
-                                   : ac_err_set(err, AC_ENOMEM, "%s: no room", path);
-    ac_buf_fini(&b);
-    return rc;
+    ac_buf_init(&b, CLI_PICTURE_BYTES);
+    return cli_picture_write(&b, picture(w, title, &b), path, err);
 }
