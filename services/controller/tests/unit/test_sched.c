@@ -226,6 +226,69 @@ static void test_who_has_no_time_or_no_company_does_not_wait(void **state)
     assert_true(st.requests > 500 && st.attainment > 0.999 && st.p50_ms < 3.2);
 }
 
+struct sent {
+    struct policy_action last;
+    uint32_t infers;
+};
+
+static void on_act(void *self, const struct policy_action *a)
+{
+    struct sent *n = self;
+    n->last = *a;
+    n->infers += a->kind == POLICY_INFER;
+}
+
+static void on_reply(void *self, const struct policy_reply *r)
+{
+    (void)self;
+    (void)r;
+}
+
+static void done(struct sched *s, const struct sent *n, int64_t at)
+{
+    sched_result(s, at,
+                 &(struct policy_result){
+                     .id = n->last.id, .begin_ns = at - AC_NS_PER_MS, .end_ns = at - 100000});
+}
+
+/* To the moment: half of the slack that is left beside execution and network. */
+static void test_company_is_waited_for_as_long_as_allowed(void **state)
+{
+    (void)state;
+    const struct policy_cost cost = {.pages = 1, .load_ns = 1000000, .exec_ns = {1000000, 1500000}};
+    struct sched_config c = SCHED_CONFIG_INIT;
+    struct sent n = {0};
+    c.save = 1;
+    struct sched *s =
+        sched_create(&c, &(struct policy_ports){.self = &n, .act = on_act, .reply = on_reply});
+    (void)sched_device_add(s);
+    (void)sched_model_add(s);
+    sched_device_up(s, 0, 0, 10);
+    sched_model_able(s, 0, 0, 0, &cost);
+    sched_arrive(s, 0, &(struct policy_request){.rows = 1, .deadline_ns = 10 * AC_NS_PER_MS});
+    done(s, &n, 2 * AC_NS_PER_MS); /* the load */
+    int64_t now = 2 * AC_NS_PER_MS;
+    while (n.infers == 0 && now < AC_NS_PER_S)
+        sched_wake(s, now = sched_next_wake(s));
+    assert_int_equal(n.infers, 1);
+    done(s, &n, now += 2 * AC_NS_PER_MS);
+    int64_t first = now;
+    sched_arrive(s, now, &(struct policy_request){.rows = 1, .deadline_ns = now + AC_NS_PER_S});
+    assert_int_equal(n.infers, 1);
+    while (n.infers == 1 && now < first + AC_NS_PER_S)
+        sched_wake(s, now = sched_next_wake(s));
+    double waited_ms = (double)(now - first) * 1e-6;
+    print_message("waited %.6f ms\n", waited_ms);
+    assert_true(fabs(waited_ms - (1000 - 1.012 - 0.1) / 2) < 1e-5);
+    /* A second row fills the largest batch: nothing more is waited for. */
+    done(s, &n, now += 2 * AC_NS_PER_MS);
+    for (uint32_t i = 0; i < 2; i++)
+        sched_arrive(s, now, &(struct policy_request){.rows = 1, .deadline_ns = now + AC_NS_PER_S});
+    assert_int_equal(n.infers, 3);
+    assert_int_equal(n.last.n, 2);
+    sched_destroy(s);
+}
+
 int main(void)
 {
     noting = policy_aceso;
@@ -241,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_slower_delays_are_noticed),
         cmocka_unit_test(test_a_bad_second_is_forgotten),
         cmocka_unit_test(test_waiting_for_company_saves_device_time),
+        cmocka_unit_test(test_company_is_waited_for_as_long_as_allowed),
         cmocka_unit_test(test_who_has_no_time_or_no_company_does_not_wait),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
