@@ -92,6 +92,13 @@ def test_recorded_traces(costs, tmp_path):
     assert json.loads(replay(costs, tmp_path / "llm.csv", "--instances", "3", "--seed", "2").stdout)["digest"] != llm["digest"]
 
 
+def test_a_name_with_quotes(costs, tmp_path):
+    odd = tmp_path / 'say "llm".csv'
+    odd.write_text(TIMES)
+    r = run(ACESO, "serve", "compare", "--models", costs, "--workload", odd, "--instances", "3", "--json")
+    assert json.loads(r.stdout)["workload"] == str(odd)
+
+
 def test_traces_that_are_none(costs, tmp_path):
     bad = tmp_path / "bad.csv"
     bad.write_text(COUNTS + "o,a,h,http,1,x\n")

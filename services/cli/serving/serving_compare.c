@@ -19,7 +19,8 @@
 #define BAR    12
 #define BOTTOM 44
 
-#define TUNE_SEED    1000 /* added to the seed that is reported on */
+#define NAME_BYTES   (1u << 16) /* of a workload, as JSON */
+#define TUNE_SEED    1000       /* added to the seed that is reported on */
 #define TUNE_SECONDS 20
 
 struct compared {
@@ -126,8 +127,12 @@ static void print_table(const struct compared *all, int n)
 static void print_json(const struct compared *all, int n, const char *workload,
                        const struct cli_sim *sim)
 {
-    printf("{\"workload\": \"%s\", \"seed\": %lu, \"gpus\": %u, \"policies\": [", workload,
+    struct ac_buf name;
+    ac_buf_init(&name, NAME_BYTES);
+    printf("{\"workload\": %s, \"seed\": %lu, \"gpus\": %u, \"policies\": [",
+           ac_buf_put_json_str(&name, workload) ? name.data : "\"\"",
            (unsigned long)sim->config.seed, sim->config.gpus);
+    ac_buf_fini(&name);
     for (int i = 0; i < n; i++) {
         printf("%s", i ? ", " : "");
         cli_sim_print_json(all[i].name, &all[i].st);
