@@ -248,6 +248,8 @@ struct sched {
 /* sched.c */
 double sched_decayed_get(const struct decayed *d, int64_t now, double tau_ns);
 void sched_decayed_add(struct decayed *d, int64_t now, double tau_ns, double v);
+
+/* sched_action.c */
 struct action *sched_action_new(struct sched *s, enum policy_action_kind kind, uint32_t device,
                                 uint32_t model);
 void sched_action_free(struct sched *s, struct action *a);
