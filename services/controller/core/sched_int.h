@@ -4,6 +4,8 @@
 #include "sched.h"
 #include "sketch.h"
 
+#include <stddef.h>
+
 #include <aceso/base.h>
 #include <aceso/clock.h>
 #include <aceso/rng.h>
@@ -104,6 +106,7 @@ struct model {
     uint8_t load_failures;
     bool cold_listed, at_risk;
 } __attribute__((aligned(SCHED_LINE)));
+_Static_assert(offsetof(struct model, plan) == SCHED_LINE, "the first part is one line");
 
 /* What Pick looks at of the models with waiting requests that its device holds. */
 struct record {
