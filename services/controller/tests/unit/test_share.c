@@ -94,10 +94,18 @@ static void arrive_first_as_another(void *p, int64_t now, const struct policy_re
     policy_aceso.arrive(p, now, &q);
 }
 
+static void arrive_first_as_urgent(void *p, int64_t now, const struct policy_request *r)
+{
+    struct policy_request q = *r;
+    q.priority = now < AC_NS_PER_S && r->cookie % 4 == 0;
+    policy_aceso.arrive(p, now, &q);
+}
+
 static void count_refusals(void *self, const struct sim_seen_request *r)
 {
-    uint64_t(*n)[2] = self; /* by share, before and after 12 s */
-    (*n)[r->done_ns > 12 * AC_NS_PER_S] += r->outcome == POLICY_SHARE;
+    uint64_t(*n)[2] = self; /* for the sake of others, before and after 12 s */
+    (*n)[r->done_ns > 12 * AC_NS_PER_S] +=
+        r->outcome == POLICY_SHARE || r->outcome == POLICY_YIELDED;
 }
 
 static void no_action(void *self, const struct sim_seen_action *x)
@@ -106,8 +114,8 @@ static void no_action(void *self, const struct sim_seen_action *x)
     (void)x;
 }
 
-/* Who is alone for ten seconds has had no share of anything: what is lost then came too late. */
-static void test_who_left_has_no_share(void **state)
+/* Nobody of higher rank for ten seconds: what is lost then came too late. */
+static void test_who_left_is_no_reason(void **state)
 {
     (void)state;
     const struct workload_class ask[] = {{.rate = 4000}};
@@ -115,10 +123,15 @@ static void test_who_left_has_no_share(void **state)
     const struct sim_watch watch = {&n, count_refusals, no_action};
     struct sim_config c = SIM_CONFIG_INIT;
     c.watch = &watch;
-    noting.arrive = arrive_first_as_another;
-    struct sim_stats st = run(ask, 1, c);
-    noting.arrive = policy_aceso.arrive;
-    assert_true(n[0] > 0 && n[1] == 0 && st.outcomes[POLICY_EXPIRED] > 0);
+    void (*const first[])(void *, int64_t, const struct policy_request *) = {
+        arrive_first_as_another, arrive_first_as_urgent};
+    for (size_t i = 0; i < AC_ARRAY_LEN(first); i++) {
+        n[0] = n[1] = 0;
+        noting.arrive = first[i];
+        struct sim_stats st = run(ask, 1, c);
+        noting.arrive = policy_aceso.arrive;
+        assert_true(n[0] > 0 && n[1] == 0 && st.outcomes[POLICY_EXPIRED] > 0);
+    }
 }
 
 static void test_floods_divide_the_time_by_weight(void **state)
@@ -274,7 +287,7 @@ int main(void)
     noting.destroy = destroy_noting;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_flood_leaves_others_their_share),
-        cmocka_unit_test(test_who_left_has_no_share),
+        cmocka_unit_test(test_who_left_is_no_reason),
         cmocka_unit_test(test_floods_divide_the_time_by_weight),
         cmocka_unit_test(test_what_nobody_else_asks_for_is_given),
         cmocka_unit_test(test_high_priority_is_shed_last),
