@@ -1,6 +1,7 @@
 #include "rca_lines.h"
 
 #include "rca_bins.h"
+#include "rca_text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -79,11 +80,10 @@ void ac_rca_pattern(const char *text, char out[AC_RCA_PATTERN_BYTES + 1])
         }
         p += len;
     }
-    while (n > 0 && (out[n - 1] == ' ' || ((unsigned char)out[n - 1] & 0xC0) == 0x80))
-        n--; /* also of a character that was cut */
-    if (n > 0 && (unsigned char)out[n - 1] >= 0xC0)
-        n--;
     out[n] = '\0';
+    rca_whole_characters(out);
+    for (n = strlen(out); n > 0 && out[n - 1] == ' '; n--)
+        out[n - 1] = '\0';
 }
 
 static bool contains_word(const char *text, const char *const *words)

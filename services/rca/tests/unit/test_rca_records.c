@@ -38,6 +38,11 @@ static void values_are_taken_out_of_lines(void **state)
         {"GET /product/0PUK6V6EV0?x=1 from 10.0.0.3:5050", "GET /product/*?x=* from *"},
         {"ids 17, 18, 19 gone", "ids * gone"},
         {"a\t\n  b", "a b"},
+        {"keine Stra\xc3\x9f"
+         "e f\xc3\xbcr caf\xc3\xa9 ",
+         "keine Stra\xc3\x9f"
+         "e f\xc3\xbcr caf\xc3\xa9"},
+        {"broken \xff\xc3", "broken"},
         {"", ""},
         {"0", "*"},
     };
@@ -52,9 +57,11 @@ static void values_are_taken_out_of_lines(void **state)
     ac_rca_pattern(longer, out);
     assert_in_range(strlen(out), AC_RCA_PATTERN_BYTES - 1, AC_RCA_PATTERN_BYTES);
     memcpy(longer + AC_RCA_PATTERN_BYTES - 1, "\xc3\xa4", 2);
-    ac_rca_pattern(longer, out); /* no half character at its end */
-    size_t n = strlen(out);
-    assert_true(n == 0 || (unsigned char)out[n - 1] < 0x80);
+    ac_rca_pattern(longer, out);                             /* no half character at its end */
+    assert_int_equal(strlen(out), AC_RCA_PATTERN_BYTES - 2); /* nor the blank before it */
+    memmove(longer, longer + 1, sizeof(longer) - 1);
+    ac_rca_pattern(longer, out); /* and a whole one stays */
+    assert_string_equal(out + AC_RCA_PATTERN_BYTES - 2, "\xc3\xa4");
 }
 
 static void severities(void **state)
