@@ -1,6 +1,7 @@
 #include "graph/rca_feedback.h"
 
 #include "rca_hash.h"
+#include "rca_text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -121,7 +122,7 @@ static bool learn(struct ac_rca_graph *g, size_t edge, uint64_t id, const char *
 int ac_rca_graph_feedback(struct ac_rca_graph *g, const struct ac_rca_feedback *f,
                           size_t *ret_edges, struct ac_err *err)
 {
-    char what[200];
+    char what[200], steps[32] = "";
     size_t changed = 0;
     if (f->n < 2)
         return ac_err_set(err, AC_EINVAL, "a path needs two nodes: the cause and who shows it");
@@ -131,9 +132,12 @@ int ac_rca_graph_feedback(struct ac_rca_graph *g, const struct ac_rca_feedback *
                               "the graph has nothing that drives %.80s from %.80s: add it, or name "
                               "what lies between",
                               g->nodes[f->path[i + 1]].id, g->nodes[f->path[i]].id);
-    (void)snprintf(what, sizeof(what), " %.100s: the path %.30s ... %.30s was %s", f->incident,
-                   g->nodes[f->path[0]].id, g->nodes[f->path[f->n - 1]].id,
+    if (f->n > 2) /* a longer path between the same ends is another verdict */
+        (void)snprintf(steps, sizeof(steps), " (%zu steps)", f->n - 1);
+    (void)snprintf(what, sizeof(what), " %.100s: the path %.30s ... %.30s%s was %s", f->incident,
+                   g->nodes[f->path[0]].id, g->nodes[f->path[f->n - 1]].id, steps,
                    f->confirmed ? "confirmed" : "refuted");
+    rca_whole_characters(what); /* as it will be read back from a file */
     double odds = f->confirmed ? PATH_ODDS : -PATH_ODDS / (double)(f->n - 1);
     for (size_t e = 0; e < g->nedges; e++) {
         bool on = false;

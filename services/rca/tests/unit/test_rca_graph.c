@@ -212,6 +212,38 @@ static void a_later_verdict_replaces_the_first(void **state)
     ac_rca_graph_destroy(g);
 }
 
+/* Between the same ends by way of others the steps bear other shares; and what was cut within a
+ * character is the same verdict when it is read back. */
+static void a_path_of_more_steps_is_another_verdict(void **state)
+{
+    (void)state;
+    struct ac_rca_graph *g = ac_rca_graph_create();
+    int n[4];
+    for (int i = 0; i < 4; i++)
+        n[i] = ac_rca_graph_node(g, (const char *[]){"a", "b", "c", "d"}[i], AC_RCA_OTHER);
+    int ab = ac_rca_graph_edge(g, n[1], n[0], AC_RCA_CALLS, 0.5, "l");
+    for (int i = 1; i < 3; i++)
+        (void)ac_rca_graph_edge(g, n[i + 1], n[i], AC_RCA_CALLS, 0.5, "l");
+    (void)ac_rca_graph_edge(g, n[3], n[1], AC_RCA_CALLS, 0.5, "l");
+    const int brief[] = {n[0], n[1], n[3]}, further[] = {n[0], n[1], n[2], n[3]};
+    char name[128] = "";
+    size_t changed;
+    memset(name, 'x', 99);
+    memcpy(name + 99, "\xc3\xa4", 2);
+    struct ac_rca_feedback f = {name, 7, brief, 3, false};
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &changed, NULL), 0);
+    assert_float_equal(g->edges[ab].confidence, 1.0 / (1.0 + exp(1.0 / 2)), 1e-9);
+    assert_true(ac_utf8_valid(g->edges[ab].evidence[1]));
+    f.path = further;
+    f.n = 4;
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &changed, NULL), 0);
+    assert_int_equal(changed, 4);
+    assert_float_equal(g->edges[ab].confidence, 1.0 / (1.0 + exp(1.0 / 3)), 1e-4);
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &changed, NULL), 0);
+    assert_int_equal(changed, 0);
+    ac_rca_graph_destroy(g);
+}
+
 /* Nothing is learnt of an incident that finds no room to be remembered: it would count twice. */
 static void documents_leave_no_room(void **state)
 {
@@ -364,6 +396,7 @@ int main(void)
         cmocka_unit_test(versions_differ_by_edges_and_states),
         cmocka_unit_test(answered_incidents_move_the_confidence),
         cmocka_unit_test(a_later_verdict_replaces_the_first),
+        cmocka_unit_test(a_path_of_more_steps_is_another_verdict),
         cmocka_unit_test(documents_leave_no_room),
         cmocka_unit_test(library_is_put_on_calls),
         cmocka_unit_test(data_judge_the_edges),
