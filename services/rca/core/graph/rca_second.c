@@ -89,13 +89,19 @@ static double statistic(const struct opinion *o, size_t shift, int *ret_lag)
     return best;
 }
 
+/* Shifts by less would lay lags upon one another. */
+static size_t least_shift(const struct opinion *o)
+{
+    return 2 * (size_t)o->nlags;
+}
+
 static struct rca_opinion ask(const struct opinion *o, const int lags[2])
 {
     struct rca_opinion r = {.ok = true};
     struct ac_rng rng;
     int lag = 0;
     double seen = statistic(o, 0, &lag);
-    size_t guard = AC_MAX(o->n / 20, (size_t)(2 * o->nlags)), larger = 0;
+    size_t guard = AC_MAX(o->n / 20, least_shift(o)), larger = 0;
     ac_rng_seed(&rng, SEED);
     r.lag = lags[0] + lag;
     while (r.shifts < SHIFTS && larger < ENOUGH) {
@@ -115,7 +121,7 @@ struct rca_opinion rca_second_opinion(struct rca_check *k, int cause, int effect
     size_t n = rca_check_controls(k, cause, effect, given);
     for (size_t j = 0; j < n; j++)
         o.head = AC_MAX(o.head, (size_t)given[j].lag);
-    if (k->rows < o.head + MIN_ROWS)
+    if (k->rows < o.head + AC_MAX((size_t)MIN_ROWS, 4 * least_shift(&o)))
         return (struct rca_opinion){.p = 1.0};
     o.head = AC_MAX(o.head, k->rows > MAX_ROWS ? k->rows - MAX_ROWS : 0);
     o.n = k->rows - o.head;

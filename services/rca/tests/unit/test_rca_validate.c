@@ -473,6 +473,33 @@ static void the_second_opinion_keeps_its_level(void **state)
     }
 }
 
+/* With more lags than the rows can be shifted by nobody is asked again. */
+static void many_lags_need_more_rows_for_a_second_opinion(void **state)
+{
+    (void)state;
+    size_t asked[2] = {0, 0};
+    for (uint64_t seed = 1; seed <= 20; seed++)
+        for (int enough = 0; enough < 2; enough++) {
+            struct world w;
+            struct ac_rca_validation v;
+            world_init(&w, seed);
+            noise(&w, 0);
+            noise(&w, 1);
+            causes(&w, add(&w, "a", AC_RCA_CPU), add(&w, "b", AC_RCA_CPU), 0.6);
+            const struct ac_rca_validate_params p = {
+                .max_lag = 64,
+                .detectable = 0.4,
+                .from_ns = 1700000000LL * AC_NS_PER_S,
+                .to_ns = (1700000000LL + (enough ? 599 : 280)) * AC_NS_PER_S};
+            assert_int_equal(ac_rca_validate(w.g, w.c, &p, &v, NULL), 0);
+            asked[enough] += v.asked;
+            ac_rca_validation_fini(&v);
+            world_fini(&w);
+        }
+    assert_int_equal(asked[0], 0);
+    assert_true(asked[1] > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -488,6 +515,7 @@ int main(void)
         cmocka_unit_test(constant_on_one_side_is_no_variation),
         cmocka_unit_test(a_square_is_seen_by_the_second_opinion),
         cmocka_unit_test(the_second_opinion_keeps_its_level),
+        cmocka_unit_test(many_lags_need_more_rows_for_a_second_opinion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
