@@ -9,10 +9,11 @@
 #include <aceso/clock.h>
 #include <aceso/str.h>
 
-#define MAX_CAUSES      10 /* beside those at fault, which are never left out */
-#define MAX_EVIDENCE    6
-#define MAX_LABELS      32
-#define RCA_TIME_MAX_NS (4200000000LL * AC_NS_PER_S)
+#include "readers/rca_csv.h"
+
+#define MAX_CAUSES   10 /* beside those at fault, which are never left out */
+#define MAX_EVIDENCE 6
+#define MAX_LABELS   32
 
 static enum ac_rca_temporality temporality(const char *kind)
 {
@@ -86,7 +87,7 @@ int rca_convert_logs(struct ac_rca_case *c, const Aceso__V1__QueryLogsResponse *
                                       .text = p->body,
                                       .peer = rca_convert_peer(p->attributes, p->n_attributes),
                                       .severity = AC_MAX(p->severity, 13)}; /* as was asked for */
-        if (p->time_ns > 0 && p->time_ns <= RCA_TIME_MAX_NS)
+        if (p->time_ns > 0 && p->time_ns <= AC_RCA_TIME_MAX_NS)
             rc = ac_rca_lines_add(l, &x, err);
     }
     if (!rc)
@@ -102,6 +103,8 @@ int rca_convert_spans(struct ac_rca_case *c, const Aceso__V1__QuerySpansResponse
     int rc = 0;
     for (size_t i = 0; !rc && i < r->n_spans; i++) {
         const Aceso__V1__Span *p = r->spans[i];
+        if (p->start_ns <= 0 || p->start_ns > AC_RCA_TIME_MAX_NS || p->end_ns < p->start_ns)
+            continue; /* before anything is computed of it */
         const struct ac_rca_span x = {.trace = p->trace_id,
                                       .id = p->span_id,
                                       .parent = p->parent_span_id,
@@ -114,8 +117,7 @@ int rca_convert_spans(struct ac_rca_case *c, const Aceso__V1__QuerySpansResponse
                                       .failed = p->status == 2,
                                       .start_ns = p->start_ns,
                                       .duration_ns = p->end_ns - p->start_ns};
-        if (p->start_ns > 0 && p->start_ns <= RCA_TIME_MAX_NS && p->end_ns >= p->start_ns)
-            rc = ac_rca_spans_add(s, &x, err);
+        rc = ac_rca_spans_add(s, &x, err);
     }
     if (!rc)
         rc = ac_rca_spans_build(s, c, err);
@@ -161,7 +163,7 @@ int rca_check_request(const Aceso__V1__DiagnoseRequest *r, struct ac_err *err)
     const int64_t day = 24 * 3600 * AC_NS_PER_S;
     if (ac_str_empty(r->namespace_) || strlen(r->namespace_) > 253)
         return ac_err_set(err, AC_EINVAL, "namespace: a name of 1 to 253 characters is needed");
-    if (r->time_ns <= 0 || r->time_ns > RCA_TIME_MAX_NS)
+    if (r->time_ns <= 0 || r->time_ns > AC_RCA_TIME_MAX_NS)
         return ac_err_set(err, AC_EINVAL, "time_ns: not a time in Unix nanoseconds");
     if (r->window_ns < 0 || r->window_ns > day)
         return ac_err_set(err, AC_EINVAL, "window_ns: must be 0 to a day");

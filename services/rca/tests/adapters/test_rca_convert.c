@@ -160,6 +160,8 @@ static void logs_and_spans_become_measurements(void **state)
         spans[i] = &span[i];
     }
     span[4].end_ns = -1; /* nonsense is passed over */
+    span[7].start_ns = INT64_MIN;
+    span[7].end_ns = INT64_MAX;
     Aceso__V1__QueryLogsResponse l = ACESO__V1__QUERY_LOGS_RESPONSE__INIT;
     Aceso__V1__QuerySpansResponse s = ACESO__V1__QUERY_SPANS_RESPONSE__INIT;
     l.records = lines;
