@@ -244,6 +244,23 @@ static void a_path_of_more_steps_is_another_verdict(void **state)
     ac_rca_graph_destroy(g);
 }
 
+/* What a file says that an incident added is taken back only where an incident can add so much. */
+static void no_file_makes_an_undo_larger_than_a_verdict(void **state)
+{
+    (void)state;
+    struct ac_rca_graph *g = ac_rca_graph_create();
+    int a = ac_rca_graph_node(g, "a", AC_RCA_OTHER), b = ac_rca_graph_node(g, "b", AC_RCA_OTHER);
+    int ab = ac_rca_graph_edge(g, b, a, AC_RCA_CALLS, 0.5, "incident 0000000000000007 -99: x");
+    const int path[] = {a, b};
+    struct ac_rca_feedback f = {"x", 7, path, 2, true};
+    size_t n;
+    assert_int_equal(ac_rca_graph_feedback(g, &f, &n, NULL), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(g->edges[ab].nevidence, 1);
+    assert_float_equal(g->edges[ab].confidence, 1.0 / (1.0 + exp(-1.0)), 1e-9);
+    ac_rca_graph_destroy(g);
+}
+
 /* Nothing is learnt of an incident that finds no room to be remembered: it would count twice. */
 static void documents_leave_no_room(void **state)
 {
@@ -397,6 +414,7 @@ int main(void)
         cmocka_unit_test(answered_incidents_move_the_confidence),
         cmocka_unit_test(a_later_verdict_replaces_the_first),
         cmocka_unit_test(a_path_of_more_steps_is_another_verdict),
+        cmocka_unit_test(no_file_makes_an_undo_larger_than_a_verdict),
         cmocka_unit_test(documents_leave_no_room),
         cmocka_unit_test(library_is_put_on_calls),
         cmocka_unit_test(data_judge_the_edges),

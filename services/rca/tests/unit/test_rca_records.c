@@ -259,6 +259,75 @@ static void work_is_no_call(void **state)
     ac_rca_spans_destroy(s);
 }
 
+/* Between recordings nothing is known, within them no span is no call; and where spans are few what
+ * is measured otherwise stays. */
+static void few_spans_replace_nothing(void **state)
+{
+    (void)state;
+    struct ac_rca_spans *s = ac_rca_spans_create();
+    struct ac_rca_case *c = ac_rca_case_create();
+    int other =
+        ac_rca_metric_add(c, ac_rca_component(c, "rare"), -1, AC_RCA_LAT, AC_RCA_MEAN, "measured");
+    for (int part = 0; part < 2; part++) {
+        for (int t = 0; t <= 300; t++) {
+            int64_t at = T0 + (part * 3000 + t) * S;
+            ac_rca_metric_push(&c->metrics[other], at, 7);
+            span(s, at, "a", "web", "GET", 20, false);
+            if (t % 100 == 5)
+                span(s, at, "b", "rare", "Do", 10, false);
+        }
+        ac_rca_spans_end(s);
+    }
+    assert_int_equal(ac_rca_spans_build(s, c, NULL), 0);
+    assert_int_equal(c->metrics[other].kind, AC_RCA_LAT);
+    const struct ac_rca_metric *load = find(c, "rare", NULL, AC_RCA_LOAD);
+    assert_int_equal(load->n, find(c, "web", NULL, AC_RCA_LOAD)->n);
+    size_t none = 0;
+    for (size_t i = 0; i < load->n; i++) {
+        int64_t t = (load->t_ns[i] - T0) / S;
+        assert_true(t <= 300 || t >= 3000);
+        none += load->v[i] <= 0.0;
+    }
+    assert_true(none > load->n / 2);
+    ac_rca_case_destroy(c);
+    ac_rca_spans_destroy(s);
+}
+
+/* What nobody recorded at the other end is known from the caller alone, and counted once. */
+static void a_call_that_nobody_answers_is_seen_by_its_caller(void **state)
+{
+    (void)state;
+    struct ac_rca_spans *s = ac_rca_spans_create();
+    struct ac_rca_case *c = ac_rca_case_create();
+    for (int t = 0; t < 100; t++)
+        for (int answered = 0; answered < 2; answered++) {
+            struct ac_rca_span x = {.trace = "t",
+                                    .component = "web",
+                                    .peer = answered ? "cart" : "db",
+                                    .kind = AC_RCA_SPAN_CLIENT,
+                                    .start_ns = T0 + t * S,
+                                    .duration_ns = 5 * AC_NS_PER_MS};
+            char id[24], below[24];
+            snprintf(id, sizeof(id), "%d.%d", t, answered);
+            snprintf(below, sizeof(below), "%d.below", t);
+            x.id = id;
+            assert_int_equal(ac_rca_spans_add(s, &x, NULL), 0);
+            x.id = below;
+            x.parent = id;
+            x.component = "cart";
+            x.peer = NULL;
+            x.kind = AC_RCA_SPAN_SERVER;
+            if (answered)
+                assert_int_equal(ac_rca_spans_add(s, &x, NULL), 0);
+        }
+    assert_int_equal(ac_rca_spans_build(s, c, NULL), 0);
+    assert_float_equal(find(c, "web", "db", AC_RCA_CLOAD)->v[3], 1, 1e-12);
+    assert_float_equal(find(c, "web", "cart", AC_RCA_CLOAD)->v[3], 1, 1e-12);
+    assert_null(find(c, "web", NULL, AC_RCA_LOAD)); /* it only asks */
+    ac_rca_case_destroy(c);
+    ac_rca_spans_destroy(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +339,8 @@ int main(void)
         cmocka_unit_test(words_of_a_minute_are_one_event),
         cmocka_unit_test(spans_tell_both_ends_of_a_call),
         cmocka_unit_test(work_is_no_call),
+        cmocka_unit_test(few_spans_replace_nothing),
+        cmocka_unit_test(a_call_that_nobody_answers_is_seen_by_its_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
