@@ -28,7 +28,8 @@ int gb_value(struct builder *b, const char *name, int dtype, const struct wk_onn
     struct wk_graph *g = b->g;
     if (name[0] && ac_map_get(b->by_name, name))
         return ac_err_set(b->err, AC_EINVAL, "value %.80s is defined twice", name);
-    AC_ASSERT(g->n_values < g->cap_values);
+    if (g->n_values == g->cap_values) /* cap_values is ours: a mistake, but no reason to end */
+        return ac_err_set(b->err, AC_EINTERNAL, "value %.80s: no room for it", name);
     uint32_t v = g->n_values++;
     g->values[v] = (struct wk_value){.name = name, .dtype = dtype, .constant = constant};
     g->shapes[v] = (struct wk_shape){0};
@@ -97,7 +98,8 @@ int gb_named_node(struct builder *b, const struct wk_onnx_node *n, enum wk_op op
                   const char *output, struct wk_node **ret_x)
 {
     struct wk_graph *g = b->g;
-    AC_ASSERT(g->n_nodes < g->cap_nodes);
+    if (g->n_nodes == g->cap_nodes)
+        return gb_fail(b, n, AC_EINTERNAL, "it becomes more nodes than operators[] says");
     struct wk_node *x = &g->nodes[g->n_nodes++];
     *x = (struct wk_node){.op = op, .name = n->name[0] ? n->name : n->outputs[0], .onnx_op = n->op};
     x->in = ac_arena_calloc(b->arena, AC_MAX(n->n_inputs, 4u), sizeof(*x->in));
@@ -218,7 +220,7 @@ static const struct {
 } operators[] = {
     {"Gemm", gb_gemm, 5},
     {"MatMul", gb_matmul, 4},
-    {"BatchNormalization", gb_batchnorm, 10},
+    {"BatchNormalization", gb_batchnorm, 11},
     {"LayerNormalization", gb_layernorm, 12},
     {"InstanceNormalization", gb_instancenorm, 12},
     {"MeanVarianceNormalization", gb_meanvariance, 8},
@@ -255,7 +257,7 @@ static const struct {
     {"ArgMin", gb_arg, 1},
     {"Resize", gb_resize, WK_ONNX_MAX_RANK + 1},
     {"Upsample", gb_resize, WK_ONNX_MAX_RANK + 1},
-    {"QuantizeLinear", gb_quantize, 8},
+    {"QuantizeLinear", gb_quantize, 10},
     {"DequantizeLinear", gb_quantize, 6},
     {"NegativeLogLikelihoodLoss", gb_loss, 20},
     {"SoftmaxCrossEntropyLoss", gb_loss, 21},
@@ -459,6 +461,9 @@ static int build(struct builder *b)
         return rc;
     if (g->n_outputs == 0)
         return ac_err_set(b->err, AC_EINVAL, "the model has no output");
+    rc = g->batched && g->batch > 1 ? gb_rows(b) : 0;
+    if (rc)
+        return rc;
     uint32_t *producer = ac_arena_calloc(b->arena, g->n_values, sizeof(*producer));
     if (!producer)
         return gb_no_memory(b);

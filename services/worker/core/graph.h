@@ -174,7 +174,6 @@ struct wk_node {
     enum wk_binary binary;
     enum wk_reshape reshape; /* REDUCE: WK_SQUEEZE when its axes go */
     enum wk_reduce reduce;
-    bool batched;         /* REDUCE: dimension 0 is the batch, whose rows are not mixed */
     bool log;             /* SOFTMAX: its logarithm */
     bool last_one;        /* REDUCE: of equal ones the number of the last */
     uint32_t part, parts; /* SLICE: number part of parts of equal size along axes[0]; 0: not so */

@@ -95,7 +95,6 @@ uint32_t ge_reduce(struct builder *b, const struct wk_onnx_node *n, enum wk_redu
         return 0;
     x->reduce = kind;
     x->reshape = WK_SAME;
-    x->batched = b->g->batched;
     x->n_axes = n_axes;
     if (n_axes)
         memcpy(x->axes, axes, n_axes * sizeof(*axes));

@@ -79,6 +79,8 @@ int gb_pad(struct builder *b, const struct wk_onnx_node *n);
 
 /** Shapes of the nodes made since the last call; those of constants become constants. */
 int gb_settle(struct builder *b);
+/** For a batch of several: AC_ENOTSUP where a row of the result depends on other rows. */
+int gb_rows(const struct builder *b);
 /** producer has room for a number a value. */
 void gb_simplify(struct wk_graph *g, uint32_t *producer);
 

@@ -149,7 +149,6 @@ static int reduce(struct builder *b, const struct wk_onnx_node *n, enum wk_reduc
         return gb_fail(b, n, AC_ENOTSUP, "an empty list of axes is not supported");
     x->reduce = kind;
     x->reshape = wk_onnx_attr_int(n, "keepdims", 1) != 0 ? WK_SAME : WK_SQUEEZE;
-    x->batched = b->g->batched;
     return 0;
 }
 

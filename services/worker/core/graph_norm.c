@@ -240,7 +240,6 @@ static uint32_t arg(struct builder *b, const struct wk_onnx_node *n, enum wk_red
         return 0;
     y->reduce = kind;
     y->reshape = keep ? WK_SAME : WK_SQUEEZE;
-    y->batched = b->g->batched;
     y->n_axes = 1;
     y->axes[0] = axis;
     y->last_one = wk_onnx_attr_int(n, "select_last_index", 0) != 0;

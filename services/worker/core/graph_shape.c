@@ -298,8 +298,6 @@ static int reduce(const struct wk_node *x, const struct wk_shape *in, struct wk_
     out->rank = 0;
     for (uint32_t i = 0; i < in->rank; i++) {
         bool reduced = gone[i] || x->n_axes == 0;
-        if (reduced && i == 0 && x->batched)
-            return mismatch(x, err, "it mixes the rows of a batch");
         if (!reduced || x->reshape != WK_SQUEEZE)
             out->dims[out->rank++] = reduced ? 1 : in->dims[i];
     }

@@ -393,6 +393,60 @@ def one_at_a_time(folder):
     (folder / "one_at_a_time.onnx").write_bytes(c.model([("y", [4])]))
 
 
+def rows(folder):
+    """alone: every row of the result looks at other rows; together: none does, though the batch moves about."""
+    def write(kind, name, build, dims=(4,)):
+        c = Case(name, list(dims))
+        c.ints("zero", [0])
+        c.ints("one", [1])
+        c.ints("end", [-2**40])
+        c.ints("back", [-1])
+        c.ints("pairs", [-1, 2, 2])
+        c.ints("whole", [-1, 4])
+        c.tensors.append(tensor("first", [], [0], INT64))
+        c.tensors.append(tensor("four", [4], [0.5, 1.0, 2.0, 4.0]))
+        build(c)
+        (folder / kind).mkdir(exist_ok=True)
+        (folder / kind / (name + ".onnx")).write_bytes(c.model([("y", list(dims))]))
+
+    def chain(*nodes):
+        def build(c):
+            for op, inputs, output, attrs in nodes:
+                c.node(op, inputs, output, **attrs)
+        return build
+    turn, back = ("Transpose", ["x"], "t", {"perm": [1, 0]}), ("Transpose", ["u"], "y", {"perm": [1, 0]})
+    product = ("MatMul", ["x", "t"], "p", {})
+    for name, nodes in {
+            "softmax": [("Softmax", ["x"], "y", {"axis": 0})],
+            "softmax_turned": [turn, ("Softmax", ["t"], "u", {"axis": 1}), back],
+            "product": [turn, product, ("MatMul", ["p", "x"], "y", {})],
+            "backwards": [("Slice", ["x", "back", "end", "zero", "back"], "y", {})],
+            "row": [("Gather", ["x", "first"], "r", {"axis": 0}), ("Add", ["x", "r"], "y", {})],
+            "mean": [("ReduceMean", ["x"], "r", {"axes": [0]}), ("Sub", ["x", "r"], "y", {})],
+            "mean_turned": [turn, ("ReduceMean", ["t"], "r", {"axes": [1]}), ("Sub", ["t", "r"], "u", {}), back],
+            "channels": [("Unsqueeze", ["x", "zero"], "u", {}), ("LRN", ["u"], "v", {"size": 3}),
+                         ("Squeeze", ["v", "zero"], "y", {})]}.items():
+        write("alone", name, chain(*nodes))
+    for name, nodes in {
+            "softmax": [turn, ("Softmax", ["t"], "u", {"axis": 0}), back],
+            "pairs": [("Reshape", ["x", "pairs"], "r", {}), ("Transpose", ["r"], "t", {"perm": [0, 2, 1]}),
+                      ("MatMul", ["r", "t"], "p", {}), ("Reshape", ["p", "whole"], "y", {})],
+            "pairs_turned": [("Reshape", ["x", "pairs"], "r", {}), ("Transpose", ["r"], "t", {"perm": [1, 2, 0]}),
+                             ("ReduceMean", ["t"], "m", {"axes": [0]}), ("Sub", ["t", "m"], "s", {}),
+                             ("Transpose", ["s"], "b", {"perm": [2, 0, 1]}), ("Reshape", ["b", "whole"], "y", {})],
+            # many nodes of one, twice
+            "quantised": [("QuantizeLinear", ["x", "four"], "q", {"axis": 1}),
+                          ("DequantizeLinear", ["q", "four"], "d", {"axis": 1}),
+                          ("QuantizeLinear", ["d", "four"], "r", {"axis": 1}),
+                          ("DequantizeLinear", ["r", "four"], "y", {"axis": 1})],
+            "normalised": [("Cast", ["x"], "a", {"to": 11}), ("Cast", ["four"], "f", {"to": 11}),
+                           ("BatchNormalization", ["a", "f", "f", "f", "f"], "b", {}),
+                           ("BatchNormalization", ["b", "f", "f", "f", "f"], "c", {}), ("Cast", ["c"], "y", {"to": 1})],
+            "column": [("Gather", ["x", "first"], "r", {"axis": 1}), ("Unsqueeze", ["r", "one"], "c", {}),
+                       ("Add", ["x", "c"], "y", {})]}.items():
+        write("together", name, chain(*nodes))
+
+
 def larger(folder):
     """Images made larger: the reverse of a convolution, lines and nearest places between elements, channels that
     become places; and normalisation over channels."""
@@ -441,6 +495,7 @@ def main():
                  shapes, larger):
         case(folder)
     one_at_a_time(folder.parent)
+    rows(folder.parent / "rows")
     refused(folder.parent / "refused")
 
 

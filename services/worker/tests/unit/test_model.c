@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 
 #include <aceso/base.h>
 #include <aceso/file.h>
@@ -242,6 +243,45 @@ static void test_what_depends_on_the_batch_runs_alone(void **state)
     free(f.data);
 }
 
+/* Requests that share a batch must not see each other. */
+static void rows_of(const char *kind, bool together)
+{
+    char dir[96], path[224];
+    (void)snprintf(dir, sizeof dir, "services/worker/tests/data/rows/%s", kind);
+    DIR *d = opendir(dir);
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, NULL, &ac_clock_real);
+    struct ac_err err = AC_ERR_INIT;
+    size_t n = 0;
+    assert_non_null(d);
+    for (const struct dirent *e; (e = readdir(d));) {
+        if (!strstr(e->d_name, ".onnx"))
+            continue;
+        (void)snprintf(path, sizeof path, "%s/%.100s", dir, e->d_name);
+        struct file f = read_file(path);
+        struct wk_source src = {.name = "m", .bytes = f.data, .len = f.len};
+        struct wk_model *m = NULL;
+        if (x->ops->prepare(x, &src, &m, &err))
+            fail_msg("%s: %s", path, err.msg);
+        assert_true(m->info.batched && m->info.compiled[0]);
+        for (uint32_t b = 1; b < WK_BATCHES; b++)
+            if (m->info.compiled[b] != together)
+                fail_msg("%s: batch %u %s", path, wk_batch_size[b], together ? "missing" : "made");
+        x->ops->forget(x, m);
+        free(f.data);
+        n++;
+    }
+    assert_true(n >= 4);
+    closedir(d);
+    x->ops->destroy(x);
+}
+
+static void test_rows_that_look_at_others_run_alone(void **state)
+{
+    (void)state;
+    rows_of("alone", false);
+    rows_of("together", true);
+}
+
 static int prepare(struct wk_executor *x, const void *bytes, size_t len, struct ac_err *err)
 {
     struct wk_source src = {.name = "m", .bytes = bytes, .len = len};
@@ -452,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_published_autoencoder),
         cmocka_unit_test(test_a_batch_is_its_rows),
         cmocka_unit_test(test_what_depends_on_the_batch_runs_alone),
+        cmocka_unit_test(test_rows_that_look_at_others_run_alone),
         cmocka_unit_test(test_broken_files_are_refused),
         cmocka_unit_test(test_triton_example),
         cmocka_unit_test(test_published_networks),
