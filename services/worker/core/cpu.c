@@ -203,7 +203,10 @@ static int cpu_infer(struct wk_executor *x, struct wk_model *base, uint32_t batc
             memcpy(to, items[k].inputs[i], items[k].rows * row);
             to += items[k].rows * row;
         }
-        memset(to, 0, (size_t)(c->workspace + p->inputs[i] + all - to));
+        /* Empty places hold the last row once more: rows of their own might not be valid. */
+        const char *end = c->workspace + p->inputs[i] + all;
+        for (const char *last = to - row; n_items && to < end; to += row)
+            memcpy(to, last, row);
     }
     int64_t t1 = c->clock.now_ns(c->clock.self);
     for (uint32_t i = 0; i < p->n_steps; i++)

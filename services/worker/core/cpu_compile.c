@@ -30,6 +30,12 @@ static int too_large(struct ac_err *err)
                       "the model needs more memory than is allowed for its description");
 }
 
+static int weights_too_large(struct ac_err *err)
+{
+    return ac_err_set(err, AC_ERANGE, "the model's weights and constants need more than %zu bytes",
+                      CPU_WEIGHTS_MAX);
+}
+
 /* The plan of one batch; first: the graph of the first one, and its constants' places. */
 static int compile_batch(const struct wk_onnx *onnx, uint32_t b, struct ac_arena *arena,
                          const struct wk_graph *first, struct layout *l, struct cpu_model *m,
@@ -42,6 +48,8 @@ static int compile_batch(const struct wk_onnx *onnx, uint32_t b, struct ac_arena
         return rc;
     if (!cpu_same_weights(first, &g))
         return ac_err_set(err, AC_ENOTSUP, "the model's weights depend on the batch");
+    if (!cpu_weights_fit(&g, first, l))
+        return weights_too_large(err);
     l->constant = ac_arena_calloc(arena, g.n_values, sizeof(size_t));
     if (!l->constant)
         rc = too_large(err);
@@ -94,6 +102,8 @@ static int compile(const struct wk_source *src, struct ac_arena *arena, struct c
                        .kernels = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(void *))};
     if (!l.weights || !l.bias || !constant || !l.kernels)
         return too_large(err);
+    if (!cpu_weights_fit(&g, NULL, &l))
+        return weights_too_large(err);
     cpu_pack(&g, &l);
     (void)cpu_pack_constants(&g, NULL, NULL, &l);
     rc = cpu_make_plan(&g, &l, arena, &m->plans[0], &workspace, err);

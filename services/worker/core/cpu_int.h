@@ -10,6 +10,8 @@
 #define CPU_ALIGN         64
 #define CPU_TILE          (128ul * 1024) /* floats of an image laid out for the matrix product */
 #define CPU_WORKSPACE_MAX ((size_t)1 << 30)
+#define CPU_WEIGHTS_MAX   ((size_t)4 << 30) /* of a model, with its constants */
+#define CPU_STEPS_MAX     ((size_t)1 << 17) /* of a plan */
 #define CPU_PACKED_MAX    8 /* times their own size that a library may make of weights */
 
 /* Where an operand lies: in the weights or in the workspace. */
@@ -96,6 +98,10 @@ bool cpu_pack_constants(const struct wk_graph *g, const struct wk_graph *first,
 /** Weights as the node's kernel likes them, bytes long, and its bias. AC_ENOTSUP: too large. */
 int cpu_pack_kernel(struct layout *l, const struct wk_node *x, uint32_t node, size_t bytes,
                     struct ac_err *err) AC_MUST_USE;
+/** Whether CPU_WEIGHTS_MAX has room for what packing would add; first: only for what another batch
+ * adds to it, or NULL. */
+bool cpu_weights_fit(const struct wk_graph *g, const struct wk_graph *first,
+                     const struct layout *l);
 /** Plans share weights by the numbers of their nodes: a batch must change nothing of these. */
 bool cpu_same_weights(const struct wk_graph *a, const struct wk_graph *b);
 /** Places and steps for the graph. */

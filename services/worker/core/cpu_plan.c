@@ -415,6 +415,9 @@ static int make_steps(struct planner *p, struct layout *l, struct plan *plan, st
     }
     for (uint32_t i = 0; i < g->n_nodes; i++)
         steps += g->nodes[i].op == WK_CONCAT ? g->nodes[i].n_in : 1;
+    if (steps > CPU_STEPS_MAX)
+        return ac_err_set(err, AC_ERANGE, "the model needs %zu steps; at most %zu are allowed",
+                          steps, CPU_STEPS_MAX);
     plan->steps = ac_xcalloc(steps, sizeof(*plan->steps));
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const struct wk_node *x = &g->nodes[i];

@@ -13,6 +13,22 @@ size_t cpu_blob_add(struct blob *b, size_t bytes)
     return at;
 }
 
+/* Every use of a constant has its own copy, so a small file may ask for a lot. */
+bool cpu_weights_fit(const struct wk_graph *g, const struct wk_graph *first, const struct layout *l)
+{
+    size_t total = l->blob.len;
+    for (uint32_t i = 0; !first && i < g->n_nodes; i++)
+        if (g->nodes[i].weights)
+            total += g->nodes[i].weights->elems * sizeof(float);
+    for (uint32_t v = 0; v < g->n_values; v++) {
+        const struct wk_onnx_tensor *t = g->values[v].constant;
+        const struct wk_onnx_tensor *one = first && t ? first->values[v].constant : NULL;
+        if (t && g->values[v].uses && !(one && one->elems == t->elems))
+            total += t->elems * wk_dtype_size(t->dtype);
+    }
+    return total <= CPU_WEIGHTS_MAX;
+}
+
 static void pack_dense(struct blob *b, const struct wk_node *x, size_t *ret_weights,
                        size_t *ret_bias)
 {
@@ -122,6 +138,9 @@ int cpu_pack_kernel(struct layout *l, const struct wk_node *x, uint32_t node, si
     if (bytes / CPU_PACKED_MAX > x->weights->elems * sizeof(float) + CPU_TILE)
         return ac_err_set(err, AC_ENOTSUP, "node %.80s: the library would make %zu bytes of %zu",
                           x->name, bytes, x->weights->elems * sizeof(float));
+    if (bytes > CPU_WEIGHTS_MAX || l->blob.len > CPU_WEIGHTS_MAX - bytes)
+        return ac_err_set(err, AC_ENOTSUP, "node %.80s: packed, the model's weights are too large",
+                          x->name);
     if (x->op == WK_DENSE)
         pack_dense(&plain, x, &weights, &bias);
     else

@@ -156,6 +156,21 @@ int gb_shape(struct builder *b, const struct wk_onnx_node *n)
 
 /* ---- choosing ---- */
 
+/* Constant ones are looked at now: later they would fail every execution. */
+static int indices_fit(const struct builder *b, const struct wk_onnx_node *n, uint32_t data,
+                       uint32_t index, int64_t axis)
+{
+    const struct wk_onnx_tensor *t = b->g->values[index].constant;
+    const struct wk_shape *s = &b->g->shapes[data];
+    int64_t size = s->dims[axis < 0 ? axis + s->rank : axis];
+    for (size_t i = 0; t && i < t->elems; i++) {
+        int64_t at = wk_int_at(t->dtype, t->data, i);
+        if (at < -size || at >= size)
+            return gb_fail(b, n, AC_EINVAL, "an index is out of range");
+    }
+    return 0;
+}
+
 int gb_gather(struct builder *b, const struct wk_onnx_node *n)
 {
     bool each = strcmp(n->op, "GatherElements") == 0;
@@ -166,9 +181,11 @@ int gb_gather(struct builder *b, const struct wk_onnx_node *n)
         return gb_fail(b, n, AC_EINVAL, "its indices must be INT64 or INT32");
     struct wk_node *x =
         ge_node(b, n, each ? WK_GATHER_EACH : WK_GATHER, ge_dtype(b, in[0]), in, 2, n->outputs[0]);
-    if (x)
-        x->axis = wk_onnx_attr_int(n, "axis", 0);
-    return b->rc;
+    if (!x)
+        return b->rc;
+    x->axis = wk_onnx_attr_int(n, "axis", 0);
+    b->rc = gb_settle(b);
+    return b->rc ? b->rc : indices_fit(b, n, in[0], in[1], x->axis);
 }
 
 int gb_where(struct builder *b, const struct wk_onnx_node *n)

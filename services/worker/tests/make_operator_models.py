@@ -297,6 +297,13 @@ def refused(folder):
     one("perm", "Transpose", image, perm=[0, 1, 1, 2])
     one("split_sum", "Split", image, ["a"], [("a", [1, 2])], outputs=("y", "z"), axis=3)
     one("other_shape", "Concat", image, ["w"], weights=[1, 2, 3, 5], axis=1)
+    one("constant_index", "Gather", image, ["a"], [("a", [2])], axis=1)
+    c = Case("many_steps", [1])
+    c.ints("times", [1, 1024])
+    for i in range(140):
+        c.node("Tile", ["x", "times"], "t%d" % i)
+    c.node("Sum", ["t%d" % i for i in range(140)], "y")
+    (folder / "many_steps.onnx").write_bytes(c.model([("y", [1024])]))
 
 
 def maths(folder):
@@ -447,6 +454,16 @@ def rows(folder):
         write("together", name, chain(*nodes))
 
 
+def picked(folder):
+    """Numbers from 10 to 13 choose from a table: no other input is valid."""
+    c = Case("picked", [1])
+    c.tensors += [tensor("ten", [], [10.0]), tensor("table", [4], [1.0, 2.0, 4.0, 8.0])]
+    c.node("Sub", ["x", "ten"], "d")
+    c.node("Cast", ["d"], "i", to=7)
+    c.node("Gather", ["table", "i"], "y", axis=0)
+    (folder / "picked.onnx").write_bytes(c.model([("y", [1])]))
+
+
 def larger(folder):
     """Images made larger: the reverse of a convolution, lines and nearest places between elements, channels that
     become places; and normalisation over channels."""
@@ -496,6 +513,7 @@ def main():
         case(folder)
     one_at_a_time(folder.parent)
     rows(folder.parent / "rows")
+    picked(folder.parent / "rows")
     refused(folder.parent / "refused")
 
 

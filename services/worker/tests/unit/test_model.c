@@ -282,6 +282,32 @@ static void test_rows_that_look_at_others_run_alone(void **state)
     rows_of("together", true);
 }
 
+/* Three rows in a batch of four: what stands in the fourth place must not make them fail. */
+static void test_empty_places_are_valid_rows(void **state)
+{
+    (void)state;
+    struct ac_err err = AC_ERR_INIT;
+    struct wk_executor *x = wk_cpu_create(&wk_memory_heap, NULL, &ac_clock_real);
+    struct file f = read_file("services/worker/tests/data/rows/picked.onnx");
+    struct wk_source src = {.name = "m", .bytes = f.data, .len = f.len};
+    struct wk_model *m = NULL;
+    struct wk_phases ph;
+    float in[3] = {13, 10, 11}, out[3] = {0};
+    const void *inputs[] = {in};
+    void *outputs[] = {out};
+    struct wk_item item = {.rows = 3, .inputs = inputs, .outputs = outputs};
+    assert_int_equal(x->ops->prepare(x, &src, &m, &err), 0);
+    assert_int_equal(x->ops->load(x, m, &err), 0);
+    assert_int_equal(x->ops->infer(x, m, 2, &item, 1, &ph, &err), 0);
+    assert_true(out[0] == 8 && out[1] == 1 && out[2] == 2);
+    in[1] = 14;
+    assert_int_equal(x->ops->infer(x, m, 2, &item, 1, &ph, &err), AC_EINVAL);
+    x->ops->unload(x, m);
+    x->ops->forget(x, m);
+    x->ops->destroy(x);
+    free(f.data);
+}
+
 static int prepare(struct wk_executor *x, const void *bytes, size_t len, struct ac_err *err)
 {
     struct wk_source src = {.name = "m", .bytes = bytes, .len = len};
@@ -493,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_a_batch_is_its_rows),
         cmocka_unit_test(test_what_depends_on_the_batch_runs_alone),
         cmocka_unit_test(test_rows_that_look_at_others_run_alone),
+        cmocka_unit_test(test_empty_places_are_valid_rows),
         cmocka_unit_test(test_broken_files_are_refused),
         cmocka_unit_test(test_triton_example),
         cmocka_unit_test(test_published_networks),
