@@ -274,9 +274,10 @@ static int serve_model(const char *file, const char *batch, const char *check,
                     .arena = ac_arena_create(512u << 20)};
     struct wk_source src = {.name = file, .bytes = bytes, .len = len};
     int rc = r.x->ops->prepare(r.x, &src, &r.m, &err);
-    if (rc)
+    bool prepared = rc == 0;
+    if (!prepared)
         ac_err_wrap(&err, "%s", file);
-    if (rc == 0) {
+    if (prepared) {
         rc = run_model(&r, check, b, ctx, &err);
         r.x->ops->unload(r.x, r.m);
         for (uint32_t i = 0; i < r.m->info.n_outputs; i++)
@@ -289,6 +290,8 @@ static int serve_model(const char *file, const char *batch, const char *check,
     wk_onednn_destroy(kernels);
     wk_memory_map_destroy(memory);
     ac_arena_destroy(r.arena);
+    if (!prepared)
+        return cli_fail_input("serve", &err);
     return rc ? cli_fail("serve", &err) : CLI_OK;
 }
 

@@ -1,50 +1,15 @@
 #include "tensor_diff.h"
 
+#include "number.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-/* IEEE half: 1 sign, 5 exponent, 10 fraction. */
-static double half(uint16_t v)
-{
-    int exponent = v >> 10 & 31;
-    double fraction = v & 1023;
-    double x = exponent == 31  ? (fraction > 0 ? (double)NAN : (double)INFINITY)
-               : exponent == 0 ? ldexp(fraction, -24)
-                               : ldexp(1024 + fraction, exponent - 25);
-    return v >> 15 ? -x : x;
-}
-
-/* The upper half of a float. */
-static double brain(uint16_t v)
-{
-    uint32_t bits = (uint32_t)v << 16;
-    float f;
-    memcpy(&f, &bits, sizeof(f));
-    return (double)f;
-}
-
-static double real_at(const void *p, enum wk_dtype dtype)
-{
-    double d;
-    float f;
-    uint16_t h;
-    if (dtype == WK_F64) {
-        memcpy(&d, p, sizeof(d));
-        return d;
-    }
-    if (dtype == WK_F32) {
-        memcpy(&f, p, sizeof(f));
-        return (double)f;
-    }
-    memcpy(&h, p, sizeof(h));
-    return dtype == WK_F16 ? half(h) : brain(h);
-}
-
 static double real_diff(const void *a, const void *b, enum wk_dtype dtype)
 {
-    double x = real_at(a, dtype), y = real_at(b, dtype);
+    double x = wk_real_at((int)dtype, a, 0), y = wk_real_at((int)dtype, b, 0);
     bool same = x == y || (isnan(x) && isnan(y)); /* infinities, too */
     return same ? 0 : fabs(x - y);
 }
