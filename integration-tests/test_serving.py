@@ -91,6 +91,31 @@ def test_statistics_and_metrics_count(served):
     assert [(t.name, t.weight) for t in status.tenants] == [("default", 1)] and status.tenants[0].on_time >= 3
 
 
+def test_bad_data_is_told_to_who_sent_it_alone(tmp_path):
+    (tmp_path / "chosen/1").mkdir(parents=True)
+    shutil.copy(VECTORS / "rows/chosen.onnx", tmp_path / "chosen/1/model.onnx")
+    good, bad = np.float32([[13, 10, 13, 12]]), np.float32([[10, 14, 10, 10]])
+    with serving(tmp_path) as s:
+        c, got, done = s.wait_ready(), {}, threading.Semaphore(0)
+
+        def answered(i, result, error):
+            got[i] = error or result.as_numpy("y")
+            done.release()
+
+        for i in range(64):
+            c.async_infer("chosen", [input_of("x", bad if i % 8 == 5 else good)], lambda result, error, i=i: answered(i, result, error))
+        for i in range(64):
+            assert done.acquire(timeout=20)
+        for i in range(64):
+            if i % 8 == 5:
+                assert got[i].status() == "StatusCode.INVALID_ARGUMENT", got[i]
+                assert "model chosen: node y (operator GatherElements): an index is out of range" in got[i].message()
+            else:
+                assert got[i].tolist() == [[12, 13, 12, 13]]
+        m = pb.Client(s.address)("Serving/GetServingStatus").models[0]
+        assert (m.requests, m.on_time + m.late, m.failed) == (64, 56, 8)
+
+
 def test_a_published_autoencoder(tmp_path):
     source = PUBLISHED / "mlperf-tiny/autoencoder_ad01"
     if not source.exists():

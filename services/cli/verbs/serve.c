@@ -230,6 +230,8 @@ static int run_model(struct run *r, const char *check, uint32_t b, const struct 
     struct wk_item item = {.rows = r->rows, .inputs = r->in, .outputs = r->out};
     for (int i = 0; rc == 0 && i < ROUNDS; i++) {
         rc = r->x->ops->infer(r->x, r->m, b, &item, 1, &ph, err);
+        if (rc == 0 && item.error)
+            rc = ac_err_set(err, AC_EINVAL, "%s", item.error);
         took[i] = ph.input_ns + ph.exec_ns + ph.output_ns;
         c.faults = i ? c.faults : page_faults();
     }

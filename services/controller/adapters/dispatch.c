@@ -9,6 +9,7 @@
 #include <aceso/base.h>
 #include <aceso/clock.h>
 #include <aceso/log.h>
+#include <aceso/str.h>
 
 #define NIL UINT32_MAX
 
@@ -124,13 +125,28 @@ static void refuse(struct ctl_service *s, struct ctl_request *r, const struct po
     ac_rpc_fail(c, &err);
 }
 
-static void answer(struct ctl_service *s, struct ctl_request *r, uint32_t slot)
+/* The worker's answer to the request; NULL when there is none. */
+static const Aceso__V1__InferPiece *piece_of(const struct ctl_service *s, uint32_t slot)
 {
     const Aceso__V1__ActionResult *msg = s->answer.msg;
+    return slot < msg->n_items ? msg->items[slot] : NULL;
+}
+
+/* Its data was found bad while it was computed. */
+static void fail(struct ctl_service *s, struct ctl_request *r, const char *why)
+{
+    struct ac_err err = AC_ERR_INIT;
+    struct ac_rpc_call *c = r->call;
+    (void)ac_err_set(&err, AC_EINVAL, "model %s: %.200s", r->model->what.name, why);
+    request_free(s, r);
+    ac_rpc_fail(c, &err);
+}
+
+static void answer(struct ctl_service *s, struct ctl_request *r, const Aceso__V1__InferPiece *piece)
+{
     const struct wk_model_info *info = &r->model->what.info;
     struct ac_err err = AC_ERR_INIT;
     struct ac_rpc_call *c = r->call;
-    const Aceso__V1__InferPiece *piece = slot < msg->n_items ? msg->items[slot] : NULL;
     bool fits = piece && piece->rows == r->in.rows && piece->n_tensors == info->n_outputs;
     for (uint32_t i = 0; fits && i < info->n_outputs; i++)
         fits = piece->tensors[i].len == r->in.rows * info->outputs[i].row_bytes;
@@ -155,17 +171,22 @@ static void on_reply(void *self, const struct policy_reply *p)
                           .tenant = r->in.tenant,
                           .took_ns = s->now_ns - r->came_ns};
     bool served = p->outcome == POLICY_ON_TIME || p->outcome == POLICY_LATE;
-    if (served)
+    AC_ASSERT(!served || (s->answer.msg && s->answer.action == p->action));
+    const Aceso__V1__InferPiece *piece = served ? piece_of(s, p->slot) : NULL;
+    bool bad = piece && !ac_str_empty(piece->error);
+    if (bad)
+        e.outcome = POLICY_ERROR;
+    else if (served)
         e.queued_ns = AC_MAX(s->answer.begin_ns - r->came_ns, 0);
     ctl_stats_reply(s, r->model, &e);
-    if (served) {
-        AC_ASSERT(s->answer.msg && s->answer.action == p->action);
-        if (p->slot == 0)
-            ctl_stats_execution(s, r->model, s->answer.msg);
-        answer(s, r, p->slot);
-    } else {
+    if (served && p->slot == 0)
+        ctl_stats_execution(s, r->model, s->answer.msg);
+    if (bad)
+        fail(s, r, piece->error);
+    else if (served)
+        answer(s, r, piece);
+    else
         refuse(s, r, p);
-    }
 }
 
 /* ---- actions ---- */

@@ -9,19 +9,25 @@
 
 #include "adapters/convert_pb.h"
 
+/* protobuf-c's messages take writable strings that packing does not touch. */
+static char *writable(const char *s)
+{
+    union {
+        const char *in;
+        char *out;
+    } u = {.in = s};
+    return u.out;
+}
+
 static void refuse(struct wk_service *s, const Aceso__V1__Action *a, int status, const char *why)
 {
     Aceso__V1__WorkerMessage m = ACESO__V1__WORKER_MESSAGE__INIT;
     Aceso__V1__ActionResult r = ACESO__V1__ACTION_RESULT__INIT;
-    union {
-        const char *in;
-        char *out;
-    } text = {.in = why ? why : wk_status_text(status)};
     m.body_case = ACESO__V1__WORKER_MESSAGE__BODY_RESULT;
     m.result = &r;
     r.id = a->id;
     r.status = (uint32_t)status;
-    r.message = text.out;
+    r.message = writable(why ? why : wk_status_text(status));
     r.received_ns = r.begin_ns = r.end_ns = ac_now_ns();
     wk_link_send(s, &m);
 }
@@ -56,13 +62,9 @@ static void action_done(void *arg)
         m.result = &r;
         r.id = job->action.id;
         r.status = (uint32_t)o->status;
-        union {
-            const char *in;
-            char *out;
-        } text = {.in = job->message[0] ? job->message
-                        : o->status     ? wk_status_text(o->status)
-                                        : ""};
-        r.message = text.out;
+        r.message = writable(job->message[0] ? job->message
+                             : o->status     ? wk_status_text(o->status)
+                                             : "");
         r.received_ns = job->received_ns;
         r.begin_ns = o->begin_ns;
         r.end_ns = o->end_ns;
@@ -72,13 +74,13 @@ static void action_done(void *arg)
         r.items = list;
         for (uint32_t i = 0; o->status == 0 && info && i < job->n_items; i++) {
             aceso__v1__infer_piece__init(&pieces[i]);
-            pieces[i].rows = job->items[i].rows;
+            const struct wk_item *item = &job->items[i];
+            pieces[i].rows = item->rows;
             pieces[i].tensors = tensors[i];
-            pieces[i].n_tensors = info->n_outputs;
-            for (uint32_t k = 0; k < info->n_outputs; k++)
-                tensors[i][k] =
-                    (ProtobufCBinaryData){.data = job->items[i].outputs[k],
-                                          .len = job->items[i].rows * info->outputs[k].row_bytes};
+            pieces[i].error = writable(item->error ? item->error : "");
+            for (uint32_t k = 0; !item->error && k < info->n_outputs; k++)
+                tensors[i][pieces[i].n_tensors++] = (ProtobufCBinaryData){
+                    .data = item->outputs[k], .len = item->rows * info->outputs[k].row_bytes};
             list[r.n_items++] = &pieces[i];
         }
         wk_link_send(s, &m);

@@ -106,7 +106,7 @@ static void run_affine(const struct step *s, const float *in, const float *scale
     cpu_activate(&s->act, out, s->m * s->k * s->n);
 }
 
-bool cpu_step_run(const struct step *s, const char *weights, char *workspace)
+uint32_t cpu_step_run(const struct step *s, const char *weights, char *workspace)
 {
     const void *a = (s->a.weight ? weights : workspace) + s->a.offset;
     const void *b = (s->b.weight ? weights : workspace) + s->b.offset;
@@ -175,18 +175,32 @@ bool cpu_step_run(const struct step *s, const char *weights, char *workspace)
     case WK_DROPPED:
         break;
     }
-    return true;
+    return 0;
 }
 
-static bool run_step(const struct cpu *c, const struct cpu_model *m, const struct step *s)
+/* Rows (a bit each) have bad data, of which the step says what. An item keeps its first error. */
+static void blame(struct wk_item *items, uint32_t n_items, uint32_t rows, const char *trouble)
+{
+    uint32_t at = 0;
+    for (uint32_t k = 0; k < n_items; at += items[k++].rows)
+        if (!items[k].error && rows >> at & ((1u << items[k].rows) - 1))
+            items[k].error = trouble;
+}
+
+/* False: the library failed. */
+static bool run_step(const struct cpu *c, const struct cpu_model *m, const struct step *s,
+                     struct wk_item *items, uint32_t n_items)
 {
     if (s->kernel)
         return cpu_kernel_run(m, s, (float *)(void *)(c->workspace + s->out.offset));
-    return cpu_step_run(s, m->device, c->workspace);
+    uint32_t bad = cpu_step_run(s, m->device, c->workspace);
+    if (bad)
+        blame(items, n_items, bad, s->trouble);
+    return true;
 }
 
 static int cpu_infer(struct wk_executor *x, struct wk_model *base, uint32_t batch,
-                     const struct wk_item *items, uint32_t n_items, struct wk_phases *ret_ph,
+                     struct wk_item *items, uint32_t n_items, struct wk_phases *ret_ph,
                      struct ac_err *err)
 {
     struct cpu *c = AC_CONTAINER_OF(x, struct cpu, base);
@@ -209,11 +223,11 @@ static int cpu_infer(struct wk_executor *x, struct wk_model *base, uint32_t batc
             memcpy(to, last, row);
     }
     int64_t t1 = c->clock.now_ns(c->clock.self);
+    for (uint32_t k = 0; k < n_items; k++)
+        items[k].error = NULL;
     for (uint32_t i = 0; i < p->n_steps; i++)
-        if (!run_step(c, m, &p->steps[i]))
-            return p->steps[i].kernel
-                       ? ac_err_set(err, AC_EINTERNAL, "step %u: the library failed to run it", i)
-                       : ac_err_set(err, AC_EINVAL, "step %u: an index is out of range", i);
+        if (!run_step(c, m, &p->steps[i], items, n_items))
+            return ac_err_set(err, AC_EINTERNAL, "%s", p->steps[i].trouble);
     int64_t t2 = c->clock.now_ns(c->clock.self);
     for (uint32_t i = 0; i < info->n_outputs; i++) {
         const char *from = c->workspace + p->outputs[i];

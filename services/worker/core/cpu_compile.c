@@ -5,15 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+void cpu_plan_free(struct plan *plan, const struct wk_kernels *lib)
+{
+    for (uint32_t i = 0; i < plan->n_steps; i++) {
+        if (plan->steps[i].kernel)
+            lib->free(plan->steps[i].kernel);
+        free(plan->steps[i].trouble);
+    }
+    free(plan->steps);
+}
+
 void cpu_model_clear(struct cpu_model *m)
 {
-    for (uint32_t b = 0; b < WK_BATCHES; b++) {
-        struct plan *p = &m->plans[b];
-        for (uint32_t i = 0; i < p->n_steps; i++)
-            if (p->steps[i].kernel)
-                m->lib->free(p->steps[i].kernel);
-        free(p->steps);
-    }
+    for (uint32_t b = 0; b < WK_BATCHES; b++)
+        cpu_plan_free(&m->plans[b], m->lib);
     free(m->blob);
     memset(m, 0, sizeof(*m));
 }

@@ -4,43 +4,44 @@
 
 #include <string.h>
 
-/* Negative indices count from the end. */
-static bool place_of(const struct step *s, const void *index, size_t i, size_t *ret_at)
+/* Negative indices count from the end. One that is out of range marks its row, which goes on with
+ * the first element: a request's bad data must cost the others of its batch nothing. */
+static size_t place_of(const struct step *s, const void *index, size_t i, uint32_t *bad)
 {
     int64_t at = wk_int_at(s->index_dtype, index, i), n = (int64_t)s->k;
     at = at < 0 ? at + n : at;
-    if (at < 0 || at >= n)
-        return false;
-    *ret_at = (size_t)at;
-    return true;
+    if (at >= 0 && at < n)
+        return (size_t)at;
+    *bad |= s->rows ? 1u << (i / s->row_run % s->rows) : UINT32_MAX;
+    return 0;
 }
 
 /* m pieces before the axis, of k elements along it, each n elements large; taps: indices. */
-bool cpu_gather(const struct step *s, const void *in, const void *index, void *out)
+uint32_t cpu_gather(const struct step *s, const void *in, const void *index, void *out)
 {
-    size_t piece = s->n * wk_dtype_size(s->dtype), at = 0;
+    size_t piece = s->n * wk_dtype_size(s->dtype);
+    uint32_t bad = 0;
     char *to = out;
     for (size_t o = 0; o < s->m; o++)
         for (size_t i = 0; i < s->taps; i++, to += piece) {
-            if (!place_of(s, index, i, &at))
-                return false;
+            size_t at = place_of(s, index, i, &bad);
             memcpy(to, (const char *)in + (o * s->k + at) * piece, piece);
         }
-    return true;
+    return bad;
 }
 
 /* For each place of the result (dims, which b has, too) the element of a that differs from it in
  * the place along the axis alone: sa are a's strides, 0 along the axis, whose own is sc[0]. */
-bool cpu_gather_each(const struct step *s, const void *in, const void *index, void *out)
+uint32_t cpu_gather_each(const struct step *s, const void *in, const void *index, void *out)
 {
-    size_t size = wk_dtype_size(s->dtype), at[WK_ONNX_MAX_RANK] = {0}, offset = 0, along = 0;
+    size_t size = wk_dtype_size(s->dtype), at[WK_ONNX_MAX_RANK] = {0}, offset = 0;
+    uint32_t bad = 0;
     for (size_t i = 0; i < s->n; i++) {
-        if (!place_of(s, index, i, &along))
-            return false;
+        size_t along = place_of(s, index, i, &bad);
         memcpy((char *)out + i * size, (const char *)in + (offset + along * s->sc[0]) * size, size);
         (void)cpu_next(s->dims, s->sa, s->rank, at, &offset);
     }
-    return true;
+    return bad;
 }
 
 /* m pieces of k elements along the axis become groups (each of taps terms); n lie behind it. */

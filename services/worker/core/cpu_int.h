@@ -24,7 +24,7 @@ struct step {
     enum wk_op op;
     enum wk_binary binary;
     struct wk_activation act;
-    int dtype, in_dtype, index_dtype; /* of the result, of a, of GATHER's b */
+    int dtype, in_dtype; /* of the result, of a */
     struct place a, b, c, out;
     size_t m, k,
         n; /* DENSE: rows, inner, columns; AFFINE: outer, channels, inner; else elems in n */
@@ -41,9 +41,14 @@ struct step {
     float fill;
     size_t from, to;          /* bytes at which it starts */
     struct wk_kernel *kernel; /* NULL: by our own loops */
-    bool dynamic;             /* CONV, DECONV: the weights are b */
-    bool turned, transposed;  /* MATMUL: a is k x m, b is n x k */
-    bool log;                 /* SOFTMAX */
+    char *trouble;            /* what is said when it fails at run time; NULL: it cannot */
+    /* GATHER, GATHER_EACH: b's type; index i is row i / row_run % rows of the batch's, or of all
+     * rows where rows is 0. */
+    int index_dtype;
+    size_t row_run, rows;
+    bool dynamic;            /* CONV, DECONV: the weights are b */
+    bool turned, transposed; /* MATMUL: a is k x m, b is n x k */
+    bool log;                /* SOFTMAX */
     /* REDUCE: rank dimensions that stay, then m that go, k elements of these; strides sa. */
     enum wk_reduce reduce;
     bool last_one;
@@ -121,9 +126,11 @@ void cpu_channels_last(const struct wk_graph *g, const struct wk_shape *shapes, 
 /** Gives the kernels of all plans their places. */
 int cpu_bind(struct cpu_model *m, char *workspace, struct ac_err *err) AC_MUST_USE;
 bool cpu_kernel_run(const struct cpu_model *m, const struct step *s, float *out);
-/** A step of our own loops; weights and workspace are what its places are offsets in. False: an
- * input asks for something that is not there. */
-bool cpu_step_run(const struct step *s, const char *weights, char *workspace);
+/** A step of our own loops; weights and workspace are what its places are offsets in. Returns the
+ * rows of the batch, a bit each, that ask for an element which is not there (they have another). */
+uint32_t cpu_step_run(const struct step *s, const char *weights, char *workspace);
+/** Frees its steps, and their kernels, which are lib's. */
+void cpu_plan_free(struct plan *plan, const struct wk_kernels *lib);
 void cpu_activate(const struct wk_activation *act, float *v, size_t n);
 void cpu_softmax(const struct step *s, const float *in, float *out);
 void cpu_reduce(const struct step *s, const void *in, void *out);
@@ -131,9 +138,9 @@ void cpu_unary(const struct step *s, const void *in, void *out);
 void cpu_binary(const struct step *s, const void *a, const void *b, void *out);
 void cpu_cast(const struct step *s, const void *in, void *out);
 void cpu_where(const struct step *s, const void *cond, const void *a, const void *b, void *out);
-/** False: an index is out of range. */
-bool cpu_gather(const struct step *s, const void *in, const void *index, void *out);
-bool cpu_gather_each(const struct step *s, const void *in, const void *index, void *out);
+/** Return what cpu_step_run does. */
+uint32_t cpu_gather(const struct step *s, const void *in, const void *index, void *out);
+uint32_t cpu_gather_each(const struct step *s, const void *in, const void *index, void *out);
 void cpu_mix(const struct step *s, const float *in, const int32_t *from, const float *weights,
              float *out);
 void cpu_matmul(const struct step *s, const float *a, const float *b, float *out);

@@ -169,6 +169,11 @@ static int fill_window(struct planner *p, uint32_t node, bool own, struct step *
     return 0;
 }
 
+static char *trouble(const struct wk_node *x, const char *what)
+{
+    return ac_xasprintf("node %.80s (operator %.40s): %s", x->name, x->onnx_op, what);
+}
+
 static int add_kernel(struct planner *p, struct layout *l, uint32_t node, struct step *s,
                       struct ac_err *err)
 {
@@ -193,6 +198,7 @@ static int add_kernel(struct planner *p, struct layout *l, uint32_t node, struct
     l->refused = rc == AC_ENOTSUP;
     if (rc)
         return rc;
+    s->trouble = trouble(x, "the library failed to run it");
     l->lib->sizes(s->kernel, &weights, &scratch);
     if (scratch)
         s->scratch = take_bytes(p, scratch, node, node);
@@ -290,6 +296,14 @@ static void fill_gather(const struct planner *p, const struct wk_node *x, struct
     const struct wk_shape *in = &p->shapes[x->in[0]], *index = &p->shapes[x->in[1]];
     int64_t axis = x->axis < 0 ? x->axis + in->rank : x->axis;
     s->index_dtype = p->g->values[x->in[1]].dtype;
+    s->trouble = trouble(x, "an index is out of range");
+    int rows = p->g->row_axis ? p->g->row_axis[x->in[1]] : -1;
+    if (rows >= 0) {
+        s->rows = (size_t)index->dims[rows];
+        s->row_run = 1;
+        for (uint32_t i = (uint32_t)rows + 1; i < index->rank; i++)
+            s->row_run *= (size_t)index->dims[i];
+    }
     if (x->op == WK_GATHER) {
         fill_axis(x, in, false, s);
         s->taps = wk_shape_elems(index);
@@ -517,10 +531,10 @@ bool wk_fold(const struct wk_graph *g, const struct wk_node *x, void *out)
     for (uint32_t i = 0; ok && i < x->n_in; i++)
         memcpy(workspace + plan.inputs[i], g->values[x->in[i]].constant->data, value_bytes(&p, i));
     for (uint32_t i = 0; ok && i < plan.n_steps; i++)
-        ok = cpu_step_run(&plan.steps[i], workspace, workspace);
+        ok = cpu_step_run(&plan.steps[i], workspace, workspace) == 0;
     if (ok)
         memcpy(out, workspace + plan.outputs[0], value_bytes(&p, x->n_in));
     free(workspace);
-    free(plan.steps);
+    cpu_plan_free(&plan, NULL);
     return ok;
 }

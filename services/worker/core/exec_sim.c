@@ -65,16 +65,18 @@ static void sim_unload(struct wk_executor *x, struct wk_model *m)
 }
 
 static int sim_infer(struct wk_executor *x, struct wk_model *m, uint32_t batch,
-                     const struct wk_item *items, uint32_t n_items, struct wk_phases *ret_ph,
+                     struct wk_item *items, uint32_t n_items, struct wk_phases *ret_ph,
                      struct ac_err *err)
 {
     (void)err;
     const struct sim *s = AC_CONTAINER_OF(x, struct sim, base);
     int64_t cost = s->cfg.base_ns + s->cfg.per_row_ns * wk_batch_size[batch];
     wait_ns(s, cost);
-    for (uint32_t k = 0; k < n_items; k++)
+    for (uint32_t k = 0; k < n_items; k++) {
+        items[k].error = NULL;
         for (uint32_t i = 0; i < m->info.n_outputs; i++)
             memset(items[k].outputs[i], 0, items[k].rows * m->info.outputs[i].row_bytes);
+    }
     *ret_ph = (struct wk_phases){.exec_ns = cost};
     return 0;
 }

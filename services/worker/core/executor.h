@@ -42,6 +42,7 @@ struct wk_item {
     uint32_t rows;
     const void *const *inputs; /* per input of the model, rows * row_bytes each; any alignment */
     void *const *outputs;      /* per output, the same */
+    const char *error; /* infer's: NULL, or why its data has no outputs; lives with the model */
 };
 
 struct wk_phases {
@@ -68,10 +69,10 @@ struct wk_executor_ops {
     void (*forget)(struct wk_executor *x, struct wk_model *m);
     int (*load)(struct wk_executor *x, struct wk_model *m, struct ac_err *err);
     void (*unload)(struct wk_executor *x, struct wk_model *m);
-    /** batch is an index into wk_batch_size; the items' rows fit in it, the rest is padding. */
-    int (*infer)(struct wk_executor *x, struct wk_model *m, uint32_t batch,
-                 const struct wk_item *items, uint32_t n_items, struct wk_phases *ret_ph,
-                 struct ac_err *err);
+    /** batch is an index into wk_batch_size; the items' rows fit in it, the rest is padding. Bad
+     * data of one item is its own error, takes no other time, and the other items have theirs. */
+    int (*infer)(struct wk_executor *x, struct wk_model *m, uint32_t batch, struct wk_item *items,
+                 uint32_t n_items, struct wk_phases *ret_ph, struct ac_err *err);
 };
 
 /** Memory of the device, in pages: what is reserved, and what of it is committed at a time, counts

@@ -209,8 +209,11 @@ struct wk_graph {
     uint32_t *inputs, *outputs; /* value numbers */
     uint32_t n_inputs, n_outputs;
     struct wk_shape *shapes; /* per value */
-    bool batched;            /* all inputs have a free first dimension */
-    int64_t batch;           /* which has this size here; 1 when it is not free */
+    /* Per value: which dimension is the batch, negative where all rows have the same; NULL for a
+     * batch of one. */
+    const int *row_axis;
+    bool batched;  /* all inputs have a free first dimension */
+    int64_t batch; /* which has this size here; 1 when it is not free */
 };
 
 /** Translates, works out shapes and what is constant, and simplifies, all for one size of the

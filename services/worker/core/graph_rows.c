@@ -228,5 +228,6 @@ int gb_rows(const struct builder *b)
             return ac_err_set(b->err, AC_ENOTSUP,
                               "output %.80s does not have the batch as its first dimension",
                               g->values[g->outputs[i]].name);
+    b->g->row_axis = axis;
     return 0;
 }

@@ -464,6 +464,22 @@ def picked(folder):
     (folder / "picked.onnx").write_bytes(c.model([("y", [1])]))
 
 
+def chosen(folder):
+    """The same four times a row: from the row itself, and from the table with the batch last in between."""
+    for name in ("chosen", "turned"):
+        c = Case(name, [4])
+        c.tensors += [tensor("ten", [], [10.0]), tensor("table", [4], [1.0, 2.0, 4.0, 8.0])]
+        c.node("Sub", ["x", "ten"], "d")
+        c.node("Cast", ["d"], "i", to=7)
+        if name == "chosen":
+            c.node("GatherElements", ["x", "i"], "y", axis=1)
+        else:
+            c.node("Transpose", ["i"], "t", perm=[1, 0])
+            c.node("Gather", ["table", "t"], "g", axis=0)
+            c.node("Transpose", ["g"], "y", perm=[1, 0])
+        (folder / f"{name}.onnx").write_bytes(c.model([("y", [4])]))
+
+
 def larger(folder):
     """Images made larger: the reverse of a convolution, lines and nearest places between elements, channels that
     become places; and normalisation over channels."""
@@ -514,6 +530,7 @@ def main():
     one_at_a_time(folder.parent)
     rows(folder.parent / "rows")
     picked(folder.parent / "rows")
+    chosen(folder.parent / "rows")
     refused(folder.parent / "refused")
 
 
