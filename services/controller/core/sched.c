@@ -49,6 +49,8 @@ struct sched *sched_create(const struct sched_config *cfg, const struct policy_p
     s->free_action = NIL;
     s->tick_at = POLICY_NEVER;
     s->n_kinds = 1;
+    if (s->cfg.cells > 1 && !(s->cfg.without & SCHED_WITHOUT_HOT))
+        s->n_guests = SCHED_GUESTS * s->cfg.cells;
     sched_share_init(s);
     sched_learn_init(s);
     ac_rng_seed(&s->rng, cfg->seed);
@@ -72,6 +74,7 @@ void sched_destroy(struct sched *s)
     free(s->cells);
     free(s->devices);
     free(s->models);
+    free(s->able_far);
     free(s->requests);
     free(s->actions);
     free(s->heap);
@@ -137,6 +140,60 @@ static void kind_room(struct sched *s, uint32_t kind, size_t from)
     sched_learn_models(s, kind, from);
 }
 
+void sched_model_init(struct model *m, uint32_t cell)
+{
+    *m = (struct model){.head = NIL,
+                        .tail = NIL,
+                        .record = NIL,
+                        .groups = NIL,
+                        .home = NIL,
+                        .guests = NIL,
+                        .timer.heap_at = NIL,
+                        .cell = cell};
+}
+
+/* Room for one model more in the cell, beside guests. */
+static void cell_room(struct sched *s, struct cell *c)
+{
+    size_t old = c->cap_models, guests = s->n_guests ? SCHED_GUESTS : 0;
+    ac_grow(&c->models, &c->cap_models, c->n_models + 1u + guests, sizeof(*c->models));
+    if (c->cap_models == old)
+        return;
+    c->masks = ac_xrealloc(c->masks, c->cap_models * sizeof(*c->masks));
+    c->cold = ac_xrealloc(c->cold, c->cap_models * sizeof(*c->cold));
+    for (uint32_t k = 0; k < s->n_kinds; k++)
+        c->records[k] = ac_xrealloc(c->records[k], c->cap_models * sizeof(struct record));
+}
+
+static uint32_t model_new(struct sched *s, uint32_t cell)
+{
+    uint32_t id = (uint32_t)s->n_models;
+    s->models = grow_lines(s->models, &s->cap_models, s->n_models + 1, sizeof(*s->models));
+    s->n_models++;
+    sched_model_init(&s->models[id], cell);
+    for (uint32_t k = 0; k < s->n_kinds; k++)
+        kind_room(s, k, id);
+    ac_grow(&s->heap, &s->cap_heap, s->n_models + s->n_devices, sizeof(*s->heap));
+    cell_room(s, &s->cells[cell]);
+    return id;
+}
+
+uint32_t sched_model_add(struct sched *s)
+{
+    while (s->n_models < s->n_guests)
+        (void)model_new(s, (uint32_t)s->n_models / SCHED_GUESTS);
+    uint32_t number = (uint32_t)s->n_models - s->n_guests, cell = number % s->cfg.cells;
+    size_t cap = s->cap_models;
+    uint32_t id = model_new(s, cell);
+    if (s->n_guests && (s->cap_models != cap || !s->able_far))
+        s->able_far = ac_xrealloc(s->able_far, ac_mul_size(ac_mul_size(s->cap_models, s->cfg.cells),
+                                                           sizeof(*s->able_far)));
+    for (uint32_t i = 0; s->n_guests && i < s->cfg.cells; i++)
+        *sched_able_far(s, id, i) = 0;
+    s->cells[cell].models[s->cells[cell].n_models++] = id;
+    return number;
+}
+
 void sched_device_kind(struct sched *s, uint32_t device, uint32_t kind)
 {
     struct device *d = &s->devices[device];
@@ -162,33 +219,6 @@ void sched_device_kind(struct sched *s, uint32_t device, uint32_t kind)
         sched_record_update(s, c->models[i]);
 }
 
-uint32_t sched_model_add(struct sched *s)
-{
-    uint32_t id = (uint32_t)s->n_models;
-    struct cell *c = &s->cells[id % s->cfg.cells];
-    size_t old_cell = c->cap_models;
-    s->models = grow_lines(s->models, &s->cap_models, s->n_models + 1, sizeof(*s->models));
-    s->n_models++;
-    s->models[id] = (struct model){.head = NIL,
-                                   .tail = NIL,
-                                   .record = NIL,
-                                   .groups = NIL,
-                                   .timer.heap_at = NIL,
-                                   .cell = id % s->cfg.cells};
-    for (uint32_t k = 0; k < s->n_kinds; k++)
-        kind_room(s, k, id);
-    ac_grow(&s->heap, &s->cap_heap, s->n_models + s->n_devices, sizeof(*s->heap));
-    ac_grow(&c->models, &c->cap_models, c->n_models + 1u, sizeof(*c->models));
-    c->models[c->n_models++] = id;
-    if (c->cap_models != old_cell) {
-        c->masks = ac_xrealloc(c->masks, c->cap_models * sizeof(*c->masks));
-        c->cold = ac_xrealloc(c->cold, c->cap_models * sizeof(*c->cold));
-        for (uint32_t k = 0; k < s->n_kinds; k++)
-            c->records[k] = ac_xrealloc(c->records[k], c->cap_models * sizeof(struct record));
-    }
-    return id;
-}
-
 void sched_device_up(struct sched *s, int64_t now, uint32_t device, uint32_t pages)
 {
     s->now = now;
@@ -207,13 +237,12 @@ void sched_device_up(struct sched *s, int64_t now, uint32_t device, uint32_t pag
     s->cells[d->cell].up |= 1ull << d->bit;
 }
 
-void sched_model_able(struct sched *s, int64_t now, uint32_t model, uint32_t device,
-                      const struct policy_cost *cost)
+static void model_able(struct sched *s, int64_t now, uint32_t model, uint32_t device,
+                       const struct policy_cost *cost)
 {
-    s->now = now;
     struct model *m = &s->models[model];
     struct device *d = &s->devices[device];
-    if (m->retired || d->cell != m->cell)
+    if (m->retired)
         return;
     struct plan *p = sched_plan_mut(s, m, d->kind);
     uint64_t alike = s->cells[d->cell].of_kind[d->kind];
@@ -240,10 +269,23 @@ void sched_model_able(struct sched *s, int64_t now, uint32_t model, uint32_t dev
     }
 }
 
-void sched_model_retire(struct sched *s, int64_t now, uint32_t model)
+void sched_model_able(struct sched *s, int64_t now, uint32_t model, uint32_t device,
+                      const struct policy_cost *cost)
 {
     s->now = now;
-    struct model *m = &s->models[model];
+    uint32_t id = model + s->n_guests;
+    const struct device *d = &s->devices[device];
+    if (d->cell != s->models[id].cell && s->n_guests && !s->models[id].retired) {
+        *sched_able_far(s, id, d->cell) |= 1ull << d->bit;
+        id = s->models[id].hot ? sched_hot_guest(s, id, d->cell) : NIL;
+    }
+    if (id != NIL && d->cell == s->models[id].cell)
+        model_able(s, now, id, device, cost);
+}
+
+void sched_model_end(struct sched *s, int64_t now, uint32_t id)
+{
+    struct model *m = &s->models[id];
     m->retired = true;
     m->able = 0;
     while (m->head != NIL) {
@@ -251,7 +293,14 @@ void sched_model_retire(struct sched *s, int64_t now, uint32_t model)
         sched_queue_remove(s, req);
         sched_request_refuse(s, now, req, POLICY_NO_DEVICE, 0);
     }
-    sched_model_touch(s, model);
+    sched_model_touch(s, id);
+}
+
+void sched_model_retire(struct sched *s, int64_t now, uint32_t model)
+{
+    s->now = now;
+    sched_model_end(s, now, model + s->n_guests);
+    sched_hot_retire(s, now, model + s->n_guests);
 }
 
 /* When some device could answer so many rows at the earliest, as if it were a device like the
@@ -320,8 +369,11 @@ static bool at_risk(const struct sched *s, const struct model *m, int64_t now)
 void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
 {
     s->now = now;
-    AC_ASSERT(in->model < s->n_models);
-    struct model *m = &s->models[in->model];
+    AC_ASSERT(in->model < s->n_models - s->n_guests);
+    uint32_t id = in->model + s->n_guests;
+    if (s->models[id].hot)
+        id = sched_hot_deal(s, id);
+    struct model *m = &s->models[id];
     struct cell *c = &s->cells[m->cell];
     sched_decayed_add(&m->fast, now, 1e9, 1);
     sched_decayed_add(&m->slow, now, 300e9, 1);
@@ -350,7 +402,7 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
                                         .due = in->deadline_ns,
                                         .objective = in->deadline_ns - now,
                                         .deadline = in->deadline_ns - s->learnt.answer_margin_ns,
-                                        .model = in->model,
+                                        .model = id,
                                         .rows = (uint8_t)in->rows,
                                         .tenant = in->tenant,
                                         .priority = in->priority,
@@ -363,16 +415,16 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
     sched_queue_insert(s, req);
     if (m->loaded & c->up) {
         /* Most requests go at once: timer and backlog are for those that stay. */
-        sched_record_update(s, in->model);
-        sched_pick_for(s, now, in->model);
+        sched_record_update(s, id);
+        sched_pick_for(s, now, id);
         if (m->queued)
-            sched_model_touch(s, in->model);
+            sched_model_touch(s, id);
         if (m->queued && !(s->cfg.without & SCHED_WITHOUT_COPIES) && at_risk(s, m, now))
-            sched_cold_add(s, in->model, true);
+            sched_cold_add(s, id, true);
     } else {
-        sched_model_touch(s, in->model);
+        sched_model_touch(s, id);
         if (!m->loading)
-            sched_cold_add(s, in->model, false);
+            sched_cold_add(s, id, false);
     }
     if (c->n_cold)
         sched_loads_run(s, now, m->cell);
@@ -380,14 +432,19 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
 
 bool sched_cancel(struct sched *s, uint32_t model, uint64_t cookie)
 {
-    struct model *m = &s->models[model];
-    for (uint32_t r = m->head; r != NIL; r = s->requests[r].next) {
-        if (s->requests[r].cookie != cookie)
+    for (uint32_t i = 0; i <= s->n_guests; i++) {
+        /* The model itself, and what it is or was a guest as. */
+        uint32_t id = i == 0 ? model + s->n_guests : i - 1;
+        if (i && s->models[id].home != model + s->n_guests)
             continue;
-        sched_queue_remove(s, r);
-        sched_request_free(s, r);
-        sched_model_touch(s, model);
-        return true;
+        for (uint32_t r = s->models[id].head; r != NIL; r = s->requests[r].next) {
+            if (s->requests[r].cookie != cookie)
+                continue;
+            sched_queue_remove(s, r);
+            sched_request_free(s, r);
+            sched_model_touch(s, id);
+            return true;
+        }
     }
     return false;
 }
@@ -413,10 +470,13 @@ void sched_device_down(struct sched *s, int64_t now, uint32_t device)
     for (uint32_t i = 0; i < d->n_loads; i++)
         sched_action_free(s, &s->actions[d->loads[i]]);
     d->n_infers = d->n_loads = 0;
+    c->outstanding -= d->outstanding;
     sched_timer_set(s, device | TIMER_DEVICE, POLICY_NEVER);
     d->outstanding = 0;
     d->n_resident = 0;
     d->pages_free = 0;
+    for (uint32_t i = s->n_guests; s->n_guests && i < s->n_models; i++)
+        *sched_able_far(s, i, d->cell) &= ~bit;
     for (uint32_t i = 0; i < c->n_models; i++) {
         struct model *m = &s->models[c->models[i]];
         bool had = ((m->able | m->loaded | m->loading) & bit) != 0;
@@ -446,6 +506,7 @@ void sched_wake(struct sched *s, int64_t now)
     if (now < s->tick_at)
         return;
     sched_learn_tick(s, now);
+    sched_hot_tick(s, now);
     s->idle_ticks = s->arrivals_since_tick ? 0 : s->idle_ticks + 1;
     s->arrivals_since_tick = 0;
     /* Nothing came for a second and nothing waits: sleep until the next arrival. */
@@ -484,11 +545,13 @@ void sched_device_view(const struct sched *s, uint32_t device, struct sched_devi
 uint32_t sched_model_devices(const struct sched *s, uint32_t model, uint32_t *ret_devices,
                              uint32_t max)
 {
-    const struct model *m = &s->models[model];
-    const struct cell *c = &s->cells[m->cell];
     uint32_t n = 0;
-    for (uint64_t k = m->loaded & c->up; k && n < max; k &= k - 1)
-        ret_devices[n++] = c->devices[__builtin_ctzll(k)];
+    for (uint32_t i = model + s->n_guests; i != NIL; i = s->models[i].guests) {
+        const struct model *m = &s->models[i];
+        const struct cell *c = &s->cells[m->cell];
+        for (uint64_t k = m->loaded & c->up; k && n < max; k &= k - 1)
+            ret_devices[n++] = c->devices[__builtin_ctzll(k)];
+    }
     return n;
 }
 

@@ -52,7 +52,8 @@ struct sched_config {
     X(DRIFT, "drift detection")                                                                    \
     X(SHARES, "tenants' shares")                                                                   \
     X(PRIORITIES, "priorities")                                                                    \
-    X(KINDS, "kinds of devices")
+    X(KINDS, "kinds of devices")                                                                   \
+    X(HOT, "cells that share")
 
 enum sched_part {
 #define X(name, text) SCHED_PART_##name,

@@ -36,7 +36,7 @@ void sched_action_send(struct sched *s, struct action *a, int64_t earliest, int6
     struct policy_action out = {.id = a->id,
                                 .kind = a->kind,
                                 .device = a->device,
-                                .model = a->model,
+                                .model = sched_model_number(s, a->model),
                                 .earliest_ns = earliest,
                                 .latest_ns = latest,
                                 .expected_ns = a->expected,
@@ -66,6 +66,7 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
     d->first_end = first->begin_estimate + first->expected;
     d->first_expected = first->expected;
     d->outstanding -= a->expected;
+    s->cells[d->cell].outstanding -= a->expected;
     sched_guard_over(&s->cells[d->cell], d, a);
     m->inflight--;
     int64_t end = r->status == POLICY_DONE ? r->end_ns : now - sched_device_net(s, d);

@@ -28,6 +28,7 @@
 #define SCHED_LOAD_TRIES    3
 #define TIMER_DEVICE        (1u << 31)
 #define SCHED_LINE          64 /* bytes that come from memory at once */
+#define SCHED_GUESTS        8  /* hot models of others that a cell can serve */
 
 struct request {
     uint64_t cookie;
@@ -94,6 +95,8 @@ struct model {
     uint8_t kinds;     /* of devices of which there is a plan; bits */
     bool retired : 1;
     bool cold_lost : 1; /* the last request had less time than a load takes, and two executions */
+    bool hot : 1;       /* it has guests */
+    bool leaving : 1;   /* a guest that nothing is dealt to */
     struct plan plan;   /* on devices of kind 0 */
     uint32_t head, tail, rows; /* waiting requests by deadline; their rows */
     uint32_t groups;           /* with ranks: the first of them, or NIL */
@@ -105,6 +108,10 @@ struct model {
     int64_t eta;        /* when the earliest load under way ends */
     uint8_t load_failures;
     bool cold_listed, at_risk;
+    uint32_t home;   /* of a guest: the model; else NIL */
+    uint32_t guests; /* the first of them; of a guest the next; or NIL */
+    uint8_t pause;   /* looks until it may have another guest */
+    uint8_t calm;    /* looks since it needed them */
 } __attribute__((aligned(SCHED_LINE)));
 _Static_assert(offsetof(struct model, plan) == SCHED_LINE, "the first part is one line");
 
@@ -192,8 +199,12 @@ struct cell {
     int64_t look_at;
     int64_t ahead_most_ns; /* of what a device is given before its end of work */
     struct guard guard;
-    struct tenant *tenants; /* with ranks: POLICY_TENANTS of them */
-    double due;             /* up to what of it tenants are due */
+    int64_t outstanding, backlog;     /* sums of its devices' */
+    double drops_then, arrivals_then; /* at the last look for hot models */
+    bool losing;                      /* requests, since the look before, for want of devices */
+    bool guest_came;                  /* since the last look */
+    struct tenant *tenants;           /* with ranks: POLICY_TENANTS of them */
+    double due;                       /* up to what of it tenants are due */
 };
 
 /* What a device could run next. */
@@ -215,8 +226,13 @@ struct sched {
     struct policy_ports ports;
     struct sched_learnt learnt;
     double chance[SCHED_CHANCES]; /* by how much of the hope is used up */
+    /* Where there are several cells the first SCHED_GUESTS a cell are for guests: the caller's
+     * numbers are less by so many. */
     struct model *models;
     size_t n_models, cap_models;
+    uint32_t n_guests, guests_here;
+    uint64_t *able_far; /* by model and cell: devices that can run it, as struct model's able */
+    int64_t hot_looked_at;
     struct plan *plans[POLICY_KINDS]; /* by model; none for kind 0 */
     uint32_t n_kinds;
     struct device *devices;
@@ -252,6 +268,27 @@ struct sched {
 double sched_decayed_get(const struct decayed *d, int64_t now, double tau_ns);
 void sched_decayed_add(struct decayed *d, int64_t now, double tau_ns, double v);
 
+void sched_model_init(struct model *m, uint32_t cell);
+/** What waits gets NO_DEVICE, and nothing more comes. */
+void sched_model_end(struct sched *s, int64_t now, uint32_t id);
+static inline uint64_t *sched_able_far(const struct sched *s, uint32_t id, uint32_t cell)
+{
+    return &s->able_far[(size_t)(id - s->n_guests) * s->cfg.cells + cell];
+}
+/** The caller's number of a model or of the model whose guest it is. */
+static inline uint32_t sched_model_number(const struct sched *s, uint32_t id)
+{
+    return (id < s->n_guests ? s->models[id].home : id) - s->n_guests;
+}
+
+/* sched_hot.c */
+/** Of a model and its guests the one that a request which comes now should wait for. */
+uint32_t sched_hot_deal(const struct sched *s, uint32_t home);
+/** The model's guest in the cell, or NIL; with NIL for the model: a free place. */
+uint32_t sched_hot_guest(const struct sched *s, uint32_t home, uint32_t cell);
+void sched_hot_retire(struct sched *s, int64_t now, uint32_t home);
+void sched_hot_tick(struct sched *s, int64_t now);
+
 /* sched_action.c */
 struct action *sched_action_new(struct sched *s, enum policy_action_kind kind, uint32_t device,
                                 uint32_t model);
@@ -265,6 +302,9 @@ void sched_learn_device_up(struct sched *s, uint32_t device);
 /** After models or kinds were added: those from so many on are new to the kind. */
 void sched_learn_models(struct sched *s, uint32_t kind, size_t from);
 void sched_learn_tick(struct sched *s, int64_t now);
+/** What is known of one model's executions becomes known of another. */
+void sched_learn_copy(struct sched *s, uint32_t kind, const struct model *from,
+                      const struct model *to);
 double sched_learn_margin(const struct sched *s, uint32_t kind, const struct model *m,
                           uint8_t batch);
 void sched_learn(struct sched *s, int64_t now, const struct action *a,
@@ -336,6 +376,7 @@ void sched_loads_run(struct sched *s, int64_t now, uint32_t cell);
 void sched_load_wanted(struct sched *s, int64_t now, uint32_t model);
 void sched_loads_tick(struct sched *s, int64_t now, uint32_t cell);
 void sched_resident_remove(struct sched *s, uint32_t device, uint32_t at);
+void sched_unload_all(struct sched *s, int64_t now, uint32_t model);
 
 /* sched_share.c */
 void sched_share_init(struct sched *s);

@@ -4,6 +4,7 @@
 #include "sched_int.h"
 
 #include <math.h>
+#include <string.h>
 
 #define LEARN_EVERY   128 /* results between two looks at the delays of all, and of a device */
 #define SPREAD_EVERY  32  /* executions of one model and batch size between two plans */
@@ -67,6 +68,14 @@ static struct model_spread *spread_of(const struct sched *s, uint32_t kind, cons
                                       uint8_t batch)
 {
     return &s->spreads[kind][(size_t)(m - s->models) * POLICY_BATCHES + batch];
+}
+
+void sched_learn_copy(struct sched *s, uint32_t kind, const struct model *from,
+                      const struct model *to)
+{
+    if (s->cfg.learn)
+        memcpy(spread_of(s, kind, to, 0), spread_of(s, kind, from, 0),
+               POLICY_BATCHES * sizeof(struct model_spread));
 }
 
 /** Share added to an execution of the model's batch size. */

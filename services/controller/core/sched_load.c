@@ -155,10 +155,21 @@ static void unload(struct sched *s, uint32_t device, uint32_t at, int64_t now)
                                       ((1u << SCHED_ACTION_BITS) - 1),
                                 .kind = POLICY_UNLOAD,
                                 .device = device,
-                                .model = model,
+                                .model = sched_model_number(s, model),
                                 .earliest_ns = now,
                                 .latest_ns = POLICY_NEVER};
     s->ports.act(s->ports.self, &out);
+}
+
+void sched_unload_all(struct sched *s, int64_t now, uint32_t model)
+{
+    const struct cell *c = &s->cells[s->models[model].cell];
+    for (uint64_t k = s->models[model].loaded & c->up; k; k &= k - 1) {
+        uint32_t device = c->devices[__builtin_ctzll(k)], at = 0;
+        while (s->devices[device].resident[at] != model)
+            at++;
+        unload(s, device, at, now);
+    }
 }
 
 static bool load(struct sched *s, int64_t now, uint32_t device, uint32_t model)

@@ -348,6 +348,7 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     }
     d->infers[d->n_infers++] = (uint32_t)(a - s->actions);
     d->outstanding += a->expected;
+    s->cells[d->cell].outstanding += a->expected;
     d->free_at = a->begin_estimate + a->expected;
     d->last_sent = now;
     sched_decayed_add(&d->util, now, 1e9, (double)a->expected / 1e9);

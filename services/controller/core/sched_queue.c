@@ -84,8 +84,9 @@ static int64_t share_of(const struct sched *s, const struct model *m, const stru
     return speed > 0 ? (int64_t)(1 / speed) : 0;
 }
 
-static void share_apply(struct sched *s, const struct cell *c, uint64_t mask, int64_t v)
+static void share_apply(struct sched *s, struct cell *c, uint64_t mask, int64_t v)
 {
+    c->backlog += v * __builtin_popcountll(mask);
     for (; mask; mask &= mask - 1)
         s->devices[c->devices[__builtin_ctzll(mask)]].backlog += v;
 }
