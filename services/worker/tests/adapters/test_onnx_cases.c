@@ -23,9 +23,10 @@
 
 #include "adapters/onednn.h"
 
-#define PACKAGED "/usr/share/libonnx-testdata/data"
-#define KINDS    400
-#define LEAST    647 /* that passed when this was written; fewer is a step back */
+#define PACKAGED  "/usr/share/libonnx-testdata/data"
+#define INSTALLED "/var/lib/dpkg/info/libonnx-testdata.list"
+#define KINDS     400
+#define LEAST     647 /* that passed when this was written; fewer is a step back */
 
 enum outcome {
     PASSED,
@@ -247,8 +248,10 @@ static void test_cases(void **state)
     } parts[] = {
         {"node", LEAST}, {"simple", 3}, {"pytorch-converted", 67}, {"pytorch-operator", 34}};
     (void)state;
-    const char *root = getenv("ACESO_ONNX_CASES") ? getenv("ACESO_ONNX_CASES") : PACKAGED;
+    const char *named = getenv("ACESO_ONNX_CASES"), *root = named ? named : PACKAGED;
     if (!ac_path_exists(root)) {
+        if (named || ac_path_exists(INSTALLED))
+            fail_msg("no %s, although %s", root, named ? "it was named" : INSTALLED " is there");
         print_message("no %s: install libonnx-testdata, or set ACESO_ONNX_CASES\n", root);
         skip();
     }
