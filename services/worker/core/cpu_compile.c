@@ -102,11 +102,13 @@ static int compile(const struct wk_source *src, struct ac_arena *arena, struct c
     size_t *constant = ac_arena_calloc(arena, g.n_values, sizeof(size_t)), workspace = 0;
     struct layout l = {.weights = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(size_t)),
                        .bias = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(size_t)),
+                       .twin = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(uint32_t)),
                        .constant = constant,
                        .lib = m->lib,
                        .kernels = ac_arena_calloc(arena, g.n_nodes + 1u, sizeof(void *))};
-    if (!l.weights || !l.bias || !constant || !l.kernels)
+    if (!l.weights || !l.bias || !l.twin || !constant || !l.kernels)
         return too_large(err);
+    cpu_find_twins(&g, &l);
     if (!cpu_weights_fit(&g, NULL, &l))
         return weights_too_large(err);
     cpu_pack(&g, &l);

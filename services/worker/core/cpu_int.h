@@ -85,6 +85,7 @@ struct blob {
 
 struct layout { /* offsets of weights, per node, shared by all batches, and of constants */
     size_t *weights, *bias;
+    uint32_t *twin;   /* per node: the first one with the same weights, or itself */
     size_t *constant; /* per value, of the batch at hand */
     struct blob blob;
     const struct wk_kernels *lib;
@@ -94,13 +95,16 @@ struct layout { /* offsets of weights, per node, shared by all batches, and of c
 
 /** Room for bytes, aligned, at the end; what it was moves. */
 size_t cpu_blob_add(struct blob *b, size_t bytes);
+size_t cpu_pack_floats(struct blob *b, const float *v, size_t n);
+/** Fills twin. */
+void cpu_find_twins(const struct wk_graph *g, struct layout *l);
 /** Weights of our own loops' nodes. */
 void cpu_pack(const struct wk_graph *g, struct layout *l);
 /** Constants that a step reads. Those that are the same in first, the graph of the first batch, lie
  * in the blob once. False: one depends on the batch, and not by having a like row for each item. */
 bool cpu_pack_constants(const struct wk_graph *g, const struct wk_graph *first,
                         const size_t *first_at, struct layout *l);
-/** Weights as the node's kernel likes them, bytes long, and its bias. AC_ENOTSUP: too large. */
+/** Weights as the node's kernel likes them, bytes long. AC_ENOTSUP: too large. */
 int cpu_pack_kernel(struct layout *l, const struct wk_node *x, uint32_t node, size_t bytes,
                     struct ac_err *err) AC_MUST_USE;
 /** Whether CPU_WEIGHTS_MAX has room for what packing would add; first: only for what another batch

@@ -194,7 +194,13 @@ static int add_kernel(struct planner *p, struct layout *l, uint32_t node, struct
         spec.act = s->act;
         s->act.kind = WK_KEEP;
     }
-    int rc = l->lib->make(l->lib->self, &spec, l->kernels[node], &s->kernel, err);
+    bool first = !l->kernels[node];
+    const struct wk_kernel *like = l->kernels[first ? l->twin[node] : node];
+    int rc = l->lib->make(l->lib->self, &spec, like, &s->kernel, err);
+    if (first && like && rc == AC_ENOTSUP) { /* not as the twin has them, then */
+        like = NULL;
+        rc = l->lib->make(l->lib->self, &spec, NULL, &s->kernel, err);
+    }
     l->refused = rc == AC_ENOTSUP;
     if (rc)
         return rc;
@@ -202,9 +208,14 @@ static int add_kernel(struct planner *p, struct layout *l, uint32_t node, struct
     l->lib->sizes(s->kernel, &weights, &scratch);
     if (scratch)
         s->scratch = take_bytes(p, scratch, node, node);
-    if (!l->kernels[node]) {
+    if (first) {
         l->kernels[node] = s->kernel;
-        rc = weighted ? cpu_pack_kernel(l, x, node, weights, err) : 0;
+        if (like)
+            l->weights[node] = l->weights[l->twin[node]];
+        else if (weighted)
+            rc = cpu_pack_kernel(l, x, node, weights, err);
+        if (weighted)
+            l->bias[node] = cpu_pack_floats(&l->blob, x->bias, x->n);
         l->refused = rc == AC_ENOTSUP;
     }
     s->weights = l->weights[node];

@@ -522,10 +522,35 @@ def larger(folder):
             l=Array(x.dims, lrn), y="a")
 
 
+def tied(folder):
+    """Weights, and a constant in two shapes, that two nodes have in common."""
+    c = Case("tied", [16, 4, 4])
+    w, m, t = c.weights("w", [16, 16, 3, 3], 0.1), c.weights("m", [64, 64], 0.2), c.weights("t", [64])
+    c.ints("image", [16, 2, 2])
+    c.node("Conv", ["x", "w"], "a", pads=[1, 1, 1, 1])
+    c.node("Relu", ["a"], "r")
+    c.node("Conv", ["r", "w"], "b", pads=[1, 1, 1, 1], strides=[2, 2])
+    c.node("Reshape", ["t", "image"], "ti")
+    c.node("Mul", ["b", "ti"], "bt")
+    c.node("Flatten", ["bt"], "f", axis=1)
+    c.node("MatMul", ["f", "m"], "d")
+    c.node("Tanh", ["d"], "h")
+    c.node("MatMul", ["h", "m"], "e")
+    c.node("Mul", ["e", "t"], "y")
+    image = conv(c.x, w, [0.0] * 16, 1, [1, 1], [1, 1], [(1, 1), (1, 1)]).map(lambda v: max(v, 0.0))
+    image = conv(image, w, [0.0] * 16, 1, [2, 2], [1, 1], [(1, 1), (1, 1)])
+
+    def product(a):
+        return Array([BATCH, 64], lambda i: sum(a.v[i[0], k] * m.v[k, i[1]] for k in range(64)))
+    flat = Array([BATCH, 64], lambda i: image.v[i[0], i[1] // 4, i[1] // 2 % 2, i[1] % 2] * t.v[i[1:]])
+    y = product(product(flat).map(math.tanh))
+    c.write(folder, Array(y.dims, lambda i: y.v[i] * t.v[i[1:]]))
+
+
 def main():
     folder = pathlib.Path(__file__).resolve().parent / "data/operators"
     for case in (conv_fused, conv_residual, conv_line, conv_tiles, pools, moves, windows, apart, maths,
-                 shapes, larger):
+                 shapes, larger, tied):
         case(folder)
     one_at_a_time(folder.parent)
     rows(folder.parent / "rows")

@@ -32,6 +32,7 @@ static const char *const models[] = {"services/controller/models/hotel_recommend
                                      OPS "conv_tiles/model.onnx",
                                      OPS "pools/model.onnx",
                                      OPS "moves/model.onnx",
+                                     OPS "tied/model.onnx",
                                      DATA "mlperf-tiny/autoencoder_ad01/model.onnx",
                                      DATA "mlperf-tiny/mobilenetv1_025_vww96/model.onnx",
                                      DATA "mlperf-tiny/resnet8_cifar10/model.onnx",
@@ -178,6 +179,23 @@ static void test_gives_what_our_loops_give(void **state)
     }
 }
 
+/* Two convolutions and two products have the same weights, 9,216 and 16,384 bytes. */
+static void test_weights_in_common_are_there_once(void **state)
+{
+    const struct both *x = *state;
+    struct ac_err err = AC_ERR_INIT;
+    struct wk_source src = {.name = "m"};
+    char *bytes = read_model("services/worker/tests/data/operators/tied/model.onnx", &src.len);
+    src.bytes = bytes;
+    for (int k = 0; k < 2; k++) {
+        struct wk_model *m = NULL;
+        assert_int_equal(x->x[k]->ops->prepare(x->x[k], &src, &m, &err), 0);
+        assert_in_range(m->info.weights_bytes, 25600, 25600 + 2048);
+        x->x[k]->ops->forget(x->x[k], m);
+    }
+    free(bytes);
+}
+
 /* One execution in the largest batch that it was made for, of inputs about one. */
 static void run_once(struct wk_executor *x, struct wk_model *m, struct ac_rng *rng)
 {
@@ -237,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_gives_what_our_loops_give, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_weights_in_common_are_there_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broken_files, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

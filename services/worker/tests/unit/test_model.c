@@ -122,7 +122,7 @@ static void test_published_autoencoder(void **state)
 /* Made by make_operator_models.py, which works out what each gives. */
 static const char *const cases[] = {"conv_fused", "conv_residual", "conv_line", "conv_tiles",
                                     "pools",      "moves",         "windows",   "apart",
-                                    "maths",      "shapes",        "larger"};
+                                    "maths",      "shapes",        "larger",    "tied"};
 
 static void test_operators(void **state)
 {
