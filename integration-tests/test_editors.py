@@ -71,7 +71,7 @@ rule "a \\"b\\"" {
     when usual >= 3 and not bad or time_of_day("Europe/Berlin") < 100 for 2 of 3
     until errors == 0
     severity critical
-    reason "{{x}} {usual} \\q"
+    reason "{{x}} {usual} {largest 2 of usual, value} \\q"
 }
 """
 
@@ -95,7 +95,8 @@ def test_tokens_of_a_rule():
     assert scope["and"] == scope["or"] == scope["not"] == "keyword.operator.logical"
     assert scope[">="] == scope["=="] == "keyword.operator.comparison" and scope["-"] == "keyword.operator.arithmetic"
     assert scope["critical"] == "constant.language.severity" and scope["value"] == "variable.language"
-    assert scope["{usual}"] == "variable.other.placeholder" and scope["{{"] == "constant.character.escape"
+    assert scope["{usual}"] == scope["{largest 2 of usual, value}"] == "variable.other.placeholder"
+    assert scope["{{"] == "constant.character.escape"
     assert scope["\\q"] == "invalid.illegal.escape"
 
 

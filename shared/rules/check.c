@@ -1,4 +1,4 @@
-/* Types, constants, counts; names of operators; placeholders of reasons; selectors. */
+/* Types, constants, counts; names of operators; selectors. */
 #include "rules_impl.h"
 
 #include <math.h>
@@ -309,7 +309,7 @@ bool rule_check(struct ac_rule *r, struct ac_diags *d)
         want(&c, r->until, TY_BOOL, "until");
         check_durations(&c, r->until);
     }
-    if (!c.ok)
+    if (!c.ok || !rule_check_reason(r, d))
         return false;
     struct ac_plan *plan = NULL;
     struct ac_err err = AC_ERR_INIT;
@@ -320,81 +320,4 @@ bool rule_check(struct ac_rule *r, struct ac_diags *d)
     }
     ac_plan_destroy(plan);
     return true;
-}
-
-static bool add_part(struct ac_arena *a, struct ac_rule *r, struct reason_part part)
-{
-    if (r->n_parts % 8 == 0) {
-        struct reason_part *v = ac_arena_calloc(a, r->n_parts + 8, sizeof *v);
-        if (!v)
-            return false;
-        if (r->n_parts)
-            memcpy(v, r->parts, r->n_parts * sizeof *v);
-        r->parts = v;
-    }
-    r->parts[r->n_parts++] = part;
-    return true;
-}
-
-static bool add_name(struct ac_arena *a, struct ac_rule *r, const char *name, int line, int column,
-                     struct ac_diags *d)
-{
-    const char *names[RULE_LETS_MAX + 1 + RULE_INPUTS_MAX];
-    size_t n = 0;
-    names[n++] = "value";
-    for (size_t i = 0; i < r->n_lets; i++)
-        names[n++] = r->lets[i].name;
-    for (size_t i = 0; i < r->n_inputs; i++) {
-        if (*name && strcmp(r->inputs[i].in.name, name) == 0)
-            return add_part(a, r,
-                            (struct reason_part){NULL, r->inputs[i].in.name, -2 - (int32_t)i});
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(names[i], name) == 0) {
-            enum expr_kind k = i ? r->lets[i - 1].expr->kind : EX_VALUE;
-            if (k == EX_VEC || k == EX_DURATION)
-                break;
-            return add_part(a, r, (struct reason_part){NULL, names[i], (int32_t)i - 1});
-        }
-    }
-    for (size_t i = 0; i < r->n_inputs; i++)
-        names[n++] = r->inputs[i].in.name;
-    const char *close = rule_closest(name, names, n);
-    char hint[96] = "a placeholder names a let or input above, or value";
-    if (close)
-        (void)snprintf(hint, sizeof hint, "did you mean {%.60s}?", close);
-    rule_diag(d, line, column, hint, "the reason shows {%.60s}, which is not known", name);
-    return false;
-}
-
-bool rule_parse_reason(struct ac_arena *a, struct ac_rule *r, int line, int column,
-                       struct ac_diags *d)
-{
-    struct ac_buf lit;
-    ac_buf_init(&lit, 8192);
-    bool ok = true;
-    for (const char *s = r->reason; ok && *s; s++) {
-        if ((*s == '{' || *s == '}') && s[1] == *s) {
-            ac_buf_putc(&lit, *s++);
-        } else if (*s == '{') {
-            const char *e = strchr(s, '}');
-            char *name = e ? ac_arena_strndup(a, s + 1, (size_t)(e - s - 1)) : NULL;
-            if (!name) {
-                rule_diag(d, line, column, "write {{ for a brace", "a { in the reason has no }");
-                ok = false;
-                break;
-            }
-            if (lit.len)
-                ok = add_part(a, r, (struct reason_part){ac_arena_strdup(a, lit.data), NULL, -1});
-            ac_buf_reset(&lit);
-            ok = ok && add_name(a, r, name, line, column, d);
-            s = e;
-        } else {
-            ac_buf_putc(&lit, *s);
-        }
-    }
-    if (ok && lit.len)
-        ok = add_part(a, r, (struct reason_part){ac_arena_strdup(a, lit.data), NULL, -1});
-    ac_buf_fini(&lit);
-    return ok;
 }

@@ -112,10 +112,13 @@ struct input {
 };
 
 /* A reason is literal text and names in turn. */
+#define REASON_LARGEST "largest " /* begins a placeholder of several names */
 struct reason_part {
     const char *text; /* literal, or NULL: a name */
     const char *name;
-    int32_t let; /* index; -1: value; -2, -3 ..: input 0, 1 .. */
+    int32_t let;          /* index; -1: value; -2, -3 ..: input 0, 1 .. */
+    uint32_t largest, of; /* of: names from here on that only so many of are shown; else 0 */
+    int line, column;     /* of the reason */
 };
 
 struct ac_rule {
@@ -162,6 +165,8 @@ bool rule_check(struct ac_rule *r, struct ac_diags *d);
 /** Parses the placeholders of the reason. */
 bool rule_parse_reason(struct ac_arena *a, struct ac_rule *r, int line, int column,
                        struct ac_diags *d);
+/** Types of what its placeholders show, once those of the lets are known. */
+bool rule_check_reason(const struct ac_rule *r, struct ac_diags *d);
 const char *rule_bin_name(enum bin_op op);
 extern const char *const rule_clause_names[CL_COUNT]; /* of their comments */
 /** In quotes, with escapes. */

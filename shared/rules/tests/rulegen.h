@@ -174,7 +174,10 @@ static inline void rg_rule(struct rulegen *g, struct ac_buf *b, int id)
         ac_buf_puts(b, "\n until ");
         rg_expr(g, 'b', 2);
     }
-    ac_buf_printf(b, "\n reason \"value {value}%s\"\n}\n", g->lets ? " x {x0}" : "");
+    ac_buf_printf(b, "\n reason \"value {value}%s\"\n}\n",
+                  g->lets > 1 ? " x {x0}, {largest 2 of x1, value, x0}"
+                  : g->lets   ? " x {x0}"
+                              : "");
 }
 
 /* Level, noise, season, spikes, constants, gaps, infinities and huge numbers. */

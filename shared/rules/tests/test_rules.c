@@ -181,6 +181,18 @@ static void errors_say_where_and_what_to_do(void **st)
     refuse("language 1\nrule \"a\" { when value > 3", 2, 26, "expected a clause", NULL);
     refuse("language 1\nrule \"a\" { when value > 3 reason \"{vaule}\" }", 2, 34, "{vaule}",
            "{value}");
+    refuse("language 1\nrule \"a\" { when value > 3 reason \"{largest 2 of value, vaule}\" }", 2,
+           34, "{vaule}", "{value}");
+    refuse("language 1\nrule \"a\" { when value > 3 reason \"{largest two of value}\" }", 2, 34,
+           "without a number", "NAME");
+    refuse("language 1\nrule \"a\" { when value > 3 reason \"{largest 2 value}\" }", 2, 34,
+           "without a number", "NAME");
+    refuse("language 1\nrule \"a\" { when value > 3 reason \"{largest 2 of value}\" }", 2, 34,
+           "1 <= K", NULL);
+    refuse("language 1\nrule \"a\" { when value > 3 reason \"{largest 0 of value}\" }", 2, 34,
+           "1 <= K", NULL);
+    refuse("language 1\nrule \"a\" { let b = value > 3 when b reason \"{largest 1 of value, b}\" }",
+           2, 44, "truth value", NULL);
     refuse("language 1\nrule \"a\" { when value > 3 when value > 4 }", 2, 27, "given twice", NULL);
     refuse("language 1\nrule \"a\" { let x = 1 let x = 2 when x > 1 }", 2, 26, "given twice", NULL);
     refuse("language 1\nrule \"a\" { let when = 1 when value > 1 }", 2, 16, "expected a name",
@@ -305,6 +317,40 @@ static void reasons_are_filled_from_the_values(void **st)
     assert_int_equal(ac_rule_reason_names(r, names, 4), 3);
     assert_string_equal(names[1], "usual");
     ac_buf_fini(&b);
+    ac_eval_destroy(e);
+    ac_plan_destroy(p);
+    ac_ruleset_destroy(s);
+}
+
+/* The greatest first, equal ones in their order, what is missing left out. */
+static void a_reason_names_the_largest_of_several(void **st)
+{
+    (void)st;
+    struct ac_ruleset *s = parse(
+        "language 1 rule \"a\" { let up = 2 * value let down = 1 - value let same = value + value "
+        "let late = lag(value, 3) when value > -9 reason \"{largest 3 of down, up, same , late}; "
+        "{largest 1 of late} {up}\" }");
+    const struct ac_rule *r = ac_ruleset_get(s, 0);
+    static const struct {
+        double v;
+        const char *text;
+    } shown[] = {{2, "up 4, same 4, down -1; unknown 4"},
+                 {-3, "down 4, up -6, same -6; unknown -6"},
+                 {0, "down 1, up 0, same 0; unknown 0"},
+                 {0.5, "late 2, up 1, same 1; late 2 1"}};
+    struct ac_plan *p = NULL;
+    assert_int_equal(ac_plan_create(&r, 1, 0, &p, NULL), 0);
+    struct ac_eval *e = ac_eval_create(p, 1);
+    for (size_t i = 0; i < AC_ARRAY_LEN(shown); i++) {
+        struct ac_buf b;
+        ac_buf_init(&b, 4096);
+        assert_int_equal(ac_eval_push(e, 0, shown[i].v), 1);
+        assert_true(ac_eval_reason(e, 0, &b));
+        assert_string_equal(b.data, shown[i].text);
+        ac_buf_fini(&b);
+    }
+    const char *names[8];
+    assert_int_equal(ac_rule_reason_names(r, names, 8), 5); /* all that may be shown, and value */
     ac_eval_destroy(e);
     ac_plan_destroy(p);
     ac_ruleset_destroy(s);
@@ -552,6 +598,7 @@ int main(void)
         cmocka_unit_test(operators_do_what_their_examples_say),
         cmocka_unit_test(unknown_is_neither_true_nor_false),
         cmocka_unit_test(reasons_are_filled_from_the_values),
+        cmocka_unit_test(a_reason_names_the_largest_of_several),
         cmocka_unit_test(without_a_reason_the_value_comes_first),
         cmocka_unit_test(one_difference_is_enough),
         cmocka_unit_test(selectors_match_metric_and_labels),
