@@ -287,12 +287,15 @@ def test_budget_evolution_and_feedback(tmp_path):
     assert evolved[0]["rule"] == evolved[1]["rule"]
     cut = answer(*train, tmp_path / "c", "--evolve", 100000, "--budget-s", 0.5)["series"][0]
     assert cut["evolve"]["cut"] and cut["evolve"]["tries"] < 100000
+    voted = answer(*train, tmp_path / "v", "--vote", 3)["series"][0]
+    first = voted["parts"][0]
+    assert first["name"] == "vote" and first["kept"] == (first["gain"] > 0) == ("reason \"vote of 3: " in voted["rule"])
     held = answer(*train, tmp_path / "h", "--alarm-budget", 2)["series"][0]
     assert held["budget"]["after"] <= held["budget"]["before"] and "lately <= 2" in held["rule"]
     bench = answer("train", "bench", "--dataset", "csv", data, "--alarm-budget", 2)
     assert bench["worse_than_base"] == 0 and bench["alarms_per_day"] < 3
     assert answer("train", "bench", "--dataset", "csv", data, "--protocol", "feedback")["event_f1_delay"] > 0.7
-    for bad in (("--alarm-budget", "0"), ("--evolve", "x"), ("--seed", "-1")):
+    for bad in (("--alarm-budget", "0"), ("--evolve", "x"), ("--seed", "-1"), ("--vote", "1"), ("--vote", "10")):
         aceso(*train, tmp_path / "b", *bad, code=2)
 
 

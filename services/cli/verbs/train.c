@@ -32,9 +32,10 @@ static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx);
 const struct cli_verb cli_verb_train = {
     "train", "learn rules from series; score the method on a data set", cmd_train,
     "usage: aceso train --series CSV... [--proposer synth] [--budget-s S] [--delay K]\n"
-    "                   [--alarm-budget A] --out DIR\n"
+    "                   [--alarm-budget A] [--vote M] [--evolve N [--seed S]] --out DIR\n"
     "       aceso train bench --dataset kpi|csv DIR [--protocol honest|feedback|argos]\n"
-    "                         [--delay K] [--alarm-budget A] [--threads N]\n"
+    "                         [--delay K] [--alarm-budget A] [--vote M] [--evolve N [--seed S]] "
+    "[--threads N]\n"
     "       aceso train bench --dataset nab DIR [--rule FILE]\n\n"
     "  --series CSV     value,label rows or a header with timestamp,value,label; .gz is read as it "
     "is\n"
@@ -44,6 +45,9 @@ const struct cli_verb cli_verb_train = {
     "  --alarm-budget A no more than A alarms a day: limits are raised until the training part "
     "holds\n"
     "                   it, and a condition in the rule holds it on any data\n"
+    "  --vote M         a vote of the M best atoms (2 to 9) instead of the best one, where it "
+    "proves "
+    "better\n"
     "  --evolve N       try N random changes of the rule, each taken with a proven gain only; "
     "--seed S\n"
     "                   chooses them; --budget-s may end it earlier, which is told\n"
@@ -126,6 +130,17 @@ static bool parse_evolve(const char *tries, const char *seed, struct evolve_opti
         (seed && !ac_str_to_u64(seed, &ret->seed)))
         return false;
     ret->tries = (size_t)n;
+    return true;
+}
+
+#define VOTE_USAGE "--vote is a number of atoms from 2 to 9"
+
+static bool parse_vote(const char *s, size_t *ret)
+{
+    uint64_t n = 0;
+    if (s && (!ac_str_to_u64(s, &n) || n < TRAIN_VOTE_MIN || n > TRAIN_VOTE_MAX))
+        return false;
+    *ret = (size_t)n;
     return true;
 }
 
@@ -242,7 +257,7 @@ static void print_bench(const struct bench *b, size_t n, double seconds, const s
     if (!ctx->json) {
         printf("event F1 with delay %zu: %.4f   without: %.4f   VUS-PR %.4f   AUC-PR %.4f   (mean "
                "of the %zu series with events)\n",
-               b->options.delay, delay / k, whole / k, vus / k, auc / k, counted);
+               b->options.train.delay, delay / k, whole / k, vus / k, auc / k, counted);
         printf(
             "%zu series, hits %zu, false alarm points %zu, %.3f alarms a day and series, %.1f s\n",
             n, tp, fp, days > 0 ? alarms / days : 0, seconds);
@@ -254,7 +269,7 @@ static void print_bench(const struct bench *b, size_t n, double seconds, const s
            "\"series_with_events\": %zu, \"seconds\": %.3f, "
            "\"tp\": %zu, \"fp\": %zu, \"delay\": %zu, \"protocol\": \"%s\"}\n",
            delay / k, whole / k, vus / k, auc / k, days > 0 ? alarms / days : 0, worse, worse_test,
-           over, n, counted, seconds, tp, fp, b->options.delay, protocol_name(b->protocol));
+           over, n, counted, seconds, tp, fp, b->options.train.delay, protocol_name(b->protocol));
 }
 
 static int run_bench(const char *dir, struct bench *b, unsigned threads, const struct cli_ctx *ctx)
@@ -292,12 +307,13 @@ static int run_bench(const char *dir, struct bench *b, unsigned threads, const s
 static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
 {
     const char *dataset = NULL, *protocol = NULL, *delay = NULL, *threads = NULL, *rule = NULL,
-               *alarms = NULL, *evolve_n = NULL, *seed = NULL;
+               *alarms = NULL, *evolve_n = NULL, *seed = NULL, *vote = NULL;
     struct cli_opt opts[] = {{.name = "--rule", .has_value = true, .value = &rule},
                              {.name = "--dataset", .has_value = true, .value = &dataset},
                              {.name = "--protocol", .has_value = true, .value = &protocol},
                              {.name = "--delay", .has_value = true, .value = &delay},
                              {.name = "--alarm-budget", .has_value = true, .value = &alarms},
+                             {.name = "--vote", .has_value = true, .value = &vote},
                              {.name = "--evolve", .has_value = true, .value = &evolve_n},
                              {.name = "--seed", .has_value = true, .value = &seed},
                              {.name = "--threads", .has_value = true, .value = &threads}};
@@ -314,15 +330,17 @@ static int cmd_bench(int argc, char **argv, const struct cli_ctx *ctx)
         return cli_usage("train bench", "name one directory of series files");
     if (rule && !nab)
         return cli_usage("train bench", "--rule goes with --dataset nab");
-    if (nab && (protocol || delay || alarms || evolve_n || seed || threads))
+    if (nab && (protocol || delay || alarms || vote || evolve_n || seed || threads))
         return cli_usage("train bench", "--dataset nab trains nothing: only --rule goes with it");
     if (protocol && !parse_protocol(protocol, &b.protocol))
         return cli_usage("train bench", "--protocol is honest, feedback or argos");
     if (!parse_evolve(evolve_n, seed, &b.options.evolve))
         return cli_usage("train bench", EVOLVE_USAGE);
+    if (!parse_vote(vote, &b.options.train.vote))
+        return cli_usage("train bench", VOTE_USAGE);
     if (!parse_alarms(alarms, &b.options.alarms_per_day))
         return cli_usage("train bench", ALARMS_USAGE);
-    if (!parse_delay(delay, &b.options.delay))
+    if (!parse_delay(delay, &b.options.train.delay))
         return cli_usage("train bench", "--delay is a number of points");
     if (!parse_threads(threads, &n_threads))
         return cli_usage("train bench", "--threads is a number from 1 to 64");
@@ -489,7 +507,8 @@ static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx)
     if (argc > 1 && ac_streq(argv[1], "bench"))
         return cmd_bench(argc - 1, argv + 1, ctx);
     const char *series[FILES_MAX], *proposer = "synth", *budget = NULL, *delay = NULL,
-                                   *threads = NULL, *alarms = NULL, *evolve_n = NULL, *seed = NULL;
+                                   *threads = NULL, *alarms = NULL, *vote = NULL, *evolve_n = NULL,
+                                   *seed = NULL;
     struct job j = {.files = series};
     int n = 0, npos = 0;
     struct cli_opt opts[] = {{.name = "--series",
@@ -502,6 +521,7 @@ static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx)
                              {.name = "--budget-s", .has_value = true, .value = &budget},
                              {.name = "--delay", .has_value = true, .value = &delay},
                              {.name = "--alarm-budget", .has_value = true, .value = &alarms},
+                             {.name = "--vote", .has_value = true, .value = &vote},
                              {.name = "--evolve", .has_value = true, .value = &evolve_n},
                              {.name = "--seed", .has_value = true, .value = &seed},
                              {.name = "--threads", .has_value = true, .value = &threads},
@@ -520,11 +540,13 @@ static int cmd_train(int argc, char **argv, const struct cli_ctx *ctx)
             "train", "--proposer is synth: rules from language models come with a running system");
     if (!parse_evolve(evolve_n, seed, &j.options.evolve))
         return cli_usage("train", EVOLVE_USAGE);
+    if (!parse_vote(vote, &j.options.train.vote))
+        return cli_usage("train", VOTE_USAGE);
     if (!parse_alarms(alarms, &j.options.alarms_per_day))
         return cli_usage("train", ALARMS_USAGE);
     if (budget && (!ac_str_to_f64(budget, &budget_s) || !(budget_s >= 0 && budget_s < 1e9)))
         return cli_usage("train", "--budget-s is a number of seconds");
-    if (!parse_delay(delay, &j.options.delay) || !parse_threads(threads, &n_threads))
+    if (!parse_delay(delay, &j.options.train.delay) || !parse_threads(threads, &n_threads))
         return cli_usage("train", "--delay and --threads are whole numbers");
     if (budget_s > 0)
         j.until_ns = ac_now_ns() + (int64_t)(budget_s * 1e9);

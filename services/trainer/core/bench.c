@@ -123,7 +123,7 @@ int bench_series(const char *path, enum bench_protocol protocol, const struct gu
         series_file_fini(&f);
     } else if (rc == 0) {
         f.n = AC_MIN(f.n, end);
-        rc = bench_score(&f, AC_MIN(cut, f.n), protocol, o->delay, ret, err);
+        rc = bench_score(&f, AC_MIN(cut, f.n), protocol, o->train.delay, ret, err);
         series_file_fini(&f);
     }
     if (rc < 0)

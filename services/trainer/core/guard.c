@@ -204,8 +204,8 @@ int guard_bounded(const char *rule, struct ac_err *err)
 /* ---- training ---- */
 
 struct made {
+    struct train_options o;
     struct train_result r[TRACKS];
-    size_t delay;
 };
 
 static int make_base(const struct train_part *seen, const char *rule, size_t track, void *arg,
@@ -213,7 +213,7 @@ static int make_base(const struct train_part *seen, const char *rule, size_t tra
 {
     struct made *m = arg;
     (void)rule;
-    int rc = train_labelled(seen, m->delay, &m->r[track], err);
+    int rc = train_labelled(seen, &m->o, &m->r[track], err);
     if (rc == 0)
         *ret = ac_xstrdup(m->r[track].base_text);
     return rc;
@@ -230,21 +230,67 @@ static int join_parts(const struct train_part *seen, const char *rule, size_t tr
     return 0;
 }
 
+static void made_fini(struct made *m)
+{
+    for (size_t k = 0; k < TRACKS; k++)
+        train_result_fini(&m->r[k]);
+}
+
+static struct guard_part *add_part(struct guard_report *rep, const char *name)
+{
+    AC_ASSERT(rep->n_parts < GUARD_PARTS_MAX);
+    struct guard_part *p = &rep->parts[rep->n_parts++];
+    ac_str_copy(p->name, sizeof p->name, name);
+    return p;
+}
+
+/* A vote takes the place of the one atom when it is better; what joins is then made for it. */
+static int try_vote(struct guard *g, struct made *m, struct guard_report *rep, struct ac_err *err)
+{
+    struct made vote = {.o = m->o};
+    struct guard_part *p = add_part(rep, "vote");
+    int rc = guard_try(g, make_base, &vote, GUARD_BETTER, &p->kept, &p->gain, err);
+    for (size_t k = 0; rc == 0 && p->kept && k < TRACKS; k++) {
+        struct train_result *a = &m->r[k], *v = &vote.r[k];
+        char *alone = v->base_text;
+        v->base_text = a->base_text; /* what the rule is measured by stays the one atom */
+        a->base_text = alone;
+        struct train_result other = *a;
+        *a = *v;
+        *v = other;
+    }
+    made_fini(&vote);
+    return rc;
+}
+
+/* The second atom, where the part as a whole has one. */
+static int try_catch(struct guard *g, struct made *m, struct guard_report *rep, struct ac_err *err)
+{
+    struct train_result *all = &m->r[GUARD_BLOCKS];
+    if (!*all->step)
+        return 0;
+    struct guard_part *p = add_part(rep, "catch");
+    enum guard_need need = all->step_prior > 0 ? GUARD_HOLDS : GUARD_BETTER;
+    int rc = guard_try(g, join_parts, m, need, &p->kept, &p->gain, err);
+    if (rc == 0 && !p->kept)
+        all->step[0] = 0;
+    return rc;
+}
+
 static int learn(struct guard *g, struct made *m, const struct guard_options *o,
                  struct guard_report *rep, struct ac_err *err)
 {
+    m->o = (struct train_options){.delay = o->train.delay};
     int rc = guard_start(g, make_base, m, err);
     if (rc < 0)
         return rc;
     rep->base_value = guard_value(g);
     rep->base = guard_counts(g);
-    const struct train_result *all = &m->r[GUARD_BLOCKS];
-    if (strcmp(all->text, all->base_text) != 0) {
-        struct guard_part *p = &rep->parts[rep->n_parts++];
-        ac_str_copy(p->name, sizeof p->name, "catch");
-        enum guard_need need = all->step_prior > 0 ? GUARD_HOLDS : GUARD_BETTER;
-        rc = guard_try(g, join_parts, m, need, &p->kept, &p->gain, err);
-    }
+    m->o = o->train;
+    if (m->o.vote)
+        rc = try_vote(g, m, rep, err);
+    if (rc == 0)
+        rc = try_catch(g, m, rep, err);
     if (rc == 0)
         rc = fuse_all(g, g->part->step_ns, rep, err);
     if (rc == 0)
@@ -257,19 +303,16 @@ static int learn(struct guard *g, struct made *m, const struct guard_options *o,
 static int train_guarded(const struct train_part *part, const struct guard_options *o,
                          struct train_result *ret, struct guard_report *rep, struct ac_err *err)
 {
-    struct made m = {.delay = o->delay};
-    struct guard *g = guard_create(part, o->delay);
+    struct made m = {0};
+    struct guard *g = guard_create(part, o->train.delay);
     int rc = learn(g, &m, o, rep, err);
     if (rc == 0) {
         *ret = m.r[GUARD_BLOCKS];
         m.r[GUARD_BLOCKS] = (struct train_result){0};
-        if (rep->n_parts && ac_streq(rep->parts[0].name, "catch") && !rep->parts[0].kept)
-            ret->step[0] = 0;
         free(ret->text);
         ret->text = ac_xstrdup(guard_rule(g));
     }
-    for (size_t k = 0; k < TRACKS; k++)
-        train_result_fini(&m.r[k]);
+    made_fini(&m);
     guard_destroy(g);
     return rc;
 }

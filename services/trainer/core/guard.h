@@ -71,7 +71,7 @@ struct evolve_report {
 };
 
 struct guard_options {
-    size_t delay;
+    struct train_options train;
     double alarms_per_day; /* 0: no budget */
     struct evolve_options evolve;
 };
@@ -87,7 +87,8 @@ struct guard_report {
     struct evolve_report evolve;
 };
 /** train_labelled with the guarantee: what joins the base detector (its second atom, and what
- * fuse.h has) is in the rule only when it proved itself. */
+ * fuse.h has) or takes its place (a vote) is in the rule only when it proved itself. base_text of
+ * the result is the one atom alone, in any case. */
 int guard_train(const struct train_part *part, const struct guard_options *o,
                 struct train_result *ret, struct guard_report *ret_report,
                 struct ac_err *err) AC_MUST_USE;

@@ -1,4 +1,5 @@
-/* The embedded synthesiser: a best atom chosen with a prior, and a step atom joined by OR. */
+/* The embedded synthesiser: a best atom chosen with a prior, or a vote of the best, and a step atom
+ * joined by OR. */
 #include "bank.h"
 #include "defaults.h"
 #include "evalrule.h"
@@ -22,6 +23,13 @@
 /* The same for the base atom of an hourly series, where the way back from an event is as far as the
  * way into it. */
 #define QUIET_HOURLY 3
+/* An atom's weight in a vote is exp(score / TAU), its say the logarithm of what it is of its own
+ * limit, within 1.5; the alarm is told from a sum of VOTE_ALARM on. */
+#define TAU        0.02
+#define VOTE_LOW   "0.22313" /* exp(-1.5) */
+#define VOTE_HIGH  "4.48169"
+#define VOTE_ALARM "-0.1"
+#define VOTE_SHOWN 3 /* terms in the reason */
 
 struct synth {
     const struct train_part *part;
@@ -35,7 +43,16 @@ struct synth {
 struct choice {
     const struct bank_atom *atom; /* NULL: none */
     struct threshold t;
+    double score;  /* F1 and weighted prior */
     char name[24]; /* scaled residual in the rule text */
+};
+
+/* What the rule stands on: one atom, or several that vote, the best first. */
+struct base {
+    struct choice by[TRAIN_VOTE_MAX];
+    double weight[TRAIN_VOTE_MAX]; /* they add up to 1 */
+    size_t n, max;
+    double prior_weight;
 };
 
 void train_result_fini(struct train_result *r)
@@ -139,31 +156,53 @@ static double prior_weight(size_t events)
     return PRIOR_WEIGHT * (events < THRESHOLD_FEW ? 1 + 1 / (double)events : 1);
 }
 
+/* Keeps the best ones, in order; of equal ones the first comes first. */
+static void keep_best(struct base *b, const struct choice *c)
+{
+    size_t at = b->n;
+    while (at > 0 && c->score > b->by[at - 1].score)
+        at--;
+    if (at == b->max)
+        return;
+    b->n += b->n < b->max;
+    memmove(&b->by[at + 1], &b->by[at], (b->n - at - 1) * sizeof b->by[0]);
+    b->by[at] = *c;
+}
+
+static void weigh(struct base *b)
+{
+    double sum = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        double behind = b->by[i].score - b->by[0].score;
+        b->weight[i] = exp(behind / (TAU * (1 + b->prior_weight / 2)));
+        sum += b->weight[i];
+    }
+    for (size_t i = 0; i < b->n; i++)
+        b->weight[i] /= sum;
+}
+
 /* The largest smoothed F1 plus a weighted prior: what transferred elsewhere counts twice. */
-static int choose_base(struct synth *s, struct choice *ret)
+static int choose_base(struct synth *s, struct base *ret)
 {
     size_t n = 0;
     const struct bank_atom *atoms = bank_atoms_of(s->kind, &n);
-    double weight = prior_weight(s->data.n_events);
     struct need d = needed(s, atoms, n);
-    double *block = NULL, **cols = NULL, best = -INFINITY;
+    double *block = NULL, **cols = NULL;
+    ret->prior_weight = prior_weight(s->data.n_events);
     int rc = columns(s, d.ptr, d.n, &block, &cols);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         const struct bank_atom *a = &atoms[i];
         struct threshold_data data = s->data;
-        struct threshold t;
+        struct choice c = {.atom = a};
         data.usual = s->part->injected ? 0 : a->theta; /* sizes of our own say nothing of places */
         if (d.of[i] == SIZE_MAX ||
-            !threshold_fit(&data, cols[d.of[i]], sign_of(a->dir), a->dir == DIR_ABS, &t))
+            !threshold_fit(&data, cols[d.of[i]], sign_of(a->dir), a->dir == DIR_ABS, &c.t))
             continue;
-        double z = t.f + weight * a->prior;
-        if (z > best) {
-            best = z;
-            ret->atom = a;
-            ret->t = t;
-            memcpy(ret->name, d.names[d.of[i]], sizeof ret->name);
-        }
+        c.score = c.t.f + ret->prior_weight * a->prior;
+        memcpy(c.name, d.names[d.of[i]], sizeof c.name);
+        keep_best(ret, &c);
     }
+    weigh(ret);
     free(block);
     free(cols);
     need_fini(&d);
@@ -196,41 +235,104 @@ static void print_head(struct synth *s, const char *const *texts, size_t n, stru
     bank_print_used(&s->lets, texts, n, b);
 }
 
-static void put_base(const struct synth *s, struct ac_buf *b)
+static const char *const dirs[] = {"abs", "up", "down"};
+
+/* One atom: its strength and limit. */
+static void put_atom(const struct choice *c, struct ac_buf *b)
 {
-    if (s->data.quiet)
-        ac_buf_printf(b, "edge(strength >= limit, %zu)", s->data.quiet);
-    else
-        ac_buf_puts(b, "strength >= limit");
+    char x[64];
+    condition(c, x, sizeof x);
+    ac_buf_printf(b, "    let strength = %s\n    let limit = %.6g\n", x, bank_round(c->t.theta));
 }
 
-/* The rule of a base atom and, where there is one, a step atom. Takes no step when step is NULL. */
-static char *print_rule(struct synth *s, const struct choice *base, const struct choice *step)
+static void put_vote_name(const struct choice *c, struct ac_buf *b)
 {
-    char x[64], y[64] = "";
-    condition(base, x, sizeof x);
-    if (step)
-        condition(step, y, sizeof y);
-    const char *texts[] = {x, y};
+    ac_buf_printf(b, "%s_%s", c->name, dirs[c->atom->dir]);
+}
+
+static void put_vote_names(const struct base *v, const char *sep, struct ac_buf *b)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        ac_buf_puts(b, i ? sep : "");
+        put_vote_name(&v->by[i], b);
+    }
+}
+
+/* Several: the say of each, and their sum. One that is not known yet speaks against. */
+static void put_vote(const struct base *v, struct ac_buf *b)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        const struct choice *c = &v->by[i];
+        struct ac_buf name;
+        char x[64];
+        condition(c, x, sizeof x);
+        ac_buf_init(&name, 128);
+        put_vote_name(c, &name);
+        ac_buf_printf(b, "    let %s_limit = %.6g\n", ac_buf_str(&name), bank_round(c->t.theta));
+        ac_buf_printf(b, "    # say of the %s, %s\n", bank_resid_says(c->atom->resid),
+                      dirs[c->atom->dir]);
+        ac_buf_printf(b,
+                      "    let %s = %.6g * log(clip(coalesce(%s / %s_limit, 0), " VOTE_LOW
+                      ", " VOTE_HIGH "))\n",
+                      ac_buf_str(&name), v->weight[i], x, ac_buf_str(&name));
+        ac_buf_fini(&name);
+    }
+    ac_buf_puts(b, "    let margin = ");
+    put_vote_names(v, " + ", b);
+    ac_buf_puts(b, "\n");
+}
+
+static void put_base_reason(const struct base *base, struct ac_buf *b)
+{
+    if (base->n == 1) {
+        ac_buf_printf(b, "%s: {strength} (limit {limit})",
+                      bank_resid_says(base->by[0].atom->resid));
+        return;
+    }
+    ac_buf_printf(b, "vote of %zu: {margin} (limit " VOTE_ALARM "), most by {largest %zu of ",
+                  base->n, AC_MIN(base->n, (size_t)VOTE_SHOWN));
+    put_vote_names(base, ", ", b);
+    ac_buf_puts(b, "}");
+}
+
+/* The rule of a base and, where there is one, a step atom. Takes no step when step is NULL. */
+static char *print_rule(struct synth *s, const struct base *base, const struct choice *step)
+{
+    const char *when = base->n > 1 ? "margin >= " VOTE_ALARM : "strength >= limit";
+    const char *score = base->n > 1 ? "exp(margin - " VOTE_ALARM ")" : "strength / limit";
+    const char *texts[TRAIN_VOTE_MAX + 1];
+    size_t n = 0;
     struct ac_buf b;
     ac_buf_init(&b, AC_RULES_TEXT_MAX);
-    print_head(s, texts, 2, &b);
-    double theta = bank_round(base->t.theta), phi = step ? bank_round(step->t.theta) : 0;
-    ac_buf_printf(&b, "    let strength = %s\n    let limit = %.6g\n", x, theta);
+    for (size_t i = 0; i < base->n; i++)
+        texts[n++] = base->by[i].name;
+    if (step)
+        texts[n++] = step->name;
+    print_head(s, texts, n, &b);
+    if (base->n > 1)
+        put_vote(base, &b);
+    else
+        put_atom(&base->by[0], &b);
     if (step) {
-        ac_buf_printf(&b, "    let step_strength = %s\n    let step_limit = %.6g\n", y, phi);
-        ac_buf_puts(&b, "    # the stronger atom, in units of its limit\n    let score = "
-                        "greatest(coalesce(strength / limit, "
-                        "0), coalesce(step_strength / step_limit, 0))\n");
+        char y[64];
+        condition(step, y, sizeof y);
+        ac_buf_printf(&b,
+                      "    let step_strength = %s\n    let step_limit = %.6g\n"
+                      "    # the stronger one, in units of its limit\n    let score = "
+                      "greatest(coalesce(%s, 0), coalesce(step_strength / step_limit, 0))\n",
+                      y, bank_round(step->t.theta), score);
     } else {
-        ac_buf_puts(&b, "    let score = strength / limit\n");
+        ac_buf_printf(&b, "    let score = %s\n", score);
     }
     ac_buf_puts(&b, "    when ");
-    put_base(s, &b);
+    if (s->data.quiet)
+        ac_buf_printf(&b, "edge(%s, %zu)", when, s->data.quiet);
+    else
+        ac_buf_puts(&b, when);
     if (step)
         ac_buf_printf(&b, " or edge(step_strength >= step_limit, %d)", QUIET);
-    ac_buf_printf(&b, "\n    severity warning\n    reason \"%s: {strength} (limit {limit})",
-                  bank_resid_says(base->atom->resid));
+    ac_buf_puts(&b, "\n    severity warning\n    reason \"");
+    put_base_reason(base, &b);
     if (step)
         ac_buf_printf(&b, "; %s: {step_strength} (limit {step_limit})",
                       bank_resid_says(step->atom->resid));
@@ -244,7 +346,7 @@ struct base_flags {
     size_t fp, hits;
 };
 
-static int flag_base(struct synth *s, const struct choice *base, struct base_flags *f)
+static int flag_base(struct synth *s, const struct base *base, struct base_flags *f)
 {
     char *text = print_rule(s, base, NULL);
     f->flags = ac_xcalloc(s->part->n, 1);
@@ -262,7 +364,9 @@ static int flag_base(struct synth *s, const struct choice *base, struct base_fla
     return rc;
 }
 
-static int choose_step(struct synth *s, const struct choice *base, struct choice *ret)
+/* ret_own: event F1 of the base alone on the training part. */
+static int choose_step(struct synth *s, const struct base *base, struct choice *ret,
+                       double *ret_own)
 {
     struct base_flags f = {0};
     struct need d = needed(s, bank_steps, bank_n_steps);
@@ -271,6 +375,7 @@ static int choose_step(struct synth *s, const struct choice *base, struct choice
     if (rc == 0)
         rc = columns(s, d.ptr, d.n, &block, &cols);
     double own = 2.0 * (double)f.hits / (double)(f.hits + f.fp + s->data.n_events);
+    *ret_own = own;
     for (size_t i = 0; rc == 0 && i < bank_n_steps; i++) {
         const struct bank_atom *a = &bank_steps[i];
         struct threshold t;
@@ -308,51 +413,55 @@ static int fall_back(struct synth *s, struct train_result *ret)
 
 static void name_choice(const struct choice *c, char *dst, size_t size)
 {
-    static const char *const dirs[] = {"abs", "up", "down"};
-    dst[0] = 0;
-    if (c->atom)
-        (void)snprintf(dst, size, "%s %s", c->name, dirs[c->atom->dir]);
+    (void)snprintf(dst, size, "%s %s", c->name, dirs[c->atom->dir]);
 }
 
-static int synthesise(struct synth *s, struct train_result *ret)
+static int synthesise(struct synth *s, size_t vote, struct train_result *ret)
 {
     int rc = bank_fit_residuals(&s->fit, s->part->values, s->part->n, s->part->step_ns, s->err);
     if (rc < 0)
         return rc;
     bank_put_residuals(&s->lets, &s->fit);
-    struct choice base = {0}, step = {0};
+    struct base base = {.max = AC_MAX(vote, (size_t)1)};
+    struct choice step = {0};
+    double own = 0;
     rc = fit_scales(s);
     if (rc == 0)
         rc = choose_base(s, &base);
     if (rc < 0)
         return rc;
-    if (!base.atom)
+    if (!base.n)
         return AC_ENOTSUP;
-    rc = choose_step(s, &base, &step);
+    rc = choose_step(s, &base, &step, &own);
     if (rc < 0)
         return rc;
     ret->text = print_rule(s, &base, step.atom ? &step : NULL);
     ret->base_text = print_rule(s, &base, NULL);
-    ret->train_f = step.atom ? step.t.f : base.t.f;
-    name_choice(&base, ret->base, sizeof ret->base);
-    name_choice(&step, ret->step, sizeof ret->step);
-    ret->step_prior = step.atom ? step.atom->prior : 0;
+    ret->train_f = step.atom ? step.t.f : base.n > 1 ? own : base.by[0].t.f;
+    if (base.n > 1)
+        (void)snprintf(ret->base, sizeof ret->base, "vote of %zu", base.n);
+    else
+        name_choice(&base.by[0], ret->base, sizeof ret->base);
+    if (step.atom) {
+        name_choice(&step, ret->step, sizeof ret->step);
+        ret->step_prior = step.atom->prior;
+    }
     return 0;
 }
 
-int train_labelled(const struct train_part *p, size_t delay, struct train_result *ret,
-                   struct ac_err *err)
+int train_labelled(const struct train_part *p, const struct train_options *o,
+                   struct train_result *ret, struct ac_err *err)
 {
     struct synth s = {.part = p, .err = err};
     struct score_segment *events = NULL;
     memset(ret, 0, sizeof *ret);
-    s.data = (struct threshold_data){.labels = p->labels, .n = p->n, .delay = delay};
+    s.data = (struct threshold_data){.labels = p->labels, .n = p->n, .delay = o->delay};
     s.data.n_events = score_segments(p->labels, p->n, &events);
     s.kind = series_kind_of(p);
     s.data.quiet = s.kind == KIND_HOURLY ? QUIET_HOURLY : 0;
     s.data.events = events;
     ret->events = s.data.n_events;
-    int rc = s.data.n_events ? synthesise(&s, ret) : AC_ENOTSUP;
+    int rc = s.data.n_events ? synthesise(&s, o->vote, ret) : AC_ENOTSUP;
     if (rc == AC_ENOTSUP)
         rc = fall_back(&s, ret);
     if (rc == 0 && ((rc = evalrule_canonical(&ret->text, err)) < 0 ||

@@ -18,6 +18,14 @@ struct train_part {
     size_t injected; /* of the events: so many were put in, nobody labelled them (practice.h) */
 };
 
+struct train_options {
+    size_t delay; /* an event counts as found in its first delay + 1 points */
+    size_t vote;  /* a vote of so many atoms in place of the one; 0: none */
+};
+
+#define TRAIN_VOTE_MIN 2
+#define TRAIN_VOTE_MAX 9
+
 struct train_result {
     char *text; /* a rule; caller frees (train_result_fini) */
     char *
@@ -33,5 +41,5 @@ void train_result_fini(struct train_result *r);
 
 /** Learns from labels; without labelled events, falls back to defaults.h.
  * AC_ENOTSUP when the series has nothing to learn from (too short, constant). */
-int train_labelled(const struct train_part *p, size_t delay, struct train_result *ret,
-                   struct ac_err *err) AC_MUST_USE;
+int train_labelled(const struct train_part *p, const struct train_options *o,
+                   struct train_result *ret, struct ac_err *err) AC_MUST_USE;

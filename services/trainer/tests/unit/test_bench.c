@@ -48,7 +48,7 @@ static void run(enum bench_protocol protocol, struct bench_result *ret)
         (void)fprintf(f, "%.17g,%d\n", v[i], labels[i]);
     assert_int_equal(fclose(f), 0);
     struct ac_err err = AC_ERR_INIT;
-    int rc = bench_series(path, protocol, &(struct guard_options){.delay = 7}, ret, &err);
+    int rc = bench_series(path, protocol, &(struct guard_options){.train.delay = 7}, ret, &err);
     (void)unlink(path);
     if (rc < 0)
         fail_msg("%s", err.msg);

@@ -59,7 +59,7 @@ static void test_one_event_is_enough_to_find_a_smaller_one_once(void **state)
         struct train_result t;
         struct ac_err err = AC_ERR_INIT;
         assert_int_equal(series_kind_of(&p), KIND_HOURLY);
-        assert_int_equal(train_labelled(&p, 3, &t, &err), 0);
+        assert_int_equal(train_labelled(&p, &(struct train_options){.delay = 3}, &t, &err), 0);
         assert_int_equal(evalrule_flags(t.base_text, v, N, flags, NULL, &err), 0);
         if (!flags[1200] || score_alarms(flags + 1190, 20) != 1)
             fail_msg("seed %llu: %s", (unsigned long long)seed, t.base_text);
@@ -72,7 +72,7 @@ static double limit_of(const struct train_part *p)
 {
     struct train_result t;
     struct ac_err err = AC_ERR_INIT;
-    assert_int_equal(train_labelled(p, 7, &t, &err), 0);
+    assert_int_equal(train_labelled(p, &(struct train_options){.delay = 7}, &t, &err), 0);
     const char *at = strstr(t.base_text, "let limit = ");
     assert_non_null(at);
     double limit = strtod(at + strlen("let limit = "), NULL);
@@ -134,7 +134,7 @@ static void test_hourly_rules_speak_again_after_three_quiet_points(void **state)
         .name = "made", .values = v, .labels = labels, .n = TRAIN, .step_ns = 3600000000000};
     struct train_result t;
     struct ac_err err = AC_ERR_INIT;
-    assert_int_equal(train_labelled(&p, 3, &t, &err), 0);
+    assert_int_equal(train_labelled(&p, &(struct train_options){.delay = 3}, &t, &err), 0);
     assert_non_null(strstr(t.base_text, "when edge(strength >= limit, 3)\n"));
     size_t apart = 1;
     while (apart < 20 && alarms_of_two(&p, t.base_text, apart) == 1)
@@ -160,7 +160,7 @@ static void season_with(size_t events)
         }
         struct train_part p = {
             .name = "made", .values = v, .labels = labels, .n = TRAIN, .step_ns = 3600000000000};
-        struct guard_options o = {.delay = 3};
+        struct guard_options o = {.train.delay = 3};
         struct guard_report rep;
         struct train_result t;
         struct ac_err err = AC_ERR_INIT;

@@ -172,8 +172,8 @@ static void test_a_trained_rule_is_not_worse_than_its_base(void **state)
         struct train_result r;
         struct guard_report rep;
         struct ac_err err = AC_ERR_INIT;
-        assert_int_equal(guard_train(&m->part, &(struct guard_options){.delay = 7}, &r, &rep, &err),
-                         0);
+        assert_int_equal(
+            guard_train(&m->part, &(struct guard_options){.train.delay = 7}, &r, &rep, &err), 0);
         if (rep.value < rep.base_value)
             fail_msg("seed %llu: %f, base %f", (unsigned long long)seed, rep.value, rep.base_value);
         double gain = 0;
@@ -194,7 +194,7 @@ static void test_a_budget_is_part_of_the_rule(void **state)
     struct train_result r;
     struct guard_report rep;
     struct ac_err err = AC_ERR_INIT;
-    struct guard_options o = {.delay = 7, .alarms_per_day = 2};
+    struct guard_options o = {.train.delay = 7, .alarms_per_day = 2};
     assert_int_equal(guard_train(&m->part, &o, &r, &rep, &err), 0);
     assert_true(rep.budget.before >= 25 && rep.budget.allowed == 1);
     assert_true(rep.budget.after <= 3); /* 0.6 days; the rule allows 2 + 1 a day at all times */
