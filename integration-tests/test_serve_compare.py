@@ -199,6 +199,9 @@ def test_what_differs_among_devices(costs, tmp_path):
         assert first["digest"] == again["digest"] != plain["digest"], args
     assert json.loads(poisson(costs, "--slo-x", "1").stdout)["attainment"] == 0
     assert json.loads(poisson(costs, "--link-gbps", ".2", "--slo-ms", "5").stdout)["attainment"] < .5  # 3 ms an input
+    tight = poisson(costs, "--slo-ms", "10").stdout  # the first answers are of models that are being loaded
+    assert json.loads(tight)["digest"] != json.loads(poisson(costs, "--slo-ms", "10", "--overlap", "off").stdout)["digest"]
+    refused(poisson(costs, "--overlap", "maybe"), "--overlap: on or off")
     refused(poisson(costs, "--kind", "2"), "--kind N:FILE")
     refused(poisson(costs, "--kind", f"7:{slow}"), "7 devices of other kinds", code=1)
     refused(poisson(costs, "--kind", "1:none.csv"), "none.csv")

@@ -26,6 +26,9 @@ static int sim_faults(const struct cli_sim_args *a, struct sim_config *c)
     if (!cli_number(a->pages, 1, 1 << 20, &pages) || pages != floor(pages))
         return cli_usage("serve", "--pages: a whole number from 1 to 1048576");
     c->pages = (uint32_t)pages;
+    if (a->overlap && !ac_streq(a->overlap, "on") && !ac_streq(a->overlap, "off"))
+        return cli_usage("serve", "--overlap: on or off");
+    c->no_overlap = ac_streq(a->overlap, "off");
     if (!a->crash)
         return CLI_OK;
     ac_cleanup(ac_free_p) char *text = ac_xstrdup(a->crash);

@@ -62,6 +62,7 @@ const struct cli_verb cli_verb_serve = {
     "                   first device is away; --drift-ppm X: each device's clock is off by up to "
     "X\n"
     "  --link-gbps X    10^9 bytes a second that inputs come at, and share with loads\n"
+    "  --overlap off    executions begin only when their model's load has ended (default: on)\n"
     "  --kind N:FILE    the last N devices are of another kind, with a cost table of its own\n"
     "  --pages N        memory of a device, in pages of 16 MiB (default 1,376)\n"
     "  --plot FILE.svg  sim: rates, latency and share in time over the run; compare: each policy's "
@@ -337,6 +338,7 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--stragglers", .has_value = true, .value = &a.stragglers},
         {.name = "--drift-ppm", .has_value = true, .value = &a.drift},
         {.name = "--link-gbps", .has_value = true, .value = &a.link},
+        {.name = "--overlap", .has_value = true, .value = &a.overlap},
         {.name = "--crash", .has_value = true, .value = &a.crash},
         {.name = "--pages", .has_value = true, .value = &a.pages},
         {.name = "--kind",

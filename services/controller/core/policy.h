@@ -22,6 +22,9 @@ struct policy_cost {
     uint32_t pages;
     int64_t load_ns;
     int64_t exec_ns[POLICY_BATCHES];
+    /* From the end of the load to that of an execution which began while it was under way and had
+     * to wait for its last weights; 0: executions begin when the load has ended. */
+    int64_t tail_ns[POLICY_BATCHES];
 };
 
 struct policy_request {

@@ -237,6 +237,12 @@ void sched_device_up(struct sched *s, int64_t now, uint32_t device, uint32_t pag
     s->cells[d->cell].up |= 1ull << d->bit;
 }
 
+/* The longer of two times, or 0 where one of the devices cannot. */
+static void both(int64_t *a, int64_t b)
+{
+    *a = *a && b ? AC_MAX(*a, b) : 0;
+}
+
 static void model_able(struct sched *s, int64_t now, uint32_t model, uint32_t device,
                        const struct policy_cost *cost)
 {
@@ -254,9 +260,9 @@ static void model_able(struct sched *s, int64_t now, uint32_t model, uint32_t de
             p->cost.pages = AC_MAX(p->cost.pages, cost->pages);
         p->cost.load_ns = AC_MAX(p->cost.load_ns, cost->load_ns);
         for (uint32_t b = 0; b < POLICY_BATCHES; b++)
-            p->cost.exec_ns[b] = cost->exec_ns[b] && p->cost.exec_ns[b]
-                                     ? AC_MAX(p->cost.exec_ns[b], cost->exec_ns[b])
-                                     : 0;
+            both(&p->cost.exec_ns[b], cost->exec_ns[b]);
+        for (uint32_t b = 0; b < POLICY_BATCHES; b++)
+            both(&p->cost.tail_ns[b], cost->tail_ns[b]);
     }
     p->cost.pages = AC_MAX(p->cost.pages, 1u);
     m->able |= 1ull << d->bit;
@@ -303,6 +309,20 @@ void sched_model_retire(struct sched *s, int64_t now, uint32_t model)
     sched_hot_retire(s, now, model + s->n_guests);
 }
 
+/* When the answer of an execution is there which overlaps a load that ends at that time;
+ * POLICY_NEVER when none can. */
+static int64_t overlapped_end(const struct sched *s, const struct model *m, const struct device *d,
+                              uint32_t rows, int64_t now, int64_t at)
+{
+    const struct plan *p = sched_plan(s, m, d->kind);
+    uint8_t batch = sched_batch_for_rows(p, rows);
+    int64_t tail = sched_overlap_tail(s, p, d, batch);
+    if (tail == 0)
+        return POLICY_NEVER;
+    int64_t start = sched_device_start(s, d, now) - AC_MAX(d->behind_ns, 0);
+    return AC_MAX(start + sched_device_exec(d, p->eh[batch]), at + tail) + s->learnt.net_ns;
+}
+
 /* When some device could answer so many rows at the earliest, as if it were a device like the
  * others, or any time that is soon enough; POLICY_NEVER without any device. */
 static int64_t best_end(const struct sched *s, const struct model *m, uint32_t rows, int64_t now,
@@ -317,8 +337,13 @@ static int64_t best_end(const struct sched *s, const struct model *m, uint32_t r
         int64_t exec = sched_device_exec(d, p->eh[sched_batch_for_rows(p, rows)]);
         best = AC_MIN(best, t + exec + net);
     }
-    if (best > enough && (m->loading & c->up))
-        best = AC_MIN(best, AC_MAX(m->eta, now + net) + sched_least_exec(s, m, rows) + net);
+    if (best > enough && (m->loading & c->up)) {
+        int64_t at = AC_MAX(m->eta, now + net);
+        best = AC_MIN(best, at + sched_least_exec(s, m, rows) + net);
+        const struct device *d = sched_overlap_device(s, m);
+        if (d)
+            best = AC_MIN(best, overlapped_end(s, m, d, rows, now, at));
+    }
     if (best != POLICY_NEVER)
         return best;
     for (uint64_t k = m->able & c->up; k; k &= k - 1) {
@@ -326,7 +351,9 @@ static int64_t best_end(const struct sched *s, const struct model *m, uint32_t r
         const struct plan *p = sched_plan(s, m, d->kind);
         int64_t load = p->cost.load_ns + (int64_t)((double)p->cost.load_ns * s->learnt.load_margin);
         int64_t exec = p->eh[sched_batch_for_rows(p, rows)];
-        best = AC_MIN(best, AC_MAX(now + net, d->pipe_free) + load + exec + net);
+        int64_t at = AC_MAX(now + net, d->pipe_free) + load;
+        best = AC_MIN(best, at + exec + net);
+        best = AC_MIN(best, overlapped_end(s, m, d, rows, now, at));
     }
     return best;
 }
@@ -423,7 +450,9 @@ void sched_arrive(struct sched *s, int64_t now, const struct policy_request *in)
             sched_cold_add(s, id, true);
     } else {
         sched_model_touch(s, id);
-        if (!m->loading)
+        if (m->loading)
+            sched_pick_for(s, now, id);
+        else
             sched_cold_add(s, id, false);
     }
     if (c->n_cold)

@@ -53,7 +53,8 @@ struct sched_config {
     X(SHARES, "tenants' shares")                                                                   \
     X(PRIORITIES, "priorities")                                                                    \
     X(KINDS, "kinds of devices")                                                                   \
-    X(HOT, "cells that share")
+    X(HOT, "cells that share")                                                                     \
+    X(OVERLAP, "executions that overlap loads")
 
 enum sched_part {
 #define X(name, text) SCHED_PART_##name,

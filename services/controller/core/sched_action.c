@@ -18,6 +18,8 @@ struct action *sched_action_new(struct sched *s, enum policy_action_kind kind, u
     a->batch = 0;
     a->live = true;
     a->blocks = false;
+    a->overlaps = false;
+    a->weights_at = 0;
     return a;
 }
 
@@ -73,9 +75,15 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
     d->free_at =
         d->n_infers ? AC_MAX(end, d->last_sent + sched_device_net(s, d)) + d->outstanding : end;
     uint32_t model = a->model, n = a->n;
+    /* What came too late may be in time elsewhere; so may what failed with its load, whose result
+     * may be on its way. */
+    bool no_weights = r->status == POLICY_FAILED && a->overlaps && !(m->loaded >> d->bit & 1);
+    bool again = r->status == POLICY_TOO_LATE || no_weights;
+    if (no_weights)
+        m->eta_bit = SCHED_CELL_DEVICES;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t req = a->requests[i];
-        if (r->status == POLICY_TOO_LATE) {
+        if (again) {
             sched_queue_insert(s, req);
             continue;
         }
@@ -92,7 +100,7 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
         sched_learn(s, now, a, r);
     uint32_t device = a->device;
     sched_action_free(s, a);
-    if (r->status == POLICY_TOO_LATE) {
+    if (again) {
         sched_queue_expire(s, now, model);
         if (m->queued && !m->loaded && !m->loading)
             sched_cold_add(s, model, false);
@@ -115,6 +123,7 @@ static void load_result(struct sched *s, int64_t now, struct action *a,
     if (r->status == POLICY_DONE) {
         m->loaded |= bit;
         m->load_failures = 0;
+        sched_overlap_loaded(s, d, model, r->end_ns);
         if (s->cfg.learn)
             sched_learn(s, now, a, r);
     } else {

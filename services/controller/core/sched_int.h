@@ -65,8 +65,8 @@ struct model_spread {
 
 /* What a model costs on devices of one kind, and how its requests are best split there. */
 struct plan {
+    uint8_t smallest; /* index of the smallest compiled batch */
     struct policy_cost cost;
-    uint8_t smallest;                   /* index of the smallest compiled batch */
     int64_t eh[POLICY_BATCHES + 1];     /* exec with margin; 0: not compiled; last: for ever */
     uint8_t first[POLICY_MAX_BATCH];    /* for n rows, at n - 1: index of the batch to start with */
     int64_t best[POLICY_MAX_BATCH + 1]; /* least device time for n rows */
@@ -105,7 +105,9 @@ struct model {
     uint64_t share_mask; /* devices whose backlog carries share */
     int64_t share;
     struct timer timer; /* when the first waiting request is lost */
-    int64_t eta;        /* when the earliest load under way ends */
+    int64_t eta;        /* when the earliest load under way ends, with margin */
+    int64_t weights_at; /* the same without */
+    uint8_t eta_bit;    /* on that device of the cell; SCHED_CELL_DEVICES: none overlaps it */
     uint8_t load_failures;
     bool cold_listed, at_risk;
     uint32_t home;   /* of a guest: the model; else NIL */
@@ -122,7 +124,8 @@ struct record {
     int64_t full_ns, last_ns; /* the execution that each of the two leaves room for */
     uint32_t model;
     uint8_t first, take;
-    int64_t ready; /* until then it waits for a larger batch, or 0 */
+    int64_t ready; /* until then it waits, for a larger batch or for begin, or 0 */
+    int64_t begin; /* 0, or the weights are on their way: a start that need not wait for them */
 };
 
 struct action {
@@ -131,8 +134,10 @@ struct action {
     uint32_t device, model, n, next_free;
     uint8_t batch; /* index */
     bool live;
-    bool blocks; /* background work too long for the foreground's slack */
+    bool blocks;   /* background work too long for the foreground's slack */
+    bool overlaps; /* INFER: sent before its load has ended */
     int64_t sent, begin_estimate, expected;
+    int64_t weights_at; /* with overlaps: when the load ended, once known */
     uint32_t requests[POLICY_MAX_BATCH];
 };
 
@@ -213,7 +218,8 @@ struct choice {
     uint8_t batch;
     uint32_t take; /* rows at most */
     int64_t latest;
-    double rate; /* rows a ns of device time */
+    int64_t begin; /* as the record's */
+    double rate;   /* rows a ns of device time */
     /* With ranks, where not all can be met: */
     double over; /* 0: its tenant is due; else what that has had for its share */
     uint8_t priority;
@@ -354,6 +360,8 @@ int64_t sched_timers_next(const struct sched *s);
 uint8_t sched_batch_for_rows(const struct plan *p, uint32_t rows);
 
 /* sched_pick.c */
+/** How far ahead of its end of work the device is given more. */
+int64_t sched_device_ahead(const struct sched *s, const struct device *d);
 int64_t sched_device_free(const struct sched *s, const struct device *d, int64_t now);
 /** Usual time of a message to or from it. */
 int64_t sched_device_net(const struct sched *s, const struct device *d);
@@ -377,6 +385,27 @@ void sched_load_wanted(struct sched *s, int64_t now, uint32_t model);
 void sched_loads_tick(struct sched *s, int64_t now, uint32_t cell);
 void sched_resident_remove(struct sched *s, uint32_t device, uint32_t at);
 void sched_unload_all(struct sched *s, int64_t now, uint32_t model);
+
+/* sched_overlap.c */
+/** The cell's device on which executions of the absent model may begin before the load there has
+ * ended; NULL: none. */
+const struct device *sched_overlap_device(const struct sched *s, const struct model *m);
+/** From the end of the load to that of an execution there which overlaps it, with margin; 0: none
+ * can. */
+int64_t sched_overlap_tail(const struct sched *s, const struct plan *p, const struct device *d,
+                           uint8_t batch);
+/** The device on which the first waiting request of an absent model is to begin before its load
+ * there has ended, as a bit, with begin and ready of rec; 0: none. */
+uint64_t sched_overlap_record(const struct sched *s, const struct model *m, struct record *rec);
+/** The earliest start of an execution there that is not expected to wait for weights. */
+int64_t sched_overlap_begin(const struct model *m, const struct plan *p, const struct device *d,
+                            uint8_t batch);
+/** An INFER that overlaps is being sent for no sooner than that: what the device has of it. */
+void sched_overlap_sent(const struct model *m, const struct plan *p, const struct device *d,
+                        int64_t earliest, struct action *a);
+/** The model's weights are there. */
+void sched_overlap_loaded(struct sched *s, struct device *d, uint32_t model, int64_t end);
+void sched_overlap_learn(struct sched *s, const struct action *a, const struct policy_result *r);
 
 /* sched_share.c */
 void sched_share_init(struct sched *s);

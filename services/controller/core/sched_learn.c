@@ -236,6 +236,10 @@ void sched_learn(struct sched *s, int64_t now, const struct action *a,
     int64_t took = r->end_ns - r->begin_ns;
     s->learnt_at = now;
     learn_delay(s, a->device, now - r->end_ns);
+    if (a->overlaps) { /* it may have waited for weights, which says nothing of executions */
+        sched_overlap_learn(s, a, r);
+        return;
+    }
     if (a->kind == POLICY_INFER) {
         learn_execution(s, a, took);
         return;

@@ -198,9 +198,17 @@ static bool load(struct sched *s, int64_t now, uint32_t device, uint32_t model)
     a->begin_estimate = AC_MAX(now + sched_device_net(s, d), d->pipe_free);
     d->pipe_free = a->begin_estimate + a->expected;
     int64_t ready = d->pipe_free + (int64_t)((double)a->expected * s->learnt.load_margin);
-    m->eta = m->loading ? AC_MIN(m->eta, ready) : ready;
+    if (!m->loading || ready < m->eta) {
+        m->eta = ready;
+        m->weights_at = d->pipe_free;
+        m->eta_bit = (uint8_t)d->bit;
+    }
     m->loading |= 1ull << d->bit;
     sched_action_send(s, a, now, POLICY_NEVER);
+    if (m->queued && !m->loaded) {
+        sched_model_touch(s, model);
+        sched_pick_for(s, now, model);
+    }
     return true;
 }
 

@@ -10,7 +10,7 @@ int64_t sched_device_net(const struct sched *s, const struct device *d)
 
 /* A device is given more so long before its end of work that it does not run dry, but no longer
  * ahead than the tightest objectives can bear. */
-static int64_t horizon(const struct sched *s, const struct device *d)
+int64_t sched_device_ahead(const struct sched *s, const struct device *d)
 {
     if (s->cfg.horizon_ns)
         return s->cfg.horizon_ns;
@@ -153,7 +153,7 @@ static bool ranked_candidate(const struct sched *s, const struct cell *c, const 
     const struct model *m = &s->models[rec->model];
     bool found = false;
     for (uint32_t i = m->groups; i != NIL; i = s->groups[i].next) {
-        struct choice k = {.model = rec->model};
+        struct choice k = {.model = rec->model, .begin = rec->begin};
         rank(s, c, &s->groups[i], &k);
         int order = found ? rank_order(&k, ret_c) : -1;
         if (order > 0 || !group_candidate(s, c, m, &s->groups[i], d, fh, &k))
@@ -245,7 +245,8 @@ static bool is_better(const struct sched *s, const struct choice *k, int64_t fh,
 {
     if (!ret->shedding) {
         /* What can surely be met comes first; of the rest, what is likeliest. */
-        bool safe = k->latest >= fh, best_safe = ret->found && ret->best.latest >= fh;
+        bool safe = k->latest >= AC_MAX(fh, k->begin),
+             best_safe = ret->found && ret->best.latest >= AC_MAX(fh, ret->best.begin);
         return !ret->found || (safe && !best_safe) ||
                (safe == best_safe &&
                 (safe ? k->latest < ret->best.latest : k->latest > ret->best.latest));
@@ -273,17 +274,18 @@ static void choose(struct sched *s, int64_t now, struct cell *c, const struct de
         if (!(c->masks[i] & bit))
             continue;
         const struct record *rec = &c->records[d->kind][i];
-        if (rec->ready > now && !ret->shedding)
+        if (rec->ready > now && (rec->begin || !ret->shedding))
             continue;
-        if (rec->llast - longer(d, rec->last_ns) + hope < fh)
+        int64_t start = AC_MAX(fh, rec->begin);
+        if (rec->llast - longer(d, rec->last_ns) + hope < start)
             continue;
         /* The head bounds how early any batch of this model must start. */
         int64_t full = rec->lfull - longer(d, rec->full_ns);
         if (!ret->shedding && ret->found && ret->best.latest >= fh && full >= ret->best.latest &&
             full <= fh + SCHED_BACKGROUND_NS)
             continue;
-        struct choice k = {0};
-        if (!candidate_of(s, c, rec, d, fh, ret, &k))
+        struct choice k = {.begin = rec->begin};
+        if (!candidate_of(s, c, rec, d, start, ret, &k))
             continue;
         if (k.latest > fh + SCHED_BACKGROUND_NS) {
             note_spare(ret, &k);
@@ -337,7 +339,15 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     a->expected = sched_device_exec(d, p->cost.exec_ns[k->batch]);
     a->sent = now;
     a->begin_estimate = AC_MAX(now + sched_device_net(s, d), sched_device_free(s, d, now));
-    int64_t first_due = s->requests[k->start].deadline;
+    a->overlaps = k->begin != 0;
+    /* Latest useful start: after it the first request is lost whatever the device does. */
+    int64_t need =
+        sched_device_exec(d, p->eh[k->batch]) + s->learnt.net_ns + AC_MIN(d->behind_ns, 0);
+    int64_t latest = s->requests[k->start].deadline + s->learnt.hope_ns - need, earliest = now;
+    if (a->overlaps) {
+        earliest = AC_MIN(AC_MAX(now, sched_overlap_begin(m, p, d, k->batch)), latest);
+        sched_overlap_sent(m, p, d, earliest, a);
+    }
     fill(s, &s->cells[d->cell], k, a);
     AC_ASSERT(a->n > 0);
     for (uint32_t i = 0; i < a->n; i++)
@@ -357,10 +367,7 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     if (s->groups && !background)
         sched_share_sent(s, &s->cells[d->cell], a, now, k->ranked);
     sched_model_touch(s, k->model);
-    /* Latest useful start: after it the first request is lost whatever the device does. */
-    int64_t need =
-        sched_device_exec(d, p->eh[k->batch]) + s->learnt.net_ns + AC_MIN(d->behind_ns, 0);
-    sched_action_send(s, a, now, first_due + s->learnt.hope_ns - need);
+    sched_action_send(s, a, earliest, latest);
 }
 
 /** Gives the device work until its queue reaches past the horizon. */
@@ -370,7 +377,7 @@ void sched_pick(struct sched *s, int64_t now, uint32_t device)
     struct cell *c = &s->cells[d->cell];
     while (d->up && d->n_infers < SCHED_OUTSTANDING) {
         int64_t free_at = sched_device_free(s, d, now);
-        int64_t ahead = horizon(s, d);
+        int64_t ahead = sched_device_ahead(s, d);
         if (free_at > now + ahead) {
             sched_timer_set(s, device | TIMER_DEVICE, free_at - ahead);
             return;
@@ -409,13 +416,13 @@ void sched_pick_for(struct sched *s, int64_t now, uint32_t model)
     const struct cell *c = &s->cells[m->cell];
     uint32_t best = NIL;
     double best_score = 0;
-    uint64_t copies = m->loaded & c->up;
+    uint64_t copies = m->record == NIL ? 0 : c->masks[m->record] & c->up;
     bool several = (copies & (copies - 1)) != 0;
     for (uint64_t k = copies; k; k &= k - 1) {
         uint32_t id = c->devices[__builtin_ctzll(k)];
         const struct device *d = &s->devices[id];
         int64_t f = sched_device_free(s, d, now);
-        if (f > now + horizon(s, d))
+        if (f > now + sched_device_ahead(s, d))
             continue;
         if (!several) {
             best = id;

@@ -223,17 +223,25 @@ void sched_record_update(struct sched *s, uint32_t id)
 {
     struct model *m = &s->models[id];
     struct cell *c = &s->cells[m->cell];
-    if (m->queued == 0 || m->loaded == 0) {
+    struct record early = {0};
+    uint64_t mask = m->queued ? m->loaded : 0;
+    if (m->queued && m->loading && !m->loaded)
+        mask = sched_overlap_record(s, m, &early);
+    if (mask == 0) {
         if (m->record != NIL)
             record_remove(s, c, m);
         return;
     }
     if (m->record == NIL)
         m->record = c->n_records++;
-    c->masks[m->record] = m->loaded;
-    for (uint32_t k = 0; k < s->n_kinds; k++)
-        record_of_kind(s, m, id, k, &c->records[k][m->record]);
-    if (s->cfg.save <= 0)
+    c->masks[m->record] = mask;
+    for (uint32_t k = 0; k < s->n_kinds; k++) {
+        struct record *rec = &c->records[k][m->record];
+        record_of_kind(s, m, id, k, rec);
+        rec->begin = early.begin;
+        rec->ready = early.ready;
+    }
+    if (s->cfg.save <= 0 || early.begin)
         return;
     const struct plan *p = sched_plan_any(s, m);
     const struct record *any = &c->records[m->kinds ? __builtin_ctz(m->kinds) : 0][m->record];

@@ -158,6 +158,7 @@ static void start(struct sim *s)
             of_kind = s->cfg->kinds[kind++].gpus;
         s->devices[d].kind = kind;
         s->devices[d].ready = ac_xcalloc(w->n_models, sizeof(int64_t));
+        s->devices[d].loads = ac_xcalloc(w->n_models, sizeof(struct sim_load));
         (void)s->cfg->policy->device_add(s->policy);
         if (kind && s->cfg->policy->device_kind)
             s->cfg->policy->device_kind(s->policy, d, kind);
@@ -276,8 +277,10 @@ static void finish(struct sim *s)
 {
     if (s->policy)
         s->cfg->policy->destroy(s->policy);
-    for (uint32_t d = 0; s->devices && d < s->cfg->gpus; d++)
+    for (uint32_t d = 0; s->devices && d < s->cfg->gpus; d++) {
         free(s->devices[d].ready);
+        free(s->devices[d].loads);
+    }
     for (uint32_t k = 0; k < POLICY_KINDS; k++)
         free(s->rows[k]);
     free(s->devices);

@@ -59,6 +59,7 @@ struct sim_config {
     double drift_ppm; /* each device's clock is off by up to so much, either way */
     double link_gbps; /* 10^9 bytes/s that inputs move at, and share with loads: sim_link.c. A load
                          that moves alone takes what the table says. 0: inputs take no time */
+    bool no_overlap;  /* executions begin when loads have ended; so they do with a link */
     int64_t crash_at_ns, crash_for_ns; /* device 0 dies and comes back; 0: never */
     int64_t change_at_ns;              /* from then on, 0: never, these hold: */
     double change_delay, change_pace;  /* factors on delays, and on device 0's executions */

@@ -28,6 +28,11 @@ const struct costs_row *sim_row(const struct sim *s, uint32_t device, uint32_t m
     return &c->rows[s->rows[kind][model]];
 }
 
+bool sim_overlaps(const struct sim *s)
+{
+    return !s->cfg->no_overlap && s->cfg->link_gbps <= 0;
+}
+
 /* ---- actions ---- */
 
 void sim_act(void *self, const struct policy_action *a)
@@ -169,6 +174,7 @@ static void load(struct sim *s, uint32_t at)
         sim_link_add(s, at, SIM_LANE_LOAD, (double)took);
         return;
     }
+    d->loads[x->a.model] = (struct sim_load){.begin = begin, .first = begin + took / c->pages};
     *ready = d->pipe_free = begin + took;
     sim_answer(s, at, POLICY_DONE, begin, begin + took);
 }
@@ -195,23 +201,29 @@ void sim_execute(struct sim *s, uint32_t at)
     struct sim_device *d = &s->devices[x->a.device];
     int64_t ready = d->ready[x->a.model];
     int64_t begin = AC_MAX(AC_MAX(s->now, d->exec_free), x->earliest);
+    if (sim_overlaps(s))
+        begin = AC_MAX(begin, d->loads[x->a.model].begin);
     if (begin > x->latest) {
         sim_answer(s, at, POLICY_TOO_LATE, begin, begin);
         return;
     }
-    if (ready < 0 || ready > begin) {
+    if (ready < 0 || (ready > begin && !sim_overlaps(s))) {
         refuse(s, at, begin);
         return;
     }
-    int64_t alone = sim_row(s, x->a.device, x->a.model)->cost.exec_ns[__builtin_ctz(x->a.batch)];
+    const struct policy_cost *c = &sim_row(s, x->a.device, x->a.model)->cost;
+    int64_t alone = c->exec_ns[__builtin_ctz(x->a.batch)];
     int64_t took = noisy(s, alone, s->cfg->exec_sigma);
     if (x->a.device == 0 && changed(s))
         took = (int64_t)((double)took * s->cfg->change_pace);
     if (s->cfg->straggler_share > 0 && ac_rng_uniform(&s->rng_noise) < s->cfg->straggler_share)
         took = (int64_t)((double)took * s->cfg->straggler_factor);
-    s->busy_ns += took;
-    d->exec_free = begin + took;
-    sim_answer(s, at, POLICY_DONE, begin, begin + took);
+    int64_t end = begin + took;
+    if (ready > begin)
+        end = AC_MAX(AC_MAX(begin, d->loads[x->a.model].first) + took, ready + took / c->pages);
+    s->busy_ns += end - begin;
+    d->exec_free = end;
+    sim_answer(s, at, POLICY_DONE, begin, end);
 }
 
 void sim_at_device(struct sim *s, uint32_t at)
@@ -235,6 +247,19 @@ void sim_at_device(struct sim *s, uint32_t at)
 
 /* ---- coming and going ---- */
 
+/* Weights are pieces of a page that come evenly, and an execution does equal parts of its work with
+ * each: the last piece leaves one part to do, and an execution longer than the load waits for the
+ * first piece alone. */
+static struct policy_cost cost_of(const struct sim *s, uint32_t device, uint32_t model)
+{
+    struct policy_cost c = sim_row(s, device, model)->cost;
+    for (uint32_t b = 0; b < POLICY_BATCHES && sim_overlaps(s); b++) {
+        int64_t part = c.exec_ns[b] / c.pages, first = c.load_ns / c.pages;
+        c.tail_ns[b] = AC_MAX(part, first + c.exec_ns[b] - c.load_ns);
+    }
+    return c;
+}
+
 void sim_device_start(struct sim *s, uint32_t device)
 {
     struct sim_device *d = &s->devices[device];
@@ -249,8 +274,10 @@ void sim_device_start(struct sim *s, uint32_t device)
     for (uint32_t m = 0; m < n; m++)
         d->ready[m] = -1;
     s->cfg->policy->device_up(s->policy, s->now, device, pages);
-    for (uint32_t m = 0; m < n; m++)
-        s->cfg->policy->model_able(s->policy, s->now, m, device, &sim_row(s, device, m)->cost);
+    for (uint32_t m = 0; m < n; m++) {
+        struct policy_cost c = cost_of(s, device, m);
+        s->cfg->policy->model_able(s->policy, s->now, m, device, &c);
+    }
     sim_rearm(s);
 }
 

@@ -56,6 +56,11 @@ struct sim_link {
     int64_t due; /* of the one event that counts; POLICY_NEVER */
 };
 
+/* Weights come in pieces, a page each. */
+struct sim_load {
+    int64_t begin, first; /* first: when the first piece is there */
+};
+
 struct sim_device {
     bool up;
     uint32_t epoch; /* counts its lives: what belongs to an earlier one is lost */
@@ -63,7 +68,8 @@ struct sim_device {
     int64_t exec_free, pipe_free;
     int64_t told, heard[2]; /* arrival of the last message there, and back from each engine */
     uint32_t pages_free;
-    int64_t *ready; /* per model: when its weights are there; -1 not loaded */
+    int64_t *ready;         /* per model: when its weights are there; -1 not loaded */
+    struct sim_load *loads; /* per model: of the last load */
     struct sim_link link;
     /* Its clock shows offset_ns + (1 + drift) * now; the controller's idea of that: */
     int64_t offset_ns;
@@ -128,6 +134,8 @@ void sim_device_start(struct sim *s, uint32_t d);
 void sim_device_crash(struct sim *s, uint32_t d);
 /** Tells who watches of what had no end; does nothing else. */
 void sim_actions_end(struct sim *s);
+/** Executions may begin before loads have ended. */
+bool sim_overlaps(const struct sim *s);
 const struct costs_row *sim_row(const struct sim *s, uint32_t device, uint32_t model);
 /** The execution, whose inputs are there now. */
 void sim_execute(struct sim *s, uint32_t at);

@@ -177,6 +177,37 @@ static void test_loads_and_inputs_share_a_link(void **state)
     took(2, 20.1, 37.4);
 }
 
+/* 102.2 MB are 7 pages, which come evenly in 8.32 ms; an execution does a seventh of its work with
+ * each. */
+static void test_executions_overlap_loads(void **state)
+{
+    (void)state;
+    const struct step steps[] = {
+        {1 * MS, POLICY_LOAD, 0, 0, 0, 0},          {6 * MS, POLICY_INFER, 0, 0, 1, 0},
+        {20 * MS, POLICY_LOAD, 0, 1, 0, 0},         {20 * MS, POLICY_INFER, 0, 1, 16, 0},
+        {60 * MS, POLICY_LOAD, 0, 2, 0, 0},         {60 * MS, POLICY_LOAD, 0, 3, 0, 0},
+        {60 * MS, POLICY_INFER, 0, 3, 1, 0},        {80 * MS, POLICY_LOAD, 0, 4, 0, 0},
+        {88.2 * MS, POLICY_INFER, 0, 4, 1, 0},      {100 * MS, POLICY_LOAD, 0, 5, 0, 0},
+        {100 * MS, POLICY_INFER, 0, 5, 1, 99 * MS},
+    };
+    struct sim_config c = SIM_CONFIG_INIT;
+    assert_int_equal(play(steps, 11, c, 200 * MS).violations, 0);
+    took(0, 1.1, 9.42);
+    took(1, 6.1, 9.42 + 2.73 / 7);          /* waits for the last piece */
+    took(3, 20.1, 20.1 + 8.32 / 7 + 17.30); /* longer than the load: waits for the first one */
+    took(5, 68.42, 76.74);
+    took(6, 68.42, 76.74 + 2.73 / 7); /* does not begin before its load, which waits for another */
+    took(8, 88.3, 91.03);             /* the weights come sooner than it needs them */
+    assert_int_equal(script.results[10].status, POLICY_TOO_LATE);
+    assert_int_equal(script.costs[0].tail_ns[0], 2730000 / 7);
+    assert_int_equal(script.costs[0].tail_ns[4], 8320000 / 7 + 17300000 - 8320000);
+    /* Devices that cannot are not said to, and refuse. */
+    c.no_overlap = true;
+    assert_int_equal(play(steps, 2, c, 200 * MS).violations, 1);
+    assert_int_equal(script.results[1].status, POLICY_FAILED);
+    assert_int_equal(script.costs[0].tail_ns[0], 0);
+}
+
 /* Windows and stamps go through the controller's idea of a clock that runs up to 200 ppm off: the
  * offset is from the quickest of 16 pings, one each 375 ms, so it is up to 1.2 ms old news. */
 static void test_clocks_that_run_fast_or_slow(void **state)
@@ -378,6 +409,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loads_and_inputs_share_a_link),
+        cmocka_unit_test(test_executions_overlap_loads),
         cmocka_unit_test(test_clocks_that_run_fast_or_slow),
         cmocka_unit_test(test_pings_end_with_their_life),
         cmocka_unit_test(test_kinds_of_devices),
