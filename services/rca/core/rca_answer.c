@@ -191,8 +191,8 @@ void ac_rca_before_after(const struct ac_rca_metric *m, const struct ac_rca_resu
         else if (m->t_ns[i] < r->end_ns)
             after += (m->v[i] - after) / (double)++k;
     }
-    *ret_before = n ? ac_stats_median(ref, n) : 0.0;
-    *ret_after = after;
+    *ret_before = ac_rca_measured(m, n ? ac_stats_median(ref, n) : 0.0);
+    *ret_after = ac_rca_measured(m, after);
     free(ref);
 }
 
@@ -228,8 +228,9 @@ void ac_rca_part_text(const struct ac_rca_case *c, const struct ac_rca_result *r
                       m->peer >= 0 ? c->components[m->peer] : comp);
     else
         ac_buf_printf(out, "%s: %s of %s", what, m->name, comp);
-    ac_buf_printf(out, " %s from %.4g to %.4g (%.1f deviations) at ", part->down ? "fell" : "went",
-                  before, after, part->z);
+    ac_buf_printf(out, " %s from %.4g to %.4g%s%s (%.1f deviations) at ",
+                  part->down == (m->slope > 0.0) ? "fell" : "went", before, after,
+                  *m->unit ? " " : "", m->unit, part->z);
     put_time(out, part->onset_ns);
     if (part->explained > 0.005)
         ac_buf_printf(out, "; %.0f %% of it comes from elsewhere", 100.0 * part->explained);
@@ -369,6 +370,8 @@ static void json_counter(const struct ac_rca_case *c, const struct ac_rca_result
     ac_buf_put_json_str(out, c->components[k->effect]);
     ac_buf_puts(out, ",\"metric\":");
     ac_buf_put_json_str(out, c->metrics[k->metric].name);
+    ac_buf_puts(out, ",\"unit\":");
+    ac_buf_put_json_str(out, c->metrics[k->metric].unit);
     ac_buf_printf(out,
                   ",\"normal\":%.6g,\"seen\":%.6g,\"would\":%.6g,\"low\":%.6g,\"high\":%.6g,"
                   "\"share\":%.4g,\"rows\":%zu,\"together\":%s,\"text\":",
@@ -408,6 +411,20 @@ static void json_change(const struct ac_rca_case *c, const struct ac_rca_result 
     ac_buf_puts(out, "]");
 }
 
+/* What a part was measured as, in its own unit. */
+static void json_measured(const struct ac_rca_metric *m, const struct ac_rca_result *r,
+                          struct ac_buf *out)
+{
+    double before, after;
+    ac_rca_before_after(m, r, &before, &after);
+    ac_buf_puts(out, ",\"metric\":");
+    ac_buf_put_json_str(out, m->name);
+    ac_buf_puts(out, ",\"unit\":");
+    ac_buf_put_json_str(out, m->unit);
+    ac_buf_printf(out, ",\"bad\":\"%s\",\"before\":%.6g,\"after\":%.6g", ac_rca_bad_name(m->bad),
+                  before, after);
+}
+
 static void json_parts(const struct ac_rca_case *c, const struct ac_rca_result *r,
                        const struct ac_rca_cause *cause, struct ac_buf *out)
 {
@@ -422,6 +439,8 @@ static void json_parts(const struct ac_rca_case *c, const struct ac_rca_result *
                       "%s{\"kind\":\"%s\",\"z\":%.6g,\"explained\":%.4g,\"part\":%.6g,\"text\":",
                       i ? "," : "", ac_rca_kind_name(p->kind), p->z, p->explained, p->part);
         ac_buf_put_json_str(out, ac_buf_str(&text));
+        if (p->metric >= 0)
+            json_measured(&c->metrics[p->metric], r, out);
         ac_buf_puts(out, "}");
     }
     ac_buf_puts(out, "]");

@@ -57,7 +57,7 @@ void ac_rca_text(const struct ac_rca_case *c, const struct ac_rca_result *r, str
 void ac_rca_json(const struct ac_rca_case *c, const struct ac_rca_result *r, size_t max_causes,
                  double seconds, struct ac_buf *out);
 
-/** Level before and mean during the incident of a measurement, in its own unit. */
+/** Level before and mean during the incident of a measurement, as it was measured. */
 void ac_rca_before_after(const struct ac_rca_metric *m, const struct ac_rca_result *r,
                          double *ret_before, double *ret_after);
 /** Name of the strongest signal: the measurement's, or the kind's when derived. */

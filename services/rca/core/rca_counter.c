@@ -203,6 +203,16 @@ static void estimate(const struct rows *before, const struct rows *in, struct ac
     ret->known = isfinite(ret->low) && isfinite(ret->high);
 }
 
+static void as_measured(const struct ac_rca_metric *m, struct ac_rca_counter *k)
+{
+    double low = ac_rca_measured(m, k->low), high = ac_rca_measured(m, k->high);
+    k->normal = ac_rca_measured(m, k->normal);
+    k->seen = ac_rca_measured(m, k->seen);
+    k->would = ac_rca_measured(m, k->would);
+    k->low = fmin(low, high);
+    k->high = fmax(low, high);
+}
+
 struct ac_rca_counter ac_rca_counterfactual(const struct ac_rca_case *c,
                                             const struct ac_rca_result *r)
 {
@@ -222,6 +232,7 @@ struct ac_rca_counter ac_rca_counterfactual(const struct ac_rca_case *c,
     if (in.n >= MIN_ROWS)
         estimate(&before, &in, &ret);
     free(room);
+    as_measured(m, &ret);
     return ret;
 }
 

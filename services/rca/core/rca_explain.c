@@ -47,8 +47,9 @@ static void collect(struct rca_work *k, struct ac_rca_result *r)
             if (!b->has || kind == AC_RCA_SILENT)
                 continue;
             bool symptom = is_symptom((enum ac_rca_kind)kind);
-            show(s, b->z, b->onset_ns, (enum ac_rca_kind)kind, symptom);
-            if (ac_rca_kind_two_sided((enum ac_rca_kind)kind))
+            if (b->rise)
+                show(s, b->z, b->onset_ns, (enum ac_rca_kind)kind, symptom);
+            if (b->fall)
                 show(s, b->z_down, b->onset_down_ns, (enum ac_rca_kind)kind, false);
         }
     }

@@ -97,16 +97,19 @@ double rca_excess(const struct rca_work *k, const struct ac_rca_metric *m,
     return (d->mean_in - d->level) * mean_load;
 }
 
-static void keep_best(struct rca_best *b, const struct ac_rca_deviation *d, int metric, int peer)
+static void keep_best(struct rca_best *b, const struct ac_rca_metric *m,
+                      const struct ac_rca_deviation *d, int metric)
 {
     if (!d->ok)
         return;
+    b->rise |= ac_rca_bad_rise(m);
+    b->fall |= ac_rca_bad_fall(m);
     if (!b->has || d->z > b->z) {
         b->z = d->z;
         b->onset_ns = d->onset_ns;
         b->over = d->over;
         b->metric = metric;
-        b->peer = peer;
+        b->peer = m->peer;
     }
     if (!b->has || d->z_down > b->z_down) {
         b->z_down = d->z_down;
@@ -231,7 +234,7 @@ static void put_gap(struct rca_best *b, double z, int64_t onset_ns, int metric, 
 {
     if (b->has && z <= b->z)
         return;
-    b->has = true;
+    b->has = b->rise = true;
     b->over = false;
     b->z = z;
     b->onset_ns = onset_ns;
@@ -332,8 +335,8 @@ void rca_work_measure(struct rca_work *k)
             continue;
         ac_rca_deviate(m, &k->w, k->order ? k->order[i] : NULL, k->scratch, &k->dev[i]);
         bool new_words = m->kind == AC_RCA_LOGERR && k->dev[i].ok && was_never_said(k, m);
-        keep_best(&k->best[m->component][new_words ? AC_RCA_LOGNEW : m->kind], &k->dev[i], (int)i,
-                  m->peer);
+        keep_best(&k->best[m->component][new_words ? AC_RCA_LOGNEW : m->kind], m, &k->dev[i],
+                  (int)i);
         if (m->kind == AC_RCA_GAP)
             k->has_gap = true;
     }

@@ -1,6 +1,7 @@
 #include "rca_model.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <aceso/base.h>
@@ -8,12 +9,12 @@
 #include <aceso/str.h>
 
 static const struct {
-    const char *name, *text;
+    const char *name, *text, *unit;
     double weight;
-    bool two_sided;
+    enum ac_rca_bad bad;
 } kinds[AC_RCA_NKINDS] = {
-#define X(id, n, w, two, t)                                                                        \
-    [AC_RCA_##id] = {.name = (n), .text = (t), .weight = (w), .two_sided = (two)},
+#define X(id, n, w, b, u, t)                                                                       \
+    [AC_RCA_##id] = {.name = (n), .text = (t), .unit = (u), .weight = (w), .bad = AC_RCA_BAD_##b},
     AC_RCA_KINDS(X)
 #undef X
 };
@@ -33,9 +34,14 @@ double ac_rca_kind_weight(enum ac_rca_kind k)
     return (unsigned)k < AC_RCA_NKINDS ? kinds[k].weight : 0.0;
 }
 
-bool ac_rca_kind_two_sided(enum ac_rca_kind k)
+enum ac_rca_bad ac_rca_kind_bad(enum ac_rca_kind k)
 {
-    return (unsigned)k < AC_RCA_NKINDS && kinds[k].two_sided;
+    return (unsigned)k < AC_RCA_NKINDS ? kinds[k].bad : AC_RCA_BAD_HIGH;
+}
+
+const char *ac_rca_kind_unit(enum ac_rca_kind k)
+{
+    return (unsigned)k < AC_RCA_NKINDS ? kinds[k].unit : "";
 }
 
 struct ac_rca_case *ac_rca_case_create(void)
@@ -95,14 +101,70 @@ int ac_rca_metric_add(struct ac_rca_case *c, int component, int peer, enum ac_rc
     if (c->nmetrics >= AC_RCA_MAX_METRICS)
         return AC_ERANGE;
     ac_grow(&c->metrics, &c->metrics_cap, c->nmetrics + 1, sizeof(c->metrics[0]));
-    c->metrics[c->nmetrics] = (struct ac_rca_metric){
+    struct ac_rca_metric *m = &c->metrics[c->nmetrics];
+    *m = (struct ac_rca_metric){
         .component = component,
         .peer = peer,
         .kind = kind,
         .statistic = statistic,
+        .bad = ac_rca_kind_bad(kind),
+        .slope = 1.0,
         .name = ac_xstrdup(name),
     };
+    (void)snprintf(m->unit, sizeof(m->unit), "%s", ac_rca_kind_unit(kind));
     return (int)c->nmetrics++;
+}
+
+static bool is_share(enum ac_rca_kind k)
+{
+    return ac_streq(ac_rca_kind_unit(k), "%");
+}
+
+/* See struct ac_rca_metric. */
+static void turn(struct ac_rca_metric *m)
+{
+    double factor = ac_rca_unit_factor(m->unit, ac_rca_kind_unit(m->kind));
+    m->base = 0.0;
+    m->slope = factor > 0.0 ? factor : 1.0;
+    if (m->bad != AC_RCA_BAD_LOW || m->kind == AC_RCA_LOAD || m->kind == AC_RCA_CLOAD)
+        return;
+    m->slope = -m->slope;
+    if (is_share(m->kind) || ac_streq(m->unit, "%"))
+        m->base = 100.0;
+    else if (ac_streq(m->unit, "ratio"))
+        m->base = 1.0;
+}
+
+void ac_rca_metric_means(struct ac_rca_metric *m, const char *unit, enum ac_rca_bad bad)
+{
+    struct ac_rca_metric old = *m;
+    (void)snprintf(m->unit, sizeof(m->unit), "%s", unit);
+    m->bad = bad;
+    turn(m);
+    if (m->base == old.base && m->slope == old.slope)
+        return;
+    for (size_t i = 0; i < m->n; i++)
+        m->v[i] = ac_rca_held(m, ac_rca_measured(&old, m->v[i]));
+}
+
+double ac_rca_held(const struct ac_rca_metric *m, double measured)
+{
+    return m->base + m->slope * measured;
+}
+
+double ac_rca_measured(const struct ac_rca_metric *m, double held)
+{
+    return (held - m->base) / m->slope;
+}
+
+bool ac_rca_bad_rise(const struct ac_rca_metric *m)
+{
+    return m->bad != AC_RCA_BAD_LOW || m->slope < 0.0;
+}
+
+bool ac_rca_bad_fall(const struct ac_rca_metric *m)
+{
+    return m->bad == AC_RCA_BAD_BOTH || (m->bad == AC_RCA_BAD_LOW && m->slope > 0.0);
 }
 
 void ac_rca_metric_push(struct ac_rca_metric *m, int64_t t_ns, double v)

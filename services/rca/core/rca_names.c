@@ -50,11 +50,14 @@ struct ac_rca_name ac_rca_name_parse(const char *name)
     char s[128];
     lower(s, sizeof(s), name);
     struct ac_rca_name r = {.kind = AC_RCA_OTHER, .statistic = statistic_of(s)};
+    bool left = any_of(s, WORDS("avail", "free", "idle")); /* what is left of a resource */
+    ac_rca_unit_of_name(name, r.unit);
     if (ac_str_starts(s, "node")) {
         r.drop = true;
-    } else if (any_of(s, WORDS("avail", "success"))) {
+    } else if (any_of(s, WORDS("avail", "success")) && !any_of(s, WORDS("mem", "disk", "cpu"))) {
         r.kind = AC_RCA_ERR;
-        r.complement = true;
+        r.bad = AC_RCA_BAD_LOW;
+        return r;
     } else if (any_of(s, WORDS("unready", "not_ready"))) {
         r.kind = AC_RCA_UNREADY;
     } else if (strstr(s, "restart")) {
@@ -74,6 +77,9 @@ struct ac_rca_name ac_rca_name_parse(const char *name)
     } else if (any_of(s, WORDS("lod", "load", "workload", "request", "ops"))) {
         r.kind = strstr(s, "client") ? AC_RCA_CLOAD : AC_RCA_LOAD;
     }
+    r.bad = left && (r.kind == AC_RCA_CPU || r.kind == AC_RCA_MEM || r.kind == AC_RCA_IO)
+                ? AC_RCA_BAD_LOW
+                : ac_rca_kind_bad(r.kind);
     return r;
 }
 

@@ -127,7 +127,7 @@ static void choose_rows(struct picture *p)
         if (p->is_member[m->component] && ac_rca_kind_weight(m->kind) > 0.0)
             ac_rca_deviate(m, &p->r->window, NULL, scratch, &d);
         if (d.ok) {
-            row.z = ac_rca_kind_two_sided(m->kind) ? fmax(d.z, d.z_down) : d.z;
+            row.z = fmax(ac_rca_bad_rise(m) ? d.z : 0.0, ac_rca_bad_fall(m) ? d.z_down : 0.0);
             row.onset_ns = d.onset_ns;
         }
         from_parts(p, &row);
@@ -236,13 +236,15 @@ static void put_incident(const struct picture *p)
 
 struct pen {
     double lo, hi;
-    int top; /* of the row */
+    int top;       /* of the row */
+    bool mirrored; /* a fall is drawn as a fall, however the values are held */
     bool down;
 };
 
 static void put_point(const struct picture *p, struct pen *pen, int64_t t_ns, double v)
 {
     double part = pen->hi > pen->lo ? (v - pen->lo) / (pen->hi - pen->lo) : 0.5;
+    part = pen->mirrored ? 1.0 - part : part;
     ac_buf_printf(p->out, "%s%.1f %.1f", pen->down ? "L" : "M", x_of(p, t_ns),
                   pen->top + ROW_H - 6 - part * (ROW_H - 12));
     pen->down = true;
@@ -259,7 +261,7 @@ static void put_line(const struct picture *p, const struct ac_rca_metric *m, int
         b--;
     if (a == b)
         return;
-    struct pen pen = {m->v[a], m->v[a], top, false};
+    struct pen pen = {m->v[a], m->v[a], top, m->slope < 0.0, false};
     for (size_t i = a; i < b; i++) {
         pen.lo = fmin(pen.lo, m->v[i]);
         pen.hi = fmax(pen.hi, m->v[i]);
@@ -310,9 +312,11 @@ static void put_row(const struct picture *p, const struct row *row, int top)
     put_line(p, m, top);
     ac_buf_printf(p->out,
                   "<path class=\"%s\" d=\"M%.2f %dh2.5v%dh-2.5z\"/>"
-                  "<text class=\"t m\" x=\"%d\" y=\"%d\">%.4g \xe2\x86\x92 %.4g</text></g>\n",
+                  "<text class=\"t m\" x=\"%d\" y=\"%d\">%.4g \xe2\x86\x92 %.4g%s",
                   row->root ? "f0" : "k", x - 1.25, top + 3, ROW_H - 6, LEFT + PLOT_W + 12,
-                  top + 21, before, during);
+                  top + 21, before, during, *m->unit ? " " : "");
+    ac_svg_text(p->out, m->unit);
+    ac_buf_puts(p->out, "</text></g>\n");
 }
 
 static void put_rows(const struct picture *p)

@@ -242,8 +242,7 @@ static void parts_of(struct rca_work *k, struct ac_rca_cause *cause)
         const struct rca_best *b = &k->best[comp][kind];
         if (!b->has || !(ac_rca_kind_weight((enum ac_rca_kind)kind) > 0.0))
             continue;
-        for (int down = 0; down <= (ac_rca_kind_two_sided((enum ac_rca_kind)kind) ? 1 : 0);
-             down++) {
+        for (int down = b->rise ? 0 : 1; down <= (b->fall ? 1 : 0); down++) {
             double z = down ? b->z_down : b->z;
             double phi = explained(k, comp, (enum ac_rca_kind)kind, down != 0);
             double f = all * kind_factor(k, comp, (enum ac_rca_kind)kind, phi);

@@ -24,6 +24,7 @@ enum quantity {
 
 struct binned { /* one series, a value a bin, NaN where there is none */
     char *component, *peer, *route, *name;
+    char unit[AC_RCA_UNIT_SIZE]; /* Q_PLAIN */
     enum quantity q;
     enum ac_rca_kind kind; /* Q_PLAIN */
     bool failed;           /* calls of a status that is no success */
@@ -106,8 +107,9 @@ static enum quantity quantity_of(const char *name, const char *unit, enum ac_rca
         return Q_PLAIN;
     }
     if (has(name, "error") || has(name, "fail"))
-        return has(name, "ratio") || has(name, "share") || ac_streq(unit, "%") ? Q_ERROR_SHARE
-                                                                               : Q_ERRORS;
+        return has(name, "ratio") || has(name, "share") || ac_rca_unit_factor(unit, "%") > 0.0
+                   ? Q_ERROR_SHARE
+                   : Q_ERRORS;
     if (duration && (ac_str_ends(name, ".count") || ac_str_ends(name, "_count")))
         return Q_CALLS;
     if (duration && (ac_str_ends(name, ".sum") || ac_str_ends(name, "_sum")))
@@ -130,16 +132,22 @@ static enum quantity quantity_of(const char *name, const char *unit, enum ac_rca
     return Q_NONE;
 }
 
+/* Of what is counted up the rate is taken: seconds of a processor a second are processors. */
+static void make_rate(char unit[AC_RCA_UNIT_SIZE])
+{
+    (void)snprintf(unit, AC_RCA_UNIT_SIZE, "%s",
+                   ac_streq(unit, "s")       ? "cores"
+                   : ac_streq(unit, "bytes") ? "bytes/s"
+                                             : "");
+}
+
+/* Latencies are joined in seconds, shares in percent. */
 static double unit_scale(enum quantity q, const char *unit)
 {
-    if (q == Q_LATENCY || q == Q_LATENCY_SUM)
-        return ac_streq(unit, "ms")   ? 1e-3
-               : ac_streq(unit, "us") ? 1e-6
-               : ac_streq(unit, "ns") ? 1e-9
-                                      : 1.0;
     if (q == Q_ERROR_SHARE)
         return ac_streq(unit, "%") ? 1.0 : 100.0;
-    return 1.0;
+    double factor = q == Q_LATENCY || q == Q_LATENCY_SUM ? ac_rca_unit_factor(unit, "s") : 0.0;
+    return factor > 0.0 ? factor : 1.0;
 }
 
 /* Samples into bins; cumulative and delta ones become rates a second. */
@@ -189,7 +197,11 @@ void ac_rca_signals_add(struct ac_rca_signals *s, const struct ac_rca_series *x)
     if (s->n >= AC_RCA_MAX_METRICS || x->n == 0 || !x->component[0] || has(name, "otel") ||
         ac_str_starts(name, "node") || ac_str_starts(name, "load."))
         return; /* load.*: what the generator of load sees of the entry, not a component's */
-    const char *unit = x->unit ? x->unit : "", *peer = label(x, peers);
+    char unit[AC_RCA_UNIT_SIZE];
+    const char *peer = label(x, peers);
+    ac_rca_unit_spell(x->unit ? x->unit : "", unit);
+    if (!*unit)
+        ac_rca_unit_of_name(x->metric, unit);
     enum quantity q = quantity_of(name, unit, &kind);
     if (q == Q_NONE || (has(name, "client") && !peer && q != Q_PLAIN))
         return;
@@ -205,6 +217,10 @@ void ac_rca_signals_add(struct ac_rca_signals *s, const struct ac_rca_series *x)
         .failed = q == Q_CALLS && failed_status(x),
         .v = ac_xcalloc(s->bins, sizeof(double)),
     };
+    if (q == Q_PLAIN && x->temporality != AC_RCA_GAUGE)
+        make_rate(unit);
+    if (kind != AC_RCA_UNREADY)
+        memcpy(b->unit, unit, sizeof(b->unit));
     fill(s, x, unit_scale(q, unit), b->v);
     for (size_t k = 0; kind == AC_RCA_UNREADY && k < s->bins; k++)
         b->v[k] =
@@ -297,11 +313,15 @@ static int emit(struct ac_rca_case *c, const struct ac_rca_signals *s, const str
         return ac_err_set(err, AC_ERANGE, "more than %d components", AC_RCA_MAX_COMPONENTS);
     if (comp == peer)
         return 0;
-    int m = ac_rca_metric_add(c, comp, peer, kind, AC_RCA_MEAN, name);
-    if (m < 0)
-        return ac_err_set(err, m, "more than %d measurements", AC_RCA_MAX_METRICS);
+    int at = ac_rca_metric_add(c, comp, peer, kind, AC_RCA_MEAN, name);
+    if (at < 0)
+        return ac_err_set(err, at, "more than %d measurements", AC_RCA_MAX_METRICS);
+    struct ac_rca_metric *m = &c->metrics[at];
+    struct ac_rca_name said = ac_rca_name_parse(name);
+    if (g->q == Q_PLAIN)
+        ac_rca_metric_means(m, g->unit, said.kind == kind ? said.bad : ac_rca_kind_bad(kind));
     for (size_t i = 0; i < s->bins; i++)
-        ac_rca_metric_push(&c->metrics[m], s->from_ns + (int64_t)i * s->bin_ns, v[i]);
+        ac_rca_metric_push(m, s->from_ns + (int64_t)i * s->bin_ns, ac_rca_held(m, v[i]));
     return peer >= 0 ? ac_rca_edge_add(c, comp, peer, "") : 0;
 }
 

@@ -14,6 +14,7 @@ struct rca_best { /* the largest deviation of one component and kind */
     int64_t onset_ns, onset_down_ns;
     double excess; /* lat, err: seconds or errors an interval above normal */
     bool has, has_excess, over;
+    bool rise, fall; /* which of the two is bad news */
 };
 
 struct rca_edge_flow { /* what an edge carries in excess of normal, seen by the caller */

@@ -155,13 +155,12 @@ void ac_rca_table_fini(struct ac_rca_table *t)
 }
 
 int ac_rca_named_metric(struct ac_rca_case *c, const char *component, const char *metric, int *ret,
-                        bool *ret_complement, struct ac_err *err)
+                        struct ac_err *err)
 {
     struct ac_rca_name n = ac_rca_name_parse(metric);
     *ret = -1;
     if (n.drop)
         return 0;
-    *ret_complement = n.complement;
     int comp = ac_rca_component(c, component);
     if (comp < 0)
         return ac_err_set(err, comp, "more than %d components", AC_RCA_MAX_COMPONENTS);
@@ -172,13 +171,17 @@ int ac_rca_named_metric(struct ac_rca_case *c, const char *component, const char
             return 0;
         }
     }
-    *ret = ac_rca_metric_add(c, comp, -1, n.kind, n.statistic, metric);
-    return *ret < 0 ? ac_err_set(err, *ret, "more than %d measurements", AC_RCA_MAX_METRICS) : 0;
+    int m = ac_rca_metric_add(c, comp, -1, n.kind, n.statistic, metric);
+    if (m < 0)
+        return ac_err_set(err, m, "more than %d measurements", AC_RCA_MAX_METRICS);
+    ac_rca_metric_means(&c->metrics[m], n.unit, n.bad);
+    *ret = m;
+    return 0;
 }
 
 /* The metric of a column, made when new; *ret -1 when the column is left out. */
 static int column_metric(const char *file, const struct ac_rca_table *t, size_t column,
-                         struct ac_rca_case *c, int *ret, bool *ret_complement, struct ac_err *err)
+                         struct ac_rca_case *c, int *ret, struct ac_err *err)
 {
     const char *name = t->columns[column];
     const char *cut = t->components ? NULL : strchr(name, '_');
@@ -187,7 +190,7 @@ static int column_metric(const char *file, const struct ac_rca_table *t, size_t 
                           file, name);
     ac_cleanup(ac_free_p) char *component =
         cut ? ac_xstrndup(name, (size_t)(cut - name)) : ac_xstrdup(t->components[column]);
-    int rc = ac_rca_named_metric(c, component, cut ? cut + 1 : name, ret, ret_complement, err);
+    int rc = ac_rca_named_metric(c, component, cut ? cut + 1 : name, ret, err);
     if (rc)
         ac_err_wrap(err, "%s:1", file);
     return rc;
@@ -198,13 +201,13 @@ int ac_rca_table_add(const char *name, const struct ac_rca_table *t, int64_t shi
 {
     for (size_t j = 0; j < t->ncolumns; j++) {
         int m;
-        bool complement = false;
-        int rc = column_metric(name, t, j, c, &m, &complement, err);
+        int rc = column_metric(name, t, j, c, &m, err);
         if (rc)
             return rc;
         for (size_t i = 0; m >= 0 && i < t->nrows; i++) {
-            double v = t->v[i * t->ncolumns + j];
-            ac_rca_metric_push(&c->metrics[m], t->t_ns[i] + shift_ns, complement ? 100.0 - v : v);
+            struct ac_rca_metric *to = &c->metrics[m];
+            ac_rca_metric_push(to, t->t_ns[i] + shift_ns,
+                               ac_rca_held(to, t->v[i * t->ncolumns + j]));
         }
     }
     return 0;

@@ -32,10 +32,10 @@ void ac_rca_table_fini(struct ac_rca_table *t);
 int ac_rca_table_add(const char *name, const struct ac_rca_table *t, int64_t shift_ns,
                      struct ac_rca_case *c, struct ac_err *err) AC_MUST_USE;
 
-/** The measurement of a component by its name, made when new; *ret -1 when it is left out, *ret_
- * complement: 100 - x is meant. Messages have no file. */
+/** The measurement of a component by its name, which says what it is, made when new; *ret -1 when
+ * it is left out. Messages have no file. */
 int ac_rca_named_metric(struct ac_rca_case *c, const char *component, const char *metric, int *ret,
-                        bool *ret_complement, struct ac_err *err) AC_MUST_USE;
+                        struct ac_err *err) AC_MUST_USE;
 
 /** A data set's case in two tables (Sock Shop): the normal one is moved so that it ends one step
  * before the faulty one begins, since they were recorded apart. *ret_t0_ns = begin of the faulty.

@@ -39,7 +39,6 @@ struct pod_file {
     enum role *roles; /* by column */
     char **names;     /* of VALUE columns */
     int *metrics;
-    bool *complement;
     size_t n, time, owner;
     bool entry; /* seen from outside */
     int64_t before_ns;
@@ -52,7 +51,6 @@ static int pod_header(struct pod_file *f)
     f->roles = ac_xcalloc(f->n, sizeof(f->roles[0]));
     f->names = ac_xcalloc(f->n, sizeof(f->names[0]));
     f->metrics = ac_xcalloc(f->n, sizeof(f->metrics[0]));
-    f->complement = ac_xcalloc(f->n, sizeof(f->complement[0]));
     for (size_t i = 0; i < f->n; i++) {
         const char *s = f->csv.fields[i];
         f->metrics[i] = -1;
@@ -86,8 +84,7 @@ static int pod_metrics(struct pod_file *f, struct ac_rca_case *c)
     for (size_t i = 0; i < f->n; i++) {
         if (f->roles[i] != VALUE || (f->entry && !ac_str_starts(f->names[i], "SuccessRate")))
             continue;
-        int rc = ac_rca_named_metric(c, component, f->names[i], &f->metrics[i], &f->complement[i],
-                                     f->csv.err);
+        int rc = ac_rca_named_metric(c, component, f->names[i], &f->metrics[i], f->csv.err);
         if (rc)
             return ac_err_wrap(f->csv.err, "%s:1:%zu", f->csv.file, i + 1), rc;
         if (f->entry && f->metrics[i] >= 0)
@@ -114,8 +111,8 @@ static int pod_row(struct pod_file *f, int64_t shift_ns, struct ac_rca_case *c)
             continue;
         if (!ac_csv_value(f->csv.fields[i], &v))
             return ac_csv_err(&f->csv, i + 1, "not a number: '%.40s'", f->csv.fields[i]);
-        ac_rca_metric_push(&c->metrics[f->metrics[i]], t + shift_ns,
-                           f->complement[i] ? 100.0 - v : v);
+        struct ac_rca_metric *to = &c->metrics[f->metrics[i]];
+        ac_rca_metric_push(to, t + shift_ns, ac_rca_held(to, v));
     }
     return 0;
 }
@@ -137,7 +134,6 @@ int ac_rca_nezha_parse(const char *name, const char *text, size_t len, int64_t s
     free(f.names);
     free(f.roles);
     free(f.metrics);
-    free(f.complement);
     ac_csv_fini(&f.csv);
     return rc;
 }

@@ -49,7 +49,7 @@ static void names_give_kinds(void **state)
         assert_int_equal(n.statistic, cases[i].st);
     }
     assert_true(ac_rca_name_parse("NodeCpuUsage").drop);
-    assert_true(ac_rca_name_parse("availability").complement);
+    assert_true(ac_rca_name_parse("availability").bad == AC_RCA_BAD_LOW);
 }
 
 static void log_lines_give_classes(void **state)
