@@ -25,10 +25,12 @@ int rca_feedback_verb(const char *graph, const struct rca_feedback_args *a, int6
 int rca_graph_load(const char *path, struct ac_rca_graph **ret, struct ac_err *err) AC_MUST_USE;
 /** Components and calls from all manifests, compose files and descriptions below dir. */
 int rca_docs_read(const char *dir, struct ac_rca_graph *g, struct ac_err *err) AC_MUST_USE;
-/** root, leaf, require, forbid over node ids (YAML). */
-int rca_knowledge_apply(const char *path, struct ac_rca_graph *g, struct ac_err *err) AC_MUST_USE;
+/** root, leaf, require, forbid over node ids, and what measurements mean (YAML). calls: the graph
+ * has no measurements yet, what names one is passed over; to be applied again when it has. */
+int rca_knowledge_apply(const char *path, struct ac_rca_graph *g, bool calls,
+                        struct ac_err *err) AC_MUST_USE;
 /** Calls from a file into a case: a graph as synthesise writes it (.json; calls of confidence .5
- * and more), `caller,callee` rows or an adjacency matrix. */
+ * and more, and what it was told of measurements), `caller,callee` rows or an adjacency matrix. */
 int rca_load_calls(const char *path, struct ac_rca_case *c, struct ac_err *err) AC_MUST_USE;
 /** What `rca localise --metrics` takes: a file, or a folder of one of the known forms. */
 int rca_load_case(const char *metrics, struct ac_rca_case **ret, int64_t *ret_t0_ns,

@@ -66,6 +66,26 @@ static int read_edge(struct ac_rca_graph *g, const json_t *j, struct ac_err *err
     return 0;
 }
 
+/* What one is not said of has what its kind has. */
+static int read_measurement(struct ac_rca_graph *g, const json_t *j, struct ac_err *err)
+{
+    const char *id;
+    char unit[AC_RCA_UNIT_SIZE];
+    int rc = ac_json_need_str(j, "id", &id, err);
+    if (rc)
+        return rc;
+    int n = ac_rca_graph_find(g, id);
+    if (n < 0 || g->nodes[n].kind == AC_RCA_OTHER)
+        return ac_err_set(err, AC_EINVAL, "id: %.80s is no measurement among nodes[]", id);
+    enum ac_rca_bad bad = g->nodes[n].bad;
+    if (!ac_rca_bad_parse(ac_json_str(j, "bad", ac_rca_bad_name(bad)), &bad))
+        return ac_err_set(err, AC_EINVAL, "bad: expected high, low or both");
+    ac_rca_unit_spell(ac_json_str(j, "unit", g->nodes[n].unit), unit);
+    ac_rca_graph_tell(&g->nodes[n], unit, bad);
+    g->nodes[n].told = json_is_true(json_object_get(j, "told"));
+    return 0;
+}
+
 int rca_graph_load(const char *path, struct ac_rca_graph **ret, struct ac_err *err)
 {
     ac_cleanup_json j = NULL;
@@ -91,6 +111,11 @@ int rca_graph_load(const char *path, struct ac_rca_graph **ret, struct ac_err *e
     {
         if (!rc && (rc = read_edge(g, item, err)))
             ac_err_wrap(err, "%s: edges[%zu]", path, i);
+    }
+    json_array_foreach(ac_json_at(j, "measurements"), i, item)
+    {
+        if (!rc && (rc = read_measurement(g, item, err)))
+            ac_err_wrap(err, "%s: measurements[%zu]", path, i);
     }
     json_array_foreach(ac_json_at(j, "hidden"), i, item)
     {
@@ -124,24 +149,30 @@ int rca_load_calls(const char *path, struct ac_rca_case *c, struct ac_err *err)
         if (rc)
             rc = ac_err_set(err, rc, "%s: too many components or calls", path);
     }
+    ac_rca_graph_instruct(g, c);
     ac_rca_graph_destroy(g);
     return rc;
 }
 
 /* ---- knowledge ---- */
 
-static int pair_of(const struct ac_yaml_doc *d, const struct ac_yaml *n, struct ac_rca_graph *g,
-                   int *a, int *b, struct ac_err *err)
+struct knowledge {
+    const char *path;
+    const struct ac_yaml_doc *d;
+    struct ac_rca_graph *g;
+    bool calls; /* the graph has no measurements yet: what names one is left for later */
+    struct ac_err *err;
+};
+
+/* The node of a scalar; -1, and *ret_rc 0 where it is left for later. */
+static int node_at(const struct knowledge *k, const struct ac_yaml *n, int *ret_rc)
 {
-    if (n->kind != AC_YAML_SEQ || n->len != 2 || n->items[0]->kind != AC_YAML_SCALAR ||
-        n->items[1]->kind != AC_YAML_SCALAR)
-        return ac_yaml_err(d, n, err, "expected a pair [from, to]");
-    *a = ac_rca_graph_find(g, n->items[0]->scalar);
-    *b = ac_rca_graph_find(g, n->items[1]->scalar);
-    if (*a < 0 || *b < 0)
-        return ac_yaml_err(d, n->items[*a < 0 ? 0 : 1], err, "the graph has no node %s",
-                           n->items[*a < 0 ? 0 : 1]->scalar);
-    return *a == *b ? ac_yaml_err(d, n, err, "%s points at itself", n->items[0]->scalar) : 0;
+    int at = n->kind == AC_YAML_SCALAR ? ac_rca_graph_find(k->g, n->scalar) : -1;
+    *ret_rc = 0;
+    if (at < 0 && !k->calls)
+        *ret_rc = ac_yaml_err(k->d, n, k->err, "the graph has no node %s",
+                              n->kind == AC_YAML_SCALAR ? n->scalar : "of this form");
+    return at;
 }
 
 static enum ac_rca_edge_kind kind_between(const struct ac_rca_graph *g, int a, int b)
@@ -150,49 +181,127 @@ static enum ac_rca_edge_kind kind_between(const struct ac_rca_graph *g, int a, i
                                                                                 : AC_RCA_CAUSES;
 }
 
-static int apply_pairs(const struct ac_yaml_doc *d, const struct ac_yaml *list, bool require,
-                       struct ac_rca_graph *g, struct ac_err *err)
+static int require(const struct knowledge *k, const struct ac_yaml *n, int a, int b)
 {
-    if (list && list->kind != AC_YAML_SEQ)
-        return ac_yaml_err(d, list, err, "expected a list of pairs");
-    for (size_t i = 0; list && i < list->len; i++) {
-        int a = -1, b = -1, rc = pair_of(d, list->items[i], g, &a, &b, err);
-        if (rc)
-            return rc;
-        enum ac_rca_edge_kind kind = kind_between(g, a, b);
-        if (require) {
-            int e = ac_rca_graph_edge(g, a, b, kind, 0.99, "knowledge: required");
-            if (e < 0)
-                return ac_yaml_err(d, list->items[i], err, "too many edges");
-        } else {
-            int e = ac_rca_graph_edge_find(g, a, b, kind);
-            if (e >= 0)
-                ac_rca_graph_edge_remove(g, (size_t)e);
-        }
-    }
+    char text[600];
+    (void)snprintf(text, sizeof(text), "%.512s:%d: required", k->path, n->line);
+    int e = ac_rca_graph_edge(k->g, a, b, kind_between(k->g, a, b), 0.99, text);
+    return e < 0 ? ac_yaml_err(k->d, n, k->err, "too many edges") : 0;
+}
+
+static int apply_pair(const struct knowledge *k, const struct ac_yaml *n, bool required)
+{
+    int rc;
+    if (n->kind != AC_YAML_SEQ || n->len != 2)
+        return ac_yaml_err(k->d, n, k->err, "expected a pair [from, to]");
+    int a = node_at(k, n->items[0], &rc), b = rc ? -1 : node_at(k, n->items[1], &rc);
+    if (rc || a < 0 || b < 0)
+        return rc;
+    if (a == b)
+        return ac_yaml_err(k->d, n, k->err, "%s points at itself", k->g->nodes[a].id);
+    if (required)
+        return require(k, n, a, b);
+    int e = ac_rca_graph_edge_find(k->g, a, b, kind_between(k->g, a, b));
+    if (e >= 0)
+        ac_rca_graph_edge_remove(k->g, (size_t)e);
     return 0;
+}
+
+static int apply_pairs(const struct knowledge *k, const struct ac_yaml *list, bool required)
+{
+    int rc = 0;
+    if (list && list->kind != AC_YAML_SEQ)
+        return ac_yaml_err(k->d, list, k->err, "expected a list of pairs");
+    for (size_t i = 0; !rc && list && i < list->len; i++)
+        rc = apply_pair(k, list->items[i], required);
+    return rc;
 }
 
 /* Nothing drives a root; a leaf drives nothing. */
-static int apply_ends(const struct ac_yaml_doc *d, const struct ac_yaml *list, bool root,
-                      struct ac_rca_graph *g, struct ac_err *err)
+static int apply_ends(const struct knowledge *k, const struct ac_yaml *list, bool root)
 {
+    int rc = 0;
     if (list && list->kind != AC_YAML_SEQ)
-        return ac_yaml_err(d, list, err, "expected a list of nodes");
-    for (size_t i = 0; list && i < list->len; i++) {
-        const struct ac_yaml *n = list->items[i];
-        int at = n->kind == AC_YAML_SCALAR ? ac_rca_graph_find(g, n->scalar) : -1;
-        if (at < 0)
-            return ac_yaml_err(d, n, err, "the graph has no node %s",
-                               n->kind == AC_YAML_SCALAR ? n->scalar : "of this form");
-        for (size_t k = g->nedges; k-- > 0;)
-            if ((root ? g->edges[k].to : g->edges[k].from) == at)
-                ac_rca_graph_edge_remove(g, k);
+        return ac_yaml_err(k->d, list, k->err, "expected a list of nodes");
+    for (size_t i = 0; !rc && list && i < list->len; i++) {
+        int at = node_at(k, list->items[i], &rc);
+        for (size_t e = k->g->nedges; at >= 0 && e-- > 0;)
+            if ((root ? k->g->edges[e].to : k->g->edges[e].from) == at)
+                ac_rca_graph_edge_remove(k->g, e);
+    }
+    return rc;
+}
+
+static int apply_measurement(const struct knowledge *k, const char *id, const struct ac_yaml *m)
+{
+    int at = ac_rca_graph_find(k->g, id);
+    if (at < 0 && k->calls)
+        return 0;
+    if (at < 0 || k->g->nodes[at].kind == AC_RCA_OTHER)
+        return ac_yaml_err(k->d, m, k->err, "the graph has no measurement %s", id);
+    if (m->kind != AC_YAML_MAP)
+        return ac_yaml_err(k->d, m, k->err, "%s: expected {unit: U, bad: B}", id);
+    for (size_t i = 0; i < m->len; i++)
+        if (!ac_streq(m->keys[i], "unit") && !ac_streq(m->keys[i], "bad"))
+            return ac_yaml_err(k->d, m->items[i], k->err, "unknown key %s: expected unit, bad",
+                               m->keys[i]);
+    struct ac_rca_gnode *n = &k->g->nodes[at];
+    enum ac_rca_bad bad = n->bad;
+    char unit[AC_RCA_UNIT_SIZE];
+    if (!ac_rca_bad_parse(ac_yaml_str(m, "bad", ac_rca_bad_name(bad)), &bad))
+        return ac_yaml_err(k->d, ac_yaml_get(m, "bad"), k->err, "expected high, low or both");
+    ac_rca_unit_spell(ac_yaml_str(m, "unit", n->unit), unit);
+    ac_rca_graph_tell(n, unit, bad);
+    return 0;
+}
+
+/* measurements: {cart.mem: {unit: MiB, bad: low}} */
+static int apply_measurements(const struct knowledge *k, const struct ac_yaml *map)
+{
+    int rc = 0;
+    if (map && map->kind != AC_YAML_MAP)
+        return ac_yaml_err(k->d, map, k->err, "expected <component>.<kind>: {unit: U, bad: B}");
+    for (size_t i = 0; !rc && map && i < map->len; i++)
+        rc = apply_measurement(k, map->keys[i], map->items[i]);
+    return rc;
+}
+
+/* A key that is misspelt would be knowledge that nobody hears. */
+static int check_keys(const struct knowledge *k, const struct ac_yaml *root)
+{
+    static const char *const known[] = {"root", "leaf", "require", "forbid", "measurements"};
+    for (size_t i = 0; i < root->len; i++) {
+        size_t at = 0;
+        while (at < AC_ARRAY_LEN(known) && !ac_streq(known[at], root->keys[i]))
+            at++;
+        if (at == AC_ARRAY_LEN(known))
+            return ac_yaml_err(k->d, root->items[i], k->err,
+                               "unknown key %s: expected root, leaf, require, forbid or "
+                               "measurements",
+                               root->keys[i]);
     }
     return 0;
 }
 
-int rca_knowledge_apply(const char *path, struct ac_rca_graph *g, struct ac_err *err)
+static int apply(const struct knowledge *k)
+{
+    const struct ac_yaml *root = ac_yaml_documents(k->d) > 0 ? ac_yaml_root(k->d, 0) : NULL;
+    if (!root || root->kind != AC_YAML_MAP)
+        return ac_err_set(k->err, AC_EINVAL,
+                          "%s: expected keys root, leaf, require, forbid, measurements", k->path);
+    int rc = check_keys(k, root);
+    if (!rc)
+        rc = apply_measurements(k, ac_yaml_get(root, "measurements"));
+    if (!rc)
+        rc = apply_pairs(k, ac_yaml_get(root, "forbid"), false);
+    if (!rc)
+        rc = apply_ends(k, ac_yaml_get(root, "root"), true);
+    if (!rc)
+        rc = apply_ends(k, ac_yaml_get(root, "leaf"), false);
+    return rc ? rc : apply_pairs(k, ac_yaml_get(root, "require"), true);
+}
+
+int rca_knowledge_apply(const char *path, struct ac_rca_graph *g, bool calls, struct ac_err *err)
 {
     struct ac_yaml_doc *d;
     int rc = ac_yaml_load_file(path, &d, err);
@@ -201,17 +310,7 @@ int rca_knowledge_apply(const char *path, struct ac_rca_graph *g, struct ac_err 
             err->code = AC_EINVAL;
         return AC_EINVAL;
     }
-    const struct ac_yaml *root = ac_yaml_documents(d) > 0 ? ac_yaml_root(d, 0) : NULL;
-    if (!root || root->kind != AC_YAML_MAP)
-        rc = ac_err_set(err, AC_EINVAL, "%s: expected keys root, leaf, require, forbid", path);
-    if (!rc)
-        rc = apply_pairs(d, ac_yaml_get(root, "forbid"), false, g, err);
-    if (!rc)
-        rc = apply_ends(d, ac_yaml_get(root, "root"), true, g, err);
-    if (!rc)
-        rc = apply_ends(d, ac_yaml_get(root, "leaf"), false, g, err);
-    if (!rc)
-        rc = apply_pairs(d, ac_yaml_get(root, "require"), true, g, err);
+    rc = apply(&(struct knowledge){.path = path, .d = d, .g = g, .calls = calls, .err = err});
     ac_yaml_destroy(d);
     return rc;
 }

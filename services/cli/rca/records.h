@@ -27,6 +27,10 @@ int rca_spans_csv(const char *name, const char *text, size_t len, struct ac_rca_
 int rca_records_json(const char *name, const char *text, size_t len, struct ac_rca_lines *l,
                      struct ac_rca_spans *s, struct ac_err *err) AC_MUST_USE;
 
+/** Calls between components into a case, from whatever says so: `caller,callee[,evidence]` rows, an
+ * adjacency matrix, or traces in one of the forms above. AC_EINVAL. */
+int rca_calls_load(const char *path, struct ac_rca_case *c, struct ac_err *err) AC_MUST_USE;
+
 /** Logs and spans that lie in a folder, into the case whose measurements and calls it already has:
  * logs.csv, logs.json(l), traces.csv, traces.json(l), each perhaps with .gz behind; and, for
  * Nezha, log/<minute>_log.csv and trace/<minute>_trace.csv. None: nothing is added. */

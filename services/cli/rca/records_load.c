@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ctype.h>
 #include <dirent.h>
 
 #include <aceso/base.h>
@@ -11,6 +12,7 @@
 #include <aceso/str.h>
 
 #include "rca/records.h"
+#include "readers/rca_dataset.h"
 
 #define FILE_MAX_BYTES ((size_t)1 << 30)
 
@@ -25,6 +27,16 @@ enum what {
     SPANS
 };
 
+static int read_text(struct loading *k, const char *path, const char *text, size_t len,
+                     enum what what)
+{
+    if (!ac_str_ends(path, ".csv") && !ac_str_ends(path, ".csv.gz"))
+        return rca_records_json(path, text, len, what == LOGS ? k->l : NULL,
+                                what == SPANS ? k->s : NULL, k->err);
+    return what == LOGS ? rca_logs_csv(path, text, len, k->l, k->err)
+                        : rca_spans_csv(path, text, len, k->s, k->err);
+}
+
 static int read_file(struct loading *k, const char *path, enum what what)
 {
     char *text;
@@ -35,13 +47,7 @@ static int read_file(struct loading *k, const char *path, enum what what)
             k->err->code = AC_EINVAL; /* a wrong argument, not a failed task */
         return AC_EINVAL;
     }
-    if (!ac_str_ends(path, ".csv") && !ac_str_ends(path, ".csv.gz"))
-        rc = rca_records_json(path, text, len, what == LOGS ? k->l : NULL,
-                              what == SPANS ? k->s : NULL, k->err);
-    else if (what == LOGS)
-        rc = rca_logs_csv(path, text, len, k->l, k->err);
-    else
-        rc = rca_spans_csv(path, text, len, k->s, k->err);
+    rc = read_text(k, path, text, len, what);
     free(text);
     return rc;
 }
@@ -76,6 +82,45 @@ static int read_minutes(struct loading *k, const char *dir, const char *folder, 
     }
     if (n > 0)
         free(names);
+    return rc;
+}
+
+/* Traces rather than a list of calls: JSON, or a header that names spans. */
+static bool is_traces(const char *text, size_t len)
+{
+    size_t i = 0, n = 0;
+    char head[1024];
+    while (i < len && (unsigned char)text[i] <= ' ')
+        i++;
+    if (i < len && (text[i] == '{' || text[i] == '['))
+        return true;
+    for (; i < len && text[i] != '\n' && n + 1 < sizeof(head); i++)
+        if (text[i] != '_' && text[i] != ' ')
+            head[n++] = (char)tolower((unsigned char)text[i]);
+    head[n] = '\0';
+    return strstr(head, "traceid") && strstr(head, "spanid");
+}
+
+int rca_calls_load(const char *path, struct ac_rca_case *c, struct ac_err *err)
+{
+    struct loading k = {.s = ac_rca_spans_create(), .err = err};
+    char *text;
+    size_t len;
+    int rc = ac_gz_read(path, FILE_MAX_BYTES, &text, &len, err);
+    if (rc && err)
+        err->code = AC_EINVAL; /* a wrong argument, not a failed task */
+    if (!rc && is_traces(text, len)) {
+        rc = read_text(&k, path, text, len, SPANS);
+        if (!rc)
+            rc = ac_rca_spans_build(k.s, c, err);
+        if (!rc && c->nedges == 0)
+            rc = ac_err_set(err, AC_EINVAL, "%s: no span calls another component", path);
+        free(text);
+    } else if (!rc) {
+        free(text);
+        rc = ac_rca_edges_load(path, c, err);
+    }
+    ac_rca_spans_destroy(k.s);
     return rc;
 }
 

@@ -64,10 +64,11 @@ static int add_calls(struct ac_rca_graph *g, const struct ac_rca_case *c, const 
 {
     for (size_t i = 0; i < c->nedges; i++) {
         const struct ac_rca_edge *e = &c->edges[i];
-        char text[400];
+        char text[768];
         int a = ac_rca_graph_node(g, c->components[e->from], AC_RCA_OTHER);
         int b = a < 0 ? a : ac_rca_graph_node(g, c->components[e->to], AC_RCA_OTHER);
-        snprintf(text, sizeof(text), "%s: %.200s", from_file, *e->evidence ? e->evidence : "call");
+        snprintf(text, sizeof(text), "%.500s: %.200s", *e->where ? e->where : from_file,
+                 *e->evidence ? e->evidence : "call");
         if (b < 0 || ac_rca_graph_edge(g, a, b, AC_RCA_CALLS, 0.98, text) < 0)
             return ac_err_set(err, AC_ERANGE, "too many components or calls");
     }
@@ -117,7 +118,7 @@ static int build(const struct rca_synthesise_args *a, struct ac_rca_graph *g, st
     int rc = a->docs ? rca_docs_read(a->docs, g, err) : 0;
     if (!rc && a->traces) {
         traces = ac_rca_case_create();
-        rc = ac_rca_edges_load(a->traces, traces, err);
+        rc = rca_calls_load(a->traces, traces, err);
         if (!rc)
             rc = add_calls(g, traces, a->traces, err);
         ac_rca_case_destroy(traces);
@@ -126,10 +127,17 @@ static int build(const struct rca_synthesise_args *a, struct ac_rca_graph *g, st
         rc = add_calls(g, c, a->metrics, err);
     if (!rc && c)
         rc = add_measurements(g, c, err);
+    if (!rc &&
+        a->knowledge) /* a call that is forbidden drives nothing, one that is required does */
+        rc = rca_knowledge_apply(a->knowledge, g, true, err);
     if (!rc)
         rc = ac_rca_library_apply(g, err);
+    if (!rc && c)
+        ac_rca_graph_describe(g, c);
     if (!rc && a->knowledge)
-        rc = rca_knowledge_apply(a->knowledge, g, err);
+        rc = rca_knowledge_apply(a->knowledge, g, false, err);
+    if (!rc && c)
+        ac_rca_graph_instruct(g, c);
     if (!rc && a->observed)
         take_out_hidden(g, c);
     if (!rc)
@@ -143,8 +151,11 @@ static void print_edges(const struct ac_rca_graph *g, enum ac_rca_edge_kind kind
         const struct ac_rca_gedge *e = &g->edges[i];
         if (e->kind != kind)
             continue;
-        printf("%s %s %s  %.2f %s\n", g->nodes[e->from].id, ac_rca_edge_kind_name(kind),
+        printf("%s %s %s  %.2f %s", g->nodes[e->from].id, ac_rca_edge_kind_name(kind),
                g->nodes[e->to].id, e->confidence, ac_rca_edge_state_name(e->state));
+        if (e->lag_s > 0.0)
+            printf(", %.4g s later", e->lag_s);
+        printf("%s\n", e->sign < 0 ? ", the other way" : "");
         for (size_t k = 0; k < e->nevidence; k++)
             printf("    %s\n", e->evidence[k]);
     }
@@ -231,8 +242,31 @@ struct diff {
     size_t n;
 };
 
-static const char *const change_names[] = {"node added", "node removed", "edge added",
-                                           "edge removed", "edge changed"};
+static const char *const change_names[] = {"node added", "node removed", "node changed",
+                                           "edge added", "edge removed", "edge changed"};
+
+static void say_node(const struct ac_rca_gnode *n, bool json, struct ac_buf *out)
+{
+    if (!json) {
+        ac_buf_printf(out, "%s%s%sbad when %s", n->hidden ? "not measured, " : "", n->unit,
+                      *n->unit ? ", " : "", ac_rca_bad_text(n->bad));
+        return;
+    }
+    ac_buf_puts(out, "\"unit\":");
+    ac_buf_put_json_str(out, n->unit);
+    ac_buf_printf(out, ",\"bad\":\"%s\",\"hidden\":%s", ac_rca_bad_name(n->bad),
+                  n->hidden ? "true" : "false");
+}
+
+static void say_edge(const struct ac_rca_gedge *e, bool json, struct ac_buf *out)
+{
+    ac_buf_printf(out, json ? "\"state\":\"%s\",\"confidence\":%.4g" : "%s %.2f",
+                  ac_rca_edge_state_name(e->state), e->confidence);
+    if (e->sign)
+        ac_buf_printf(out, json ? ",\"sign\":%d" : ", sign %+d", e->sign);
+    if (e->lag_s > 0.0)
+        ac_buf_printf(out, json ? ",\"lag_s\":%.6g" : ", %.4g s later", e->lag_s);
+}
 
 static void put_change(enum ac_rca_change c, const struct ac_rca_graph *old, int at_old,
                        const struct ac_rca_graph *new, int at_new, void *arg)
@@ -240,37 +274,38 @@ static void put_change(enum ac_rca_change c, const struct ac_rca_graph *old, int
     struct diff *d = arg;
     const struct ac_rca_graph *g = at_new >= 0 ? new : old;
     int at = at_new >= 0 ? at_new : at_old;
-    bool node = c == AC_RCA_NODE_ADDED || c == AC_RCA_NODE_REMOVED;
+    bool node = c <= AC_RCA_NODE_CHANGED;
+    bool changed = c == AC_RCA_NODE_CHANGED || c == AC_RCA_EDGE_CHANGED;
     const struct ac_rca_gedge *e = node ? NULL : &g->edges[at];
-    const struct ac_rca_gedge *o = c == AC_RCA_EDGE_CHANGED ? &old->edges[at_old] : NULL;
-    if (!d->json) {
-        if (node)
-            ac_buf_printf(&d->b, "%s: %s\n", change_names[c], g->nodes[at].id);
-        else
-            ac_buf_printf(&d->b, "%s: %s %s %s", change_names[c], g->nodes[e->from].id,
-                          ac_rca_edge_kind_name(e->kind), g->nodes[e->to].id);
-        if (o)
-            ac_buf_printf(&d->b, ": %s %.2f, was %s %.2f", ac_rca_edge_state_name(e->state),
-                          e->confidence, ac_rca_edge_state_name(o->state), o->confidence);
-        if (!node)
-            ac_buf_putc(&d->b, '\n');
-        d->n++;
-        return;
+    struct ac_buf *b = &d->b;
+    if (d->json) {
+        ac_buf_printf(b, "%s{\"change\":\"%s\",\"%s\":", d->n ? "," : "", change_names[c],
+                      node ? "node" : "from");
+        ac_buf_put_json_str(b, node ? g->nodes[at].id : g->nodes[e->from].id);
+        if (!node) {
+            ac_buf_puts(b, ",\"to\":");
+            ac_buf_put_json_str(b, g->nodes[e->to].id);
+            ac_buf_printf(b, ",\"kind\":\"%s\"", ac_rca_edge_kind_name(e->kind));
+        }
+        ac_buf_puts(b, node && !changed ? "" : ",");
+    } else if (node) {
+        ac_buf_printf(b, "%s: %s%s", change_names[c], g->nodes[at].id, changed ? ": " : "");
+    } else {
+        ac_buf_printf(b, "%s: %s %s %s: ", change_names[c], g->nodes[e->from].id,
+                      ac_rca_edge_kind_name(e->kind), g->nodes[e->to].id);
     }
-    ac_buf_printf(&d->b, "%s{\"change\":\"%s\"", d->n++ ? "," : "", change_names[c]);
-    ac_buf_puts(&d->b, node ? ",\"node\":" : ",\"from\":");
-    ac_buf_put_json_str(&d->b, node ? g->nodes[at].id : g->nodes[e->from].id);
-    if (!node) {
-        ac_buf_puts(&d->b, ",\"to\":");
-        ac_buf_put_json_str(&d->b, g->nodes[e->to].id);
-        ac_buf_printf(&d->b, ",\"kind\":\"%s\",\"state\":\"%s\",\"confidence\":%.4g",
-                      ac_rca_edge_kind_name(e->kind), ac_rca_edge_state_name(e->state),
-                      e->confidence);
-    }
-    if (o)
-        ac_buf_printf(&d->b, ",\"was\":{\"state\":\"%s\",\"confidence\":%.4g}",
-                      ac_rca_edge_state_name(o->state), o->confidence);
-    ac_buf_putc(&d->b, '}');
+    if (!node)
+        say_edge(e, d->json, b);
+    else if (changed)
+        say_node(&g->nodes[at], d->json, b);
+    if (changed)
+        ac_buf_puts(b, d->json ? ",\"was\":{" : "; was ");
+    if (c == AC_RCA_NODE_CHANGED)
+        say_node(&old->nodes[at_old], d->json, b);
+    else if (c == AC_RCA_EDGE_CHANGED)
+        say_edge(&old->edges[at_old], d->json, b);
+    ac_buf_puts(b, !d->json ? "\n" : changed ? "}}" : "}");
+    d->n++;
 }
 
 int rca_diff_verb(const char *old, const char *new, const struct cli_ctx *ctx)

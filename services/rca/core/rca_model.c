@@ -48,6 +48,7 @@ struct ac_rca_case *ac_rca_case_create(void)
 {
     struct ac_rca_case *c = ac_xcalloc(1, sizeof(*c));
     c->index = ac_map_create(NULL);
+    c->edge_index = ac_map_create(NULL);
     return c;
 }
 
@@ -62,8 +63,10 @@ void ac_rca_case_destroy(struct ac_rca_case *c)
         free(c->metrics[i].t_ns);
         free(c->metrics[i].v);
     }
-    for (size_t i = 0; i < c->nedges; i++)
+    for (size_t i = 0; i < c->nedges; i++) {
         free(c->edges[i].evidence);
+        free(c->edges[i].where);
+    }
     for (size_t i = 0; i < c->nevents; i++)
         free(c->events[i].text);
     free(c->components);
@@ -71,6 +74,7 @@ void ac_rca_case_destroy(struct ac_rca_case *c)
     free(c->edges);
     free(c->events);
     ac_map_destroy(c->index);
+    ac_map_destroy(c->edge_index);
     free(c);
 }
 
@@ -181,27 +185,40 @@ void ac_rca_metric_push(struct ac_rca_metric *m, int64_t t_ns, double v)
     m->v[m->n++] = v;
 }
 
-int ac_rca_edge_add(struct ac_rca_case *c, int from, int to, const char *evidence)
+static void fill_in(char **text, const char *with)
+{
+    if (!with || !*with || **text)
+        return;
+    free(*text);
+    *text = ac_xstrdup(with);
+}
+
+int ac_rca_edge_cite(struct ac_rca_case *c, int from, int to, const char *evidence,
+                     const char *where)
 {
     AC_ASSERT(from >= 0 && (size_t)from < c->ncomponents && to >= 0 && (size_t)to < c->ncomponents);
     if (from == to)
         return 0;
-    for (size_t i = 0; i < c->nedges; i++) {
-        struct ac_rca_edge *e = &c->edges[i];
-        if (e->from != from || e->to != to)
-            continue;
-        if (evidence && *evidence && !*e->evidence) {
-            free(e->evidence);
-            e->evidence = ac_xstrdup(evidence);
-        }
-        return 0;
+    char key[32];
+    (void)snprintf(key, sizeof(key), "%d>%d", from, to);
+    size_t at = (size_t)(intptr_t)ac_map_get(c->edge_index, key);
+    if (at == 0) {
+        if (c->nedges >= AC_RCA_MAX_EDGES)
+            return AC_ERANGE;
+        ac_grow(&c->edges, &c->edges_cap, c->nedges + 1, sizeof(c->edges[0]));
+        c->edges[c->nedges++] = (struct ac_rca_edge){
+            .from = from, .to = to, .evidence = ac_xstrdup(""), .where = ac_xstrdup("")};
+        at = c->nedges;
+        ac_map_set(c->edge_index, key, (void *)(intptr_t)at);
     }
-    if (c->nedges >= AC_RCA_MAX_EDGES)
-        return AC_ERANGE;
-    ac_grow(&c->edges, &c->edges_cap, c->nedges + 1, sizeof(c->edges[0]));
-    c->edges[c->nedges++] = (struct ac_rca_edge){
-        .from = from, .to = to, .evidence = ac_xstrdup(evidence ? evidence : "")};
+    fill_in(&c->edges[at - 1].evidence, evidence);
+    fill_in(&c->edges[at - 1].where, where);
     return 0;
+}
+
+int ac_rca_edge_add(struct ac_rca_case *c, int from, int to, const char *evidence)
+{
+    return ac_rca_edge_cite(c, from, to, evidence, "");
 }
 
 int ac_rca_event_add(struct ac_rca_case *c, const struct ac_rca_event *e)

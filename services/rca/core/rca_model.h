@@ -95,6 +95,7 @@ struct ac_rca_metric {
 struct ac_rca_edge {
     int from, to;   /* caller, callee */
     char *evidence; /* why we believe it, e.g. "412 spans", or "" */
+    char *where;    /* "file:line" that says so, or "" */
 };
 
 enum ac_rca_event_class {
@@ -128,6 +129,7 @@ struct ac_rca_case {
     size_t nmetrics, metrics_cap;
     struct ac_rca_edge *edges;
     size_t nedges, edges_cap;
+    struct ac_map *edge_index; /* "from>to" -> 1 + edge */
     struct ac_rca_event *events;
     size_t nevents, events_cap;
 };
@@ -165,6 +167,9 @@ bool ac_rca_bad_fall(const struct ac_rca_metric *m);
 
 /** Adds a call; the same pair again replaces an empty evidence. A self-call is ignored. */
 int ac_rca_edge_add(struct ac_rca_case *c, int from, int to, const char *evidence) AC_MUST_USE;
+/** The same with the place that says so, "file:line"; the first one counts. */
+int ac_rca_edge_cite(struct ac_rca_case *c, int from, int to, const char *evidence,
+                     const char *where) AC_MUST_USE;
 int ac_rca_event_add(struct ac_rca_case *c,
                      const struct ac_rca_event *e) AC_MUST_USE; /* copies text */
 

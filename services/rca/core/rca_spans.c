@@ -295,7 +295,7 @@ static int emit(struct ac_rca_spans *s, const struct group *g, const struct rca_
     int peer = comp >= 0 && edge ? ac_rca_component(c, s->names[g->peer]) : -1;
     if (comp < 0 || (edge && peer < 0))
         return ac_err_set(err, AC_ERANGE, "more than %d components", AC_RCA_MAX_COMPONENTS);
-    (void)snprintf(text, sizeof(text), "%zu spans", g->calls);
+    (void)snprintf(text, sizeof(text), "%zu span%s", g->calls, g->calls == 1 ? "" : "s");
     int rc = edge ? ac_rca_edge_add(c, comp, peer, text) : 0;
     if (rc)
         return ac_err_set(err, rc, "more than %d calls", AC_RCA_MAX_EDGES);

@@ -15,6 +15,11 @@ const char *ac_rca_bad_name(enum ac_rca_bad b)
     return (unsigned)b < AC_RCA_NBAD ? bad_names[b] : "?";
 }
 
+const char *ac_rca_bad_text(enum ac_rca_bad b)
+{
+    return b == AC_RCA_BAD_BOTH ? "high or low" : ac_rca_bad_name(b);
+}
+
 bool ac_rca_bad_parse(const char *name, enum ac_rca_bad *ret)
 {
     for (int i = 0; i < AC_RCA_NBAD; i++)

@@ -11,6 +11,7 @@ enum ac_rca_bad { /* what is bad news: a high value, a low one, or either */
 };
 
 const char *ac_rca_bad_name(enum ac_rca_bad b); /* "high", "low", "both" */
+const char *ac_rca_bad_text(enum ac_rca_bad b); /* the same in a sentence */
 bool ac_rca_bad_parse(const char *name, enum ac_rca_bad *ret);
 
 #define AC_RCA_UNIT_SIZE 16 /* with the final 0 */

@@ -18,7 +18,7 @@ static void on_a_graph(const char *path)
     int c = ac_rca_graph_node(g, "c", AC_RCA_OTHER);
     AC_ASSERT(ac_rca_graph_edge(g, a, b, AC_RCA_CALLS, 0.5, "") >= 0);
     AC_ASSERT(ac_rca_graph_edge(g, b, c, AC_RCA_CALLS, 0.5, "") >= 0);
-    if (rca_knowledge_apply(path, g, &err))
+    if (rca_knowledge_apply(path, g, false, &err))
         AC_ASSERT(strstr(err.msg, path));
     AC_ASSERT(g->nnodes == 3);
     for (size_t i = 0; i < g->nedges; i++)

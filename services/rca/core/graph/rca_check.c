@@ -16,19 +16,6 @@
 
 /* ---- the grid ---- */
 
-const struct ac_rca_metric *rca_check_metric(const struct ac_rca_case *c,
-                                             const struct ac_rca_gnode *n)
-{
-    int comp = ac_rca_component_find(c, n->component);
-    const struct ac_rca_metric *best = NULL;
-    for (size_t i = 0; comp >= 0 && n->kind != AC_RCA_OTHER && i < c->nmetrics; i++) {
-        const struct ac_rca_metric *m = &c->metrics[i];
-        if (m->component == comp && m->kind == n->kind && (!best || m->n > best->n))
-            best = m;
-    }
-    return best;
-}
-
 static bool varies(const double *v, size_t n)
 {
     double lo = INFINITY, hi = -INFINITY;
@@ -134,7 +121,7 @@ int rca_check_init(struct rca_check *k, struct ac_rca_graph *g, const struct ac_
     k->work = ac_xcalloc(RCA_CHECK_COLUMNS * k->rows, sizeof(double));
     k->s = ac_xcalloc(g->nnodes + 1, sizeof(k->s[0]));
     for (size_t i = 0; i < g->nnodes; i++) {
-        const struct ac_rca_metric *m = rca_check_metric(c, &g->nodes[i]);
+        const struct ac_rca_metric *m = ac_rca_graph_metric(c, &g->nodes[i]);
         if (!m)
             continue;
         k->s[i].v = ac_xcalloc(k->rows, sizeof(double));

@@ -47,9 +47,6 @@ int rca_check_init(struct rca_check *k, struct ac_rca_graph *g, const struct ac_
                    const struct ac_rca_validate_params *p, struct ac_err *err) AC_MUST_USE;
 void rca_check_fini(struct rca_check *k);
 
-/** The measurement that stands for a node, NULL: none. */
-const struct ac_rca_metric *rca_check_metric(const struct ac_rca_case *c,
-                                             const struct ac_rca_gnode *n);
 /** What is left of v (n values) when its mean and orthonormal columns are taken out, of length 1;
  * ret_length: what it was before that. False: nothing is left. */
 bool rca_sweep_out(double *v, const double *basis, size_t columns, size_t n, double *ret_length);

@@ -89,6 +89,12 @@ int ac_rca_graph_find(const struct ac_rca_graph *g, const char *id)
     return (int)(intptr_t)ac_map_get(g->index, id) - 1;
 }
 
+static void set_means(struct ac_rca_gnode *n, const char *unit, enum ac_rca_bad bad)
+{
+    (void)snprintf(n->unit, sizeof(n->unit), "%s", unit);
+    n->bad = bad;
+}
+
 int ac_rca_graph_node(struct ac_rca_graph *g, const char *component, enum ac_rca_kind kind)
 {
     char *id = kind == AC_RCA_OTHER ? ac_xstrdup(component)
@@ -99,8 +105,9 @@ int ac_rca_graph_node(struct ac_rca_graph *g, const char *component, enum ac_rca
         return at >= 0 ? at : AC_ERANGE;
     }
     ac_grow(&g->nodes, &g->nodes_cap, g->nnodes + 1, sizeof(g->nodes[0]));
-    g->nodes[g->nnodes++] =
-        (struct ac_rca_gnode){.id = id, .component = ac_xstrdup(component), .kind = kind};
+    struct ac_rca_gnode *n = &g->nodes[g->nnodes++];
+    *n = (struct ac_rca_gnode){.id = id, .component = ac_xstrdup(component), .kind = kind};
+    set_means(n, ac_rca_kind_unit(kind), ac_rca_kind_bad(kind));
     ac_map_set(g->index, id, (void *)(intptr_t)g->nnodes);
     return (int)g->nnodes - 1;
 }
@@ -176,6 +183,45 @@ void ac_rca_graph_edge_remove(struct ac_rca_graph *g, size_t edge)
     *e = g->edges[last];
     edge_key(key, sizeof(key), e->from, e->to, e->kind);
     ac_map_set(g->edge_index, key, (void *)(intptr_t)(edge + 1));
+}
+
+void ac_rca_graph_tell(struct ac_rca_gnode *n, const char *unit, enum ac_rca_bad bad)
+{
+    set_means(n, unit, bad);
+    n->told = true;
+}
+
+const struct ac_rca_metric *ac_rca_graph_metric(const struct ac_rca_case *c,
+                                                const struct ac_rca_gnode *n)
+{
+    int comp = ac_rca_component_find(c, n->component);
+    const struct ac_rca_metric *best = NULL;
+    for (size_t i = 0; comp >= 0 && n->kind != AC_RCA_OTHER && i < c->nmetrics; i++) {
+        const struct ac_rca_metric *m = &c->metrics[i];
+        if (m->component == comp && m->kind == n->kind && (!best || m->n > best->n))
+            best = m;
+    }
+    return best;
+}
+
+void ac_rca_graph_describe(struct ac_rca_graph *g, const struct ac_rca_case *c)
+{
+    for (size_t i = 0; i < g->nnodes; i++) {
+        const struct ac_rca_metric *m = ac_rca_graph_metric(c, &g->nodes[i]);
+        if (m && !g->nodes[i].told)
+            set_means(&g->nodes[i], m->unit, m->bad);
+    }
+}
+
+void ac_rca_graph_instruct(const struct ac_rca_graph *g, struct ac_rca_case *c)
+{
+    for (size_t i = 0; i < g->nnodes; i++) {
+        const struct ac_rca_gnode *n = &g->nodes[i];
+        int comp = n->told ? ac_rca_component_find(c, n->component) : -1;
+        for (size_t k = 0; comp >= 0 && k < c->nmetrics; k++)
+            if (c->metrics[k].component == comp && c->metrics[k].kind == n->kind)
+                ac_rca_metric_means(&c->metrics[k], n->unit, n->bad);
+    }
 }
 
 double ac_rca_shift_odds(double confidence, double by)
@@ -330,15 +376,30 @@ static int same_edge(const struct ac_rca_graph *in, const struct ac_rca_graph *o
     return from < 0 || to < 0 ? -1 : ac_rca_graph_edge_find(in, from, to, e->kind);
 }
 
+static bool node_differs(const struct ac_rca_gnode *a, const struct ac_rca_gnode *b)
+{
+    return a->hidden != b->hidden || a->bad != b->bad || !ac_streq(a->unit, b->unit);
+}
+
+static bool edge_differs(const struct ac_rca_gedge *a, const struct ac_rca_gedge *b)
+{
+    return a->state != b->state || a->sign != b->sign || fabs(a->lag_s - b->lag_s) > 1e-6 ||
+           fabs(a->confidence - b->confidence) > 0.05;
+}
+
 void ac_rca_graph_diff(const struct ac_rca_graph *old, const struct ac_rca_graph *new,
                        ac_rca_change_fn fn, void *arg)
 {
     for (size_t i = 0; i < old->nnodes; i++)
         if (ac_rca_graph_find(new, old->nodes[i].id) < 0)
             fn(AC_RCA_NODE_REMOVED, old, (int)i, new, -1, arg);
-    for (size_t i = 0; i < new->nnodes; i++)
-        if (ac_rca_graph_find(old, new->nodes[i].id) < 0)
+    for (size_t i = 0; i < new->nnodes; i++) {
+        int at = ac_rca_graph_find(old, new->nodes[i].id);
+        if (at < 0)
             fn(AC_RCA_NODE_ADDED, old, -1, new, (int)i, arg);
+        else if (node_differs(&old->nodes[at], &new->nodes[i]))
+            fn(AC_RCA_NODE_CHANGED, old, at, new, (int)i, arg);
+    }
     for (size_t i = 0; i < old->nedges; i++)
         if (same_edge(new, old, &old->edges[i]) < 0)
             fn(AC_RCA_EDGE_REMOVED, old, (int)i, new, -1, arg);
@@ -346,8 +407,7 @@ void ac_rca_graph_diff(const struct ac_rca_graph *old, const struct ac_rca_graph
         int at = same_edge(old, new, &new->edges[i]);
         if (at < 0)
             fn(AC_RCA_EDGE_ADDED, old, -1, new, (int)i, arg);
-        else if (old->edges[at].state != new->edges[i].state ||
-                 fabs(old->edges[at].confidence - new->edges[i].confidence) > 0.05)
+        else if (edge_differs(&old->edges[at], &new->edges[i]))
             fn(AC_RCA_EDGE_CHANGED, old, at, new, (int)i, arg);
     }
 }

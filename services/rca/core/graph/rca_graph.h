@@ -28,13 +28,17 @@ struct ac_rca_gnode {
     char *component;
     enum ac_rca_kind kind; /* AC_RCA_OTHER: the component itself */
     bool hidden;           /* known, but not measured */
+    /* Of a measurement; its kind's until something says otherwise. */
+    enum ac_rca_bad bad;
+    char unit[AC_RCA_UNIT_SIZE];
+    bool told; /* the two are somebody's knowledge, no reading of a name */
 };
 
 struct ac_rca_gedge {
     int from, to;
     enum ac_rca_edge_kind kind;
     enum ac_rca_edge_state state;
-    int sign;          /* +1 both rise together, -1 one falls, 0 unknown */
+    int sign;          /* +1 both get worse together, -1 one gets better, 0 unknown */
     double confidence; /* 0..1 */
     double lag_s;      /* how much later the effect is; 0 unknown or at once */
     char **evidence;   /* "file:line: text", at most AC_RCA_MAX_EVIDENCE */
@@ -67,6 +71,16 @@ int ac_rca_graph_edge_find(const struct ac_rca_graph *g, int from, int to,
                            enum ac_rca_edge_kind kind); /* -1 when absent */
 void ac_rca_graph_edge_remove(struct ac_rca_graph *g, size_t edge);
 
+/** Somebody knows what a measurement's values are in and which of them are bad news. */
+void ac_rca_graph_tell(struct ac_rca_gnode *n, const char *unit, enum ac_rca_bad bad);
+/** Unit and direction from the case's measurements into the nodes that were not told. */
+void ac_rca_graph_describe(struct ac_rca_graph *g, const struct ac_rca_case *c);
+/** What the nodes were told into the measurements of the case, all of a component and kind. */
+void ac_rca_graph_instruct(const struct ac_rca_graph *g, struct ac_rca_case *c);
+/** The measurement of a case that a node stands for: of several the longest; NULL: none. */
+const struct ac_rca_metric *ac_rca_graph_metric(const struct ac_rca_case *c,
+                                                const struct ac_rca_gnode *n);
+
 /** A confidence with log odds added, from .01 to .99. */
 double ac_rca_shift_odds(double confidence, double by);
 
@@ -85,9 +99,10 @@ size_t ac_rca_graph_break_cycles(struct ac_rca_graph *g,
 enum ac_rca_change {
     AC_RCA_NODE_ADDED,
     AC_RCA_NODE_REMOVED,
+    AC_RCA_NODE_CHANGED, /* unit, direction of badness, whether it is measured */
     AC_RCA_EDGE_ADDED,
     AC_RCA_EDGE_REMOVED,
-    AC_RCA_EDGE_CHANGED /* state, or confidence by more than 0.05 */
+    AC_RCA_EDGE_CHANGED /* state, sign, lag, or confidence by more than 0.05 */
 };
 typedef void (*ac_rca_change_fn)(enum ac_rca_change c, const struct ac_rca_graph *old, int at_old,
                                  const struct ac_rca_graph *new, int at_new, void *arg);

@@ -28,6 +28,16 @@ static void put_edge_json(const struct ac_rca_graph *g, const struct ac_rca_gedg
     ac_buf_puts(out, "]}");
 }
 
+static void put_measurement_json(const struct ac_rca_gnode *n, bool more, struct ac_buf *out)
+{
+    ac_buf_puts(out, more ? ",{\"id\":" : "{\"id\":");
+    ac_buf_put_json_str(out, n->id);
+    ac_buf_puts(out, ",\"unit\":");
+    ac_buf_put_json_str(out, n->unit);
+    ac_buf_printf(out, ",\"bad\":\"%s\"%s}", ac_rca_bad_name(n->bad),
+                  n->told ? ",\"told\":true" : "");
+}
+
 void ac_rca_graph_json(const struct ac_rca_graph *g, bool open, struct ac_buf *out)
 {
     size_t hidden = 0;
@@ -37,6 +47,10 @@ void ac_rca_graph_json(const struct ac_rca_graph *g, bool open, struct ac_buf *o
             ac_buf_putc(out, ',');
         ac_buf_put_json_str(out, g->nodes[i].id);
     }
+    ac_buf_puts(out, "],\"measurements\":[");
+    for (size_t i = 0, n = 0; i < g->nnodes; i++)
+        if (g->nodes[i].kind != AC_RCA_OTHER)
+            put_measurement_json(&g->nodes[i], n++ > 0, out);
     ac_buf_puts(out, "],\"hidden\":[");
     for (size_t i = 0; i < g->nnodes; i++) {
         if (!g->nodes[i].hidden)
@@ -66,7 +80,13 @@ void ac_rca_graph_dot(const struct ac_rca_graph *g, struct ac_buf *out)
     for (size_t i = 0; i < g->nnodes; i++) {
         ac_buf_puts(out, "  ");
         ac_buf_put_json_str(out, g->nodes[i].id);
-        ac_buf_printf(out, "%s;\n", g->nodes[i].hidden ? " [style=dashed]" : "");
+        if (g->nodes[i].kind != AC_RCA_OTHER) {
+            ac_buf_puts(out, " [unit=");
+            ac_buf_put_json_str(out, g->nodes[i].unit);
+            ac_buf_printf(out, ",bad=%s%s]", ac_rca_bad_name(g->nodes[i].bad),
+                          g->nodes[i].hidden ? ",style=dashed" : "");
+        }
+        ac_buf_puts(out, ";\n");
     }
     for (size_t i = 0; i < g->nedges; i++) {
         const struct ac_rca_gedge *e = &g->edges[i];
@@ -74,58 +94,118 @@ void ac_rca_graph_dot(const struct ac_rca_graph *g, struct ac_buf *out)
         ac_buf_put_json_str(out, g->nodes[e->from].id);
         ac_buf_puts(out, " -> ");
         ac_buf_put_json_str(out, g->nodes[e->to].id);
-        ac_buf_printf(out, " [style=%s,label=\"%.2f\"%s%s];\n", style(e), e->confidence,
+        ac_buf_printf(out, " [style=%s,label=\"%.2f\"%s%s", style(e), e->confidence,
                       e->state == AC_RCA_CONTRADICTED ? ",color=red" : "",
                       e->kind == AC_RCA_CALLS        ? ",arrowhead=open"
                       : e->kind == AC_RCA_CONFOUNDED ? ",dir=both"
                                                      : "");
+        if (e->nevidence > 0) {
+            ac_buf_puts(out, ",edgetooltip=");
+            ac_buf_put_json_str(out, e->evidence[0]);
+        }
+        ac_buf_puts(out, "];\n");
     }
     ac_buf_puts(out, "}\n");
+}
+
+/* ---- GraphML ---- */
+
+/* X(id, of what, type) */
+#define GRAPHML_KEYS(X)                                                                            \
+    X("component", "node", "string")                                                               \
+    X("measures", "node", "string")                                                                \
+    X("unit", "node", "string")                                                                    \
+    X("bad", "node", "string")                                                                     \
+    X("hidden", "node", "boolean")                                                                 \
+    X("kind", "edge", "string")                                                                    \
+    X("state", "edge", "string")                                                                   \
+    X("confidence", "edge", "double")                                                              \
+    X("sign", "edge", "int")                                                                       \
+    X("lag_s", "edge", "double")                                                                   \
+    X("evidence", "edge", "string")
+
+static void put_data(struct ac_buf *out, const char *key, const char *text)
+{
+    ac_buf_printf(out, "<data key=\"%s\">", key);
+    ac_svg_text(out, text);
+    ac_buf_puts(out, "</data>");
+}
+
+static void put_node_graphml(const struct ac_rca_gnode *n, struct ac_buf *out)
+{
+    ac_buf_puts(out, "<node id=\"");
+    ac_svg_text(out, n->id);
+    ac_buf_puts(out, "\">");
+    put_data(out, "component", n->component);
+    if (n->kind != AC_RCA_OTHER) {
+        put_data(out, "measures", ac_rca_kind_text(n->kind));
+        put_data(out, "unit", n->unit);
+        put_data(out, "bad", ac_rca_bad_name(n->bad));
+        put_data(out, "hidden", n->hidden ? "true" : "false");
+    }
+    ac_buf_puts(out, "</node>\n");
+}
+
+static void put_edge_graphml(const struct ac_rca_graph *g, const struct ac_rca_gedge *e,
+                             struct ac_buf *out)
+{
+    ac_buf_puts(out, "<edge source=\"");
+    ac_svg_text(out, g->nodes[e->from].id);
+    ac_buf_puts(out, "\" target=\"");
+    ac_svg_text(out, g->nodes[e->to].id);
+    ac_buf_printf(out, "\"%s>", e->kind == AC_RCA_CONFOUNDED ? " directed=\"false\"" : "");
+    put_data(out, "kind", ac_rca_edge_kind_name(e->kind));
+    put_data(out, "state", ac_rca_edge_state_name(e->state));
+    ac_buf_printf(out,
+                  "<data key=\"confidence\">%.4g</data><data key=\"sign\">%d</data>"
+                  "<data key=\"lag_s\">%.6g</data><data key=\"evidence\">",
+                  e->confidence, e->sign, e->lag_s);
+    for (size_t i = 0; i < e->nevidence; i++) {
+        ac_buf_puts(out, i ? "\n" : "");
+        ac_svg_text(out, e->evidence[i]);
+    }
+    ac_buf_puts(out, "</data></edge>\n");
 }
 
 void ac_rca_graph_graphml(const struct ac_rca_graph *g, struct ac_buf *out)
 {
     ac_buf_puts(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-                     "<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">\n"
-                     "<key id=\"kind\" for=\"edge\" attr.name=\"kind\" attr.type=\"string\"/>\n"
-                     "<key id=\"state\" for=\"edge\" attr.name=\"state\" attr.type=\"string\"/>\n"
-                     "<key id=\"confidence\" for=\"edge\" attr.name=\"confidence\" "
-                     "attr.type=\"double\"/>\n<graph edgedefault=\"directed\">\n");
-    for (size_t i = 0; i < g->nnodes; i++) {
-        ac_buf_puts(out, "<node id=\"");
-        ac_svg_text(out, g->nodes[i].id);
-        ac_buf_puts(out, "\"/>\n");
-    }
-    for (size_t i = 0; i < g->nedges; i++) {
-        const struct ac_rca_gedge *e = &g->edges[i];
-        ac_buf_puts(out, "<edge source=\"");
-        ac_svg_text(out, g->nodes[e->from].id);
-        ac_buf_puts(out, "\" target=\"");
-        ac_svg_text(out, g->nodes[e->to].id);
-        ac_buf_printf(out,
-                      "\"><data key=\"kind\">%s</data><data key=\"state\">%s</data>"
-                      "<data key=\"confidence\">%.4g</data></edge>\n",
-                      ac_rca_edge_kind_name(e->kind), ac_rca_edge_state_name(e->state),
-                      e->confidence);
-    }
+                     "<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">\n");
+#define X(id, of, type)                                                                            \
+    ac_buf_puts(out, "<key id=\"" id "\" for=\"" of "\" attr.name=\"" id "\" attr.type=\"" type    \
+                     "\"/>\n");
+    GRAPHML_KEYS(X)
+#undef X
+    ac_buf_puts(out, "<graph edgedefault=\"directed\">\n");
+    for (size_t i = 0; i < g->nnodes; i++)
+        put_node_graphml(&g->nodes[i], out);
+    for (size_t i = 0; i < g->nedges; i++)
+        put_edge_graphml(g, &g->edges[i], out);
     ac_buf_puts(out, "</graph>\n</graphml>\n");
 }
 
+/* ---- causal-learn's matrix ---- */
+
 void ac_rca_graph_matrix(const struct ac_rca_graph *g, struct ac_buf *out)
 {
-    size_t p = g->nnodes;
+    size_t p = 0;
     bool causes = false;
+    for (size_t i = 0; i < g->nedges; i++)
+        causes |= g->edges[i].kind != AC_RCA_CALLS;
+    size_t *row = ac_xcalloc(g->nnodes + 1, sizeof(*row)); /* one more than the row; 0: none */
+    for (size_t i = 0; i < g->nnodes; i++)
+        if ((g->nodes[i].kind != AC_RCA_OTHER) == causes)
+            row[i] = ++p;
     if (p > 4096) { /* p x p cells */
+        free(row);
         out->failed = true;
         return;
     }
     int8_t *m = ac_xcalloc(p * p + 1, 1);
-    for (size_t i = 0; i < g->nedges; i++)
-        causes |= g->edges[i].kind != AC_RCA_CALLS;
     for (size_t i = 0; i < g->nedges; i++) {
         const struct ac_rca_gedge *e = &g->edges[i];
-        size_t a = (size_t)e->from, b = (size_t)e->to;
-        if (e->state == AC_RCA_CONTRADICTED || (causes && e->kind == AC_RCA_CALLS))
+        size_t a = row[e->from], b = row[e->to];
+        if (e->state == AC_RCA_CONTRADICTED || a-- == 0 || b-- == 0)
             continue;
         m[b * p + a] = 1;
         if (e->kind == AC_RCA_CONFOUNDED)
@@ -134,13 +214,15 @@ void ac_rca_graph_matrix(const struct ac_rca_graph *g, struct ac_buf *out)
             m[a * p + b] = -1;
     }
     ac_buf_putc(out, '#');
-    for (size_t i = 0; i < p; i++)
-        ac_buf_printf(out, " %s", g->nodes[i].id);
+    for (size_t i = 0; i < g->nnodes; i++)
+        if (row[i])
+            ac_buf_printf(out, " %s", g->nodes[i].id);
     for (size_t i = 0; i < p; i++)
         for (size_t j = 0; j < p; j++)
             ac_buf_printf(out, "%s%d", j ? " " : "\n", m[i * p + j]);
     ac_buf_putc(out, '\n');
     free(m);
+    free(row);
 }
 
 /* ---- SVG ---- */
@@ -249,6 +331,20 @@ static void put_edge_svg(const struct ac_rca_graph *g, const struct ac_rca_gedge
     ac_buf_puts(out, "</title></path>\n");
 }
 
+/* Opens a group that says what the box in it is. */
+static void put_title(const struct ac_rca_gnode *n, struct ac_buf *out)
+{
+    ac_buf_puts(out, "<g><title>");
+    ac_svg_text(out, n->id);
+    if (n->kind != AC_RCA_OTHER) {
+        ac_buf_printf(out, ": %s%s", ac_rca_kind_text(n->kind), *n->unit ? " in " : "");
+        ac_svg_text(out, n->unit);
+        ac_buf_printf(out, ", bad when %s%s", ac_rca_bad_text(n->bad),
+                      n->hidden ? "; not measured" : "");
+    }
+    ac_buf_puts(out, "</title>");
+}
+
 void ac_rca_graph_svg(const struct ac_rca_graph *g, struct ac_buf *out)
 {
     struct ac_rca_place *at = ac_xcalloc(g->nnodes + 1, sizeof(*at));
@@ -260,8 +356,10 @@ void ac_rca_graph_svg(const struct ac_rca_graph *g, struct ac_buf *out)
         put_edge_svg(g, &g->edges[i], at, out);
     for (size_t i = 0; i < g->nnodes; i++) {
         bool own = g->nodes[i].kind == AC_RCA_OTHER;
+        put_title(&g->nodes[i], out);
         ac_rca_svg_box(out, at[i], own ? "own" : "box", g->nodes[i].hidden,
                        own ? g->nodes[i].id : ac_rca_kind_name(g->nodes[i].kind));
+        ac_buf_puts(out, "</g>\n");
     }
     ac_svg_close(out);
     free(at);

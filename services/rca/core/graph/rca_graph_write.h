@@ -5,13 +5,14 @@
 
 #include "graph/rca_graph.h"
 
-/** Keys nodes[] (ids), edges[]{from, to, kind, state, confidence, sign, lag_s, evidence[]} and
- * hidden[]; without the closing brace when open, so that more keys may follow. */
+/** Keys nodes[] (ids), measurements[]{id, unit, bad, told}, hidden[] (ids) and edges[]{from, to,
+ * kind, state, confidence, sign, lag_s, evidence[]}; without the closing brace when open, so that
+ * more keys may follow. */
 void ac_rca_graph_json(const struct ac_rca_graph *g, bool open, struct ac_buf *out);
 void ac_rca_graph_dot(const struct ac_rca_graph *g, struct ac_buf *out);
 void ac_rca_graph_graphml(const struct ac_rca_graph *g, struct ac_buf *out);
-/** A line of names behind #, then a row a node: -1 tail, 1 arrow at the row's node. Calls are left
- * out where the graph has causes. */
+/** A line of names behind #, then a row a node: -1 tail, 1 arrow at the row's node. Where the graph
+ * has causes only measurements and what drives what are in it, else components and calls. */
 void ac_rca_graph_matrix(const struct ac_rca_graph *g, struct ac_buf *out);
 /** Components in layers from callers to callees; measurements under their component. Solid edges
  * are supported, dashed untested, dotted proposed, red contradicted. */

@@ -128,7 +128,7 @@ void ac_rca_mark_hidden(struct ac_rca_graph *g, const struct ac_rca_case *c)
 {
     for (size_t i = 0; i < g->nnodes; i++)
         if (g->nodes[i].kind != AC_RCA_OTHER)
-            g->nodes[i].hidden = !rca_check_metric(c, &g->nodes[i]);
+            g->nodes[i].hidden = !ac_rca_graph_metric(c, &g->nodes[i]);
 }
 
 int ac_rca_validate(struct ac_rca_graph *g, const struct ac_rca_case *c,

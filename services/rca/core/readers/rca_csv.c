@@ -1,6 +1,7 @@
 #include "rca_csv.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <aceso/base.h>
@@ -239,18 +240,37 @@ static bool is_edge_header(const char *a, const char *b)
            (!strcasecmp(a, "from") && !strcasecmp(b, "to"));
 }
 
+/* One call that a row states. */
+static int put_call(struct ac_csv *r, const char *caller, const char *callee, size_t column,
+                    const char *evidence, struct ac_rca_case *c)
+{
+    char where[512];
+    if (strcmp(caller, callee) == 0)
+        return ac_csv_err(r, column, "%.80s calls itself", caller);
+    int from = ac_rca_component(c, caller), to = from < 0 ? from : ac_rca_component(c, callee);
+    (void)snprintf(where, sizeof(where), "%.480s:%zu", r->file, r->row);
+    int rc = to < 0 ? to : ac_rca_edge_cite(c, from, to, evidence, where);
+    return rc ? ac_csv_err(r, column, "too many components or edges") : 0;
+}
+
+/* Another file than one of calls has numbers or JSON where the names are. */
+static bool is_name(const char *s)
+{
+    double v;
+    return *s && !strpbrk(s, "{}\"") && !(ac_csv_value(s, &v) && !isnan(v));
+}
+
 static int edge_row(struct ac_csv *r, struct ac_rca_case *c)
 {
-    if (r->n < 2 || !*r->fields[0] || !*r->fields[1])
+    if (r->n < 2)
         return ac_csv_err(r, 1, "expected caller,callee");
     if (r->row == 1 && is_edge_header(r->fields[0], r->fields[1]))
         return 0;
-    if (strcmp(r->fields[0], r->fields[1]) == 0)
-        return ac_csv_err(r, 2, "%.80s calls itself", r->fields[0]);
-    int from = ac_rca_component(c, r->fields[0]);
-    int to = from < 0 ? from : ac_rca_component(c, r->fields[1]);
-    int rc = to < 0 ? to : ac_rca_edge_add(c, from, to, r->n > 2 ? r->fields[2] : "");
-    return rc ? ac_csv_err(r, 1, "too many components or edges") : 0;
+    for (size_t i = 0; i < 2; i++)
+        if (!is_name(r->fields[i]))
+            return ac_csv_err(r, i + 1, "expected caller,callee: '%.40s' is no component's name",
+                              r->fields[i]);
+    return put_call(r, r->fields[0], r->fields[1], 2, r->n > 2 ? r->fields[2] : "", c);
 }
 
 int ac_rca_edges_parse(const char *name, const char *text, size_t len, struct ac_rca_case *c,
@@ -276,12 +296,11 @@ static int adjacency_row(struct ac_csv *r, char *const *names, size_t n, struct 
         double v;
         if (!ac_csv_value(r->fields[i + 1], &v))
             return ac_csv_err(r, i + 2, "not a number: '%.40s'", r->fields[i + 1]);
-        if (isnan(v) || v == 0.0 || ac_streq(names[i], r->fields[0]))
+        if (isnan(v) || v == 0.0)
             continue;
-        int from = ac_rca_component(c, r->fields[0]);
-        int to = from < 0 ? from : ac_rca_component(c, names[i]);
-        if (to < 0 || ac_rca_edge_add(c, from, to, r->file))
-            return ac_csv_err(r, i + 2, "too many components or edges");
+        int rc = put_call(r, r->fields[0], names[i], i + 2, "", c);
+        if (rc)
+            return rc;
     }
     return 0;
 }

@@ -111,7 +111,7 @@ static void versions_differ_by_edges_and_states(void **state)
     cause(a, "x", "gone", 0.5);
     cause(b, "new", "y", 0.5);
     b->edges[cause(b, "x", "y", 0.5)].state = AC_RCA_SUPPORTED;
-    int n[5] = {0};
+    int n[6] = {0};
     ac_rca_graph_diff(a, b, count_change, n);
     assert_int_equal(n[AC_RCA_NODE_ADDED], 1);
     assert_int_equal(n[AC_RCA_NODE_REMOVED], 1);
