@@ -170,6 +170,61 @@ def test_knowledge_is_applied(docs, tmp_path):
         "synthesise", "--docs", docs, "--knowledge", k, code=2)
 
 
+def test_what_is_known_of_calls_and_measurements_is_heard(docs, tmp_path):
+    """A forbidden call drives nothing, a required one does and cites its line; units and directions reach the answer."""
+    k = tmp_path / "k.yaml"
+    k.write_text("forbid:\n- [web, cart]\nrequire:\n- [web, cart-db]\nmeasurements:\n  cart.mem: {unit: Mi, bad: low}\n")
+    rca("synthesise", "--docs", docs, "--out", tmp_path / "before.json")
+    g = rca("synthesise", "--docs", docs, "--knowledge", k, "--out", tmp_path / "g.json")
+    ends = {(e["from"], e["to"]): e for e in g["edges"]}
+    assert ("cart.lat", "web.lat") not in ends and ("cart-db.lat", "web.lat") in ends
+    assert ends["web", "cart-db"]["evidence"] == [f"{k}:4: required"]
+    assert {"id": "cart.mem", "unit": "MiB", "bad": "low", "told": True} in g["measurements"]
+    changes = rca("diff", tmp_path / "before.json", tmp_path / "g.json")["changes"]
+    assert {"change": "node changed", "node": "cart.mem", "unit": "MiB", "bad": "low", "hidden": False,
+            "was": {"unit": "bytes", "bad": "high", "hidden": False}} in changes
+    r, rows = random.Random(2), ["time,web_latency_ms,cart_mem"]
+    for i in range(900):
+        rows.append(f"{1700000000 + i},{20 + r.gauss(0, 1) + 40 * (i >= 605)},{800 + r.gauss(0, 5) - 700 * (i >= 600)}")
+    (tmp_path / "m.csv").write_text("\n".join(rows) + "\n")
+    args = ("localise", "--metrics", tmp_path / "m.csv", "--time", 1700000600)
+    first = rca(*args, "--graph", tmp_path / "before.json")["root_causes"][0]
+    assert first["component"] == "web" and "20.0" in first["parts"][0]["text"] and " ms (" in first["parts"][0]["text"]
+    mem = [p for c in rca(*args, "--graph", tmp_path / "g.json")["root_causes"] if c["component"] == "cart" for p in c["parts"]][0]
+    assert (mem["kind"], mem["unit"], mem["bad"]) == ("mem", "MiB", "low") and mem["before"] > 790 and mem["after"] < 110
+    assert "mem of cart fell from " in mem["text"] and " MiB (" in mem["text"]
+    for text, place in (("roots: [web]\n", ":1:8: unknown key roots"), ("measurements: {cart.mem: {bad: up}}\n", "expected high, low or both"),
+                        ("measurements: {cart.mem: {unti: s}}\n", "unknown key unti"), ("measurements: {cart: {unit: s}}\n", "no measurement cart")):
+        k.write_text(text)
+        assert place in rca("synthesise", "--docs", docs, "--knowledge", k, code=2)
+
+
+def test_calls_come_from_traces_in_any_form(tmp_path):
+    """OTLP, spans in CSV, calls in CSV and a matrix say the same, each with its place."""
+    def resource(name, *spans):
+        return {"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": name}}]}, "scopeSpans": [{"spans": list(spans)}]}
+
+    def span(id, parent, kind, begin):
+        return {"traceId": "t", "spanId": id, "parentSpanId": parent, "name": "get", "kind": kind,
+                "startTimeUnixNano": str(1700000000000000000 + begin), "endTimeUnixNano": str(1700000001000000000 - begin)}
+
+    (tmp_path / "t.json").write_text(json.dumps({"resourceSpans": [
+        resource("web", span("1", "", 2, 0), span("2", "1", 3, 10)), resource("cart", span("3", "2", 2, 20))]}))
+    (tmp_path / "spans.csv").write_text("traceID,spanID,parentSpanID,serviceName,startTime,duration,kind\n"
+                                        "t,1,,web,1700000000000000,900,server\nt,2,1,web,1700000000000001,800,client\n"
+                                        "t,3,2,cart,1700000000000002,700,server\n")
+    (tmp_path / "calls.csv").write_text("caller,callee,evidence\nweb,cart,12 spans\n")
+    (tmp_path / "matrix.csv").write_text(",web,cart\nweb,0,1\ncart,0,0\n")
+    for name, evidence in (("t.json", ": 1 span"), ("spans.csv", ": 1 span"), ("calls.csv", ":2: 12 spans"), ("matrix.csv", ":2: call")):
+        g = rca("synthesise", "--traces", tmp_path / name)
+        call, = (e for e in g["edges"] if e["kind"] == "calls")
+        assert (call["from"], call["to"], call["evidence"]) == ("web", "cart", [f"{tmp_path / name}{evidence}"])
+    write_metrics(tmp_path / "m.csv", n=5)
+    assert "m.csv:2:1: expected caller,callee: '1700000000' is no component's name" in rca("synthesise", "--traces", tmp_path / "m.csv", code=2)
+    (tmp_path / "t.json").write_text('{"resourceSpans": []}')
+    assert "t.json: no span calls another component" in rca("synthesise", "--traces", tmp_path / "t.json", code=2)
+
+
 def test_discovery(tmp_path):
     r = random.Random(1)
     rows = ["a,b,c,same,flat"]

@@ -222,15 +222,17 @@ void ac_rca_part_text(const struct ac_rca_case *c, const struct ac_rca_result *r
     }
     const struct ac_rca_metric *m = &c->metrics[part->metric];
     double before, after;
+    char unit[AC_RCA_UNIT_SIZE + 1];
     ac_rca_before_after(m, r, &before, &after);
     if (m->component != cause->component || m->peer >= 0)
         ac_buf_printf(out, "%s: %s of %s towards %s", what, m->name, c->components[m->component],
                       m->peer >= 0 ? c->components[m->peer] : comp);
     else
         ac_buf_printf(out, "%s: %s of %s", what, m->name, comp);
-    ac_buf_printf(out, " %s from %.4g to %.4g%s%s (%.1f deviations) at ",
-                  part->down == (m->slope > 0.0) ? "fell" : "went", before, after,
-                  *m->unit ? " " : "", m->unit, part->z);
+    bool fell = part->down == (m->slope > 0.0) && after < before;
+    ac_rca_unit_behind(m->unit, unit);
+    ac_buf_printf(out, " %s from %.4g to %.4g%s (%.1f deviations) at ", fell ? "fell" : "went",
+                  before, after, unit, part->z);
     put_time(out, part->onset_ns);
     if (part->explained > 0.005)
         ac_buf_printf(out, "; %.0f %% of it comes from elsewhere", 100.0 * part->explained);
@@ -317,6 +319,8 @@ static void put_text(const struct ac_rca_case *c, const struct ac_rca_result *r,
                   ac_rca_fault_name(ac_rca_fault_of(c, r, best)),
                   r->low_confidence ? ", low confidence" : "");
     for (size_t i = 0; i < best->nparts && i < 3; i++) {
+        if (i > 0 && best->parts[i].z < AC_RCA_Z_DEVIATES)
+            continue;
         ac_buf_puts(out, i ? "; " : " Evidence: ");
         ac_rca_part_text(c, r, best, &best->parts[i], out);
     }

@@ -18,13 +18,14 @@ bool ac_rca_counter_text(const struct ac_rca_case *c, const struct ac_rca_result
     if (!k->known)
         return false;
     const struct ac_rca_metric *m = &c->metrics[k->metric];
+    char unit[AC_RCA_UNIT_SIZE + 1];
+    ac_rca_unit_behind(m->unit, unit);
     ac_buf_printf(out,
-                  "Had %s stayed normal, %s (%s) of %s would have been %.4g%s%s [%.4g, %.4g] "
+                  "Had %s stayed normal, %s (%s) of %s would have been %.4g%s [%.4g, %.4g] "
                   "instead of %.4g%s; normal is %.4g",
                   name_of(c, r->causes[0].component), ac_rca_kind_text(m->kind), m->name,
-                  name_of(c, k->effect), k->would, *m->unit ? " " : "", m->unit, k->low, k->high,
-                  k->seen, k->together ? "" : ", if all that began with it is its doing",
-                  k->normal);
+                  name_of(c, k->effect), k->would, unit, k->low, k->high, k->seen,
+                  k->together ? "" : ", if all that began with it is its doing", k->normal);
     return true;
 }
 

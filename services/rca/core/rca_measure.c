@@ -25,6 +25,7 @@ void rca_work_init(struct rca_work *k, const struct ac_rca_case *c, const struct
     k->best = ac_xcalloc(c->ncomponents + 1, sizeof(*k->best));
     k->flow = ac_xcalloc(c->nedges + 1, sizeof(*k->flow));
     k->is_new = ac_xcalloc(c->ncomponents + 1, sizeof(*k->is_new));
+    k->load = ac_xcalloc(c->ncomponents + 1, sizeof(*k->load));
     for (size_t i = 0; i < c->ncomponents; i++)
         for (size_t j = 0; j < AC_RCA_NKINDS; j++)
             k->best[i][j] = (struct rca_best){
@@ -41,6 +42,7 @@ void rca_work_fini(struct rca_work *k)
     free(k->best);
     free(k->flow);
     free(k->is_new);
+    free(k->load);
 }
 
 int rca_find_metric(const struct ac_rca_case *c, int component, int peer, enum ac_rca_kind kind)
@@ -293,17 +295,15 @@ static void own_excess(struct rca_work *k, int component, enum ac_rca_kind kind)
     if (!b->has || b->metric < 0)
         return;
     int load = rca_find_metric(c, component, -1, AC_RCA_LOAD);
+    b->each = rca_excess(k, &c->metrics[b->metric], &k->dev[b->metric], NULL);
     b->excess = rca_excess(k, &c->metrics[b->metric], &k->dev[b->metric],
                            load >= 0 ? &c->metrics[load] : NULL);
     b->has_excess = true;
 }
 
 /* Nobody called it in normal times, but for one sample in a hundred. */
-static bool is_new(const struct rca_work *k, int component)
+static bool is_new(const struct rca_work *k, int load)
 {
-    int load = rca_find_metric(k->c, component, -1, AC_RCA_LOAD);
-    if (load < 0 || !k->dev[load].ok)
-        return false;
     const struct ac_rca_metric *m = &k->c->metrics[load];
     size_t n = 0;
     for (size_t i = 0; i < m->n; i++)
@@ -361,8 +361,11 @@ void rca_work_measure(struct rca_work *k)
         own_excess(k, (int)i, AC_RCA_LAT);
         own_excess(k, (int)i, AC_RCA_ERR);
     }
-    for (size_t i = 0; i < c->ncomponents; i++)
-        k->is_new[i] = is_new(k, (int)i);
+    for (size_t i = 0; i < c->ncomponents; i++) {
+        int load = rca_find_metric(c, (int)i, -1, AC_RCA_LOAD);
+        k->is_new[i] = load >= 0 && k->dev[load].ok && is_new(k, load);
+        k->load[i] = load >= 0 && k->dev[load].ok ? k->dev[load].mean_in : 0.0;
+    }
     measure_silence(k);
     measure_events(k);
 }

@@ -292,8 +292,9 @@ static void put_row(const struct picture *p, const struct row *row, int top)
 {
     const struct ac_rca_metric *m = row->metric;
     double before, during, x = x_of(p, row->onset_ns);
-    char when[40];
+    char when[40], unit[AC_RCA_UNIT_SIZE + 1];
     ac_rca_before_after(m, p->r, &before, &during);
+    ac_rca_unit_behind(m->unit, unit);
     ac_time_format(row->onset_ns, when, sizeof when);
     ac_buf_puts(p->out, "<g><title>");
     ac_svg_text_cut(p->out, p->c->components[m->component], 100);
@@ -312,10 +313,10 @@ static void put_row(const struct picture *p, const struct row *row, int top)
     put_line(p, m, top);
     ac_buf_printf(p->out,
                   "<path class=\"%s\" d=\"M%.2f %dh2.5v%dh-2.5z\"/>"
-                  "<text class=\"t m\" x=\"%d\" y=\"%d\">%.4g \xe2\x86\x92 %.4g%s",
+                  "<text class=\"t m\" x=\"%d\" y=\"%d\">%.4g \xe2\x86\x92 %.4g",
                   row->root ? "f0" : "k", x - 1.25, top + 3, ROW_H - 6, LEFT + PLOT_W + 12,
-                  top + 21, before, during, *m->unit ? " " : "");
-    ac_svg_text(p->out, m->unit);
+                  top + 21, before, during);
+    ac_svg_text(p->out, unit);
     ac_buf_puts(p->out, "</text></g>\n");
 }
 

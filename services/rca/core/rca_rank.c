@@ -11,13 +11,14 @@
 #define OVER_WEIGHT 0.3
 
 /* Excess that the callees of a component account for. An edge measured by the caller says it
- * exactly; else the callee's own excess stands in. A callee that is new in the incident explains
+ * exactly; else the callee's own excess stands in, of as many requests as the caller has where the
+ * rate of one of the two is not known. A callee that is new in the incident explains
  * nothing: whoever starts to call something new is itself the cause. */
 double rca_callees_excess(const struct rca_work *k, int component, enum ac_rca_kind kind,
                           bool *ret_any)
 {
     const struct ac_rca_case *c = k->c;
-    double sum = 0;
+    double sum = 0, load = k->load[component];
     for (size_t e = 0; e < c->nedges; e++) {
         if (c->edges[e].from != component || k->is_new[c->edges[e].to])
             continue;
@@ -27,7 +28,9 @@ double rca_callees_excess(const struct rca_work *k, int component, enum ac_rca_k
         if (kind == AC_RCA_LAT ? f->has_lat : f->has_err)
             x = f->moved ? 0.0 : kind == AC_RCA_LAT ? f->lat : f->err;
         else if (b->has_excess)
-            x = b->excess;
+            x = (k->load[c->edges[e].to] > 0.0) == (load > 0.0)
+                    ? b->excess
+                    : b->each * (load > 0.0 ? load : 1.0);
         if (x > 0.0) {
             sum += x;
             *ret_any = true;

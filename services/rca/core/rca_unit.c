@@ -139,6 +139,15 @@ void ac_rca_unit_of_name(const char *name, char ret[AC_RCA_UNIT_SIZE])
     }
 }
 
+void ac_rca_unit_behind(const char *unit, char ret[AC_RCA_UNIT_SIZE + 1])
+{
+    bool none = !*unit || ac_streq(unit, "ratio"), rate = ac_streq(unit, "1/s");
+    (void)snprintf(ret, AC_RCA_UNIT_SIZE + 1, "%s%s", none || rate ? "" : " ",
+                   none   ? ""
+                   : rate ? "/s"
+                          : unit);
+}
+
 double ac_rca_unit_factor(const char *from, const char *to)
 {
     const struct unit *a = find(from), *b = find(to);

@@ -23,6 +23,8 @@ void ac_rca_unit_spell(const char *unit, char ret[AC_RCA_UNIT_SIZE]);
 /** The unit that a name ends with, before its statistic: "latency_ms", "http_duration_seconds_p90",
  * "MemoryUsage(Mi)"; "" where it names none. */
 void ac_rca_unit_of_name(const char *name, char ret[AC_RCA_UNIT_SIZE]);
+/** What stands behind a number in a sentence: " ms", "/s", "" for a ratio. */
+void ac_rca_unit_behind(const char *unit, char ret[AC_RCA_UNIT_SIZE + 1]);
 /** By how much values in one unit are multiplied to be in another, both spelled as above; 0 where
  * either is not known or they measure different things. */
 double ac_rca_unit_factor(const char *from, const char *to);

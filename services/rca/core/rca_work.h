@@ -12,7 +12,8 @@ struct rca_best { /* the largest deviation of one component and kind */
     double z, z_down;
     int metric, peer;
     int64_t onset_ns, onset_down_ns;
-    double excess; /* lat, err: seconds or errors an interval above normal */
+    double excess; /* lat, err: seconds or errors an interval above normal, of all requests */
+    double each;   /* lat, err: the same of one request */
     bool has, has_excess, over;
     bool rise, fall; /* which of the two is bad news */
 };
@@ -39,7 +40,8 @@ struct rca_work {
     struct rca_best (*best)[AC_RCA_NKINDS]; /* by component */
     struct rca_edge_flow *flow;             /* by edge */
     bool *is_new;                           /* by component: not called in normal times */
-    double *scratch;                        /* 4 * longest series */
+    double *load;    /* by component: mean request rate in the incident; 0: not known */
+    double *scratch; /* 4 * longest series */
     size_t scratch_n;
     bool has_gap;
     int64_t step_ns;

@@ -296,8 +296,8 @@ static int adjacency_row(struct ac_csv *r, char *const *names, size_t n, struct 
         double v;
         if (!ac_csv_value(r->fields[i + 1], &v))
             return ac_csv_err(r, i + 2, "not a number: '%.40s'", r->fields[i + 1]);
-        if (isnan(v) || v == 0.0)
-            continue;
+        if (isnan(v) || v == 0.0 || ac_streq(names[i], r->fields[0]))
+            continue; /* what a matrix has on its diagonal is no call */
         int rc = put_call(r, r->fields[0], names[i], i + 2, "", c);
         if (rc)
             return rc;

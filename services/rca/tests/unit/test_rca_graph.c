@@ -118,6 +118,25 @@ static void versions_differ_by_edges_and_states(void **state)
     assert_int_equal(n[AC_RCA_EDGE_ADDED], 1);
     assert_int_equal(n[AC_RCA_EDGE_REMOVED], 1);
     assert_int_equal(n[AC_RCA_EDGE_CHANGED], 1);
+    assert_int_equal(n[AC_RCA_NODE_CHANGED], 0);
+    for (int what = 0; what < 4; what++) { /* one more difference each time */
+        struct ac_rca_gnode *y = &b->nodes[ac_rca_graph_find(b, "y.lat")];
+        if (what == 0)
+            ac_rca_graph_tell(y, "ms", AC_RCA_BAD_HIGH);
+        else if (what == 1)
+            ac_rca_graph_tell(y, "s", AC_RCA_BAD_BOTH);
+        else
+            y->bad = AC_RCA_BAD_HIGH, y->hidden = what == 2;
+        memset(n, 0, sizeof(n));
+        ac_rca_graph_diff(a, b, count_change, n);
+        assert_int_equal(n[AC_RCA_NODE_CHANGED], what < 3);
+    }
+    int e = cause(a, "x", "y", 0.0);
+    a->edges[e].state = AC_RCA_SUPPORTED;
+    a->edges[e].lag_s = 2; /* the same, but later */
+    memset(n, 0, sizeof(n));
+    ac_rca_graph_diff(a, b, count_change, n);
+    assert_int_equal(n[AC_RCA_EDGE_CHANGED], 1);
     ac_rca_graph_destroy(a);
     ac_rca_graph_destroy(b);
 }
@@ -384,10 +403,11 @@ static void graphs_are_written(void **state)
     assert_true(ac_rca_graph_edge(g, a, c, AC_RCA_CALLS, 0.5, "why \"so\"") >= 0);
     ac_buf_init(&b, 1 << 16);
     ac_rca_graph_json(g, false, &b);
-    assert_string_equal(ac_buf_str(&b),
-                        "{\"nodes\":[\"a<b\\\"\",\"c\"],\"hidden\":[],\"edges\":[{\"from\":"
-                        "\"a<b\\\"\",\"to\":\"c\",\"kind\":\"calls\",\"state\":\"untested\","
-                        "\"confidence\":0.5,\"evidence\":[\"why \\\"so\\\"\"]}]}");
+    assert_string_equal(
+        ac_buf_str(&b),
+        "{\"nodes\":[\"a<b\\\"\",\"c\"],\"measurements\":[],\"hidden\":[],\"edges\":[{\"from\":"
+        "\"a<b\\\"\",\"to\":\"c\",\"kind\":\"calls\",\"state\":\"untested\","
+        "\"confidence\":0.5,\"evidence\":[\"why \\\"so\\\"\"]}]}");
     ac_buf_reset(&b);
     ac_rca_graph_matrix(g, &b);
     assert_string_equal(ac_buf_str(&b), "# a<b\" c\n0 -1\n1 0\n");
@@ -400,6 +420,52 @@ static void graphs_are_written(void **state)
     ac_buf_reset(&b);
     ac_rca_graph_svg(g, &b);
     assert_non_null(strstr(ac_buf_str(&b), "a&lt;b&quot; calls c: untested, 0.50"));
+    ac_buf_fini(&b);
+    ac_rca_graph_destroy(g);
+}
+
+/* Where something drives something, components are no variables; all that is known of the rest. */
+static void measurements_are_written(void **state)
+{
+    (void)state;
+    struct ac_rca_graph *g = ac_rca_graph_create();
+    struct ac_buf b;
+    int web = ac_rca_graph_node(g, "web", AC_RCA_OTHER);
+    int cart = ac_rca_graph_node(g, "cart", AC_RCA_OTHER);
+    assert_true(ac_rca_graph_edge(g, web, cart, AC_RCA_CALLS, 0.5, "") >= 0);
+    int mem = ac_rca_graph_node(g, "cart", AC_RCA_MEM), e = cause(g, "cart", "web", 0.8);
+    int confounded =
+        ac_rca_graph_edge(g, mem, ac_rca_graph_find(g, "web.lat"), AC_RCA_CONFOUNDED, 0.5, "f:1");
+    assert_true(confounded >= 0);
+    ac_rca_graph_tell(&g->nodes[mem], "MiB", AC_RCA_BAD_LOW);
+    g->nodes[mem].hidden = true;
+    g->edges[e].sign = 1;
+    g->edges[e].lag_s = 2;
+    ac_buf_init(&b, 1 << 16);
+    ac_rca_graph_json(g, false, &b);
+    assert_non_null(strstr(ac_buf_str(&b), "\"measurements\":[{\"id\":\"cart.mem\",\"unit\":"
+                                           "\"MiB\",\"bad\":\"low\",\"told\":true},{\"id\":"
+                                           "\"cart.lat\",\"unit\":\"s\",\"bad\":\"high\"}"));
+    ac_buf_reset(&b);
+    ac_rca_graph_matrix(g, &b);
+    assert_string_equal(ac_buf_str(&b), "# cart.mem cart.lat web.lat\n0 0 1\n0 0 -1\n1 1 0\n");
+    ac_buf_reset(&b);
+    ac_rca_graph_dot(g, &b);
+    assert_non_null(strstr(ac_buf_str(&b), "\"cart.mem\" [unit=\"MiB\",bad=low,style=dashed];"));
+    assert_non_null(strstr(ac_buf_str(&b), "edgetooltip=\"f:1\""));
+    ac_buf_reset(&b);
+    ac_rca_graph_graphml(g, &b);
+    assert_non_null(strstr(ac_buf_str(&b), "<node id=\"cart.mem\"><data key=\"component\">cart"
+                                           "</data><data key=\"measures\">memory use</data><data "
+                                           "key=\"unit\">MiB</data><data key=\"bad\">low</data>"
+                                           "<data key=\"hidden\">true</data></node>"));
+    assert_non_null(strstr(ac_buf_str(&b), "<data key=\"sign\">1</data><data key=\"lag_s\">2"
+                                           "</data><data key=\"evidence\">cart</data>"));
+    assert_non_null(strstr(ac_buf_str(&b), "target=\"web.lat\" directed=\"false\">"));
+    ac_buf_reset(&b);
+    ac_rca_graph_svg(g, &b);
+    assert_non_null(
+        strstr(ac_buf_str(&b), "cart.mem: memory use in MiB, bad when low; not measured</title>"));
     ac_buf_fini(&b);
     ac_rca_graph_destroy(g);
 }
@@ -419,6 +485,7 @@ int main(void)
         cmocka_unit_test(library_is_put_on_calls),
         cmocka_unit_test(data_judge_the_edges),
         cmocka_unit_test(graphs_are_written),
+        cmocka_unit_test(measurements_are_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

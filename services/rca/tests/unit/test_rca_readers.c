@@ -125,6 +125,23 @@ static void edges_are_read(void **state)
     assert_int_equal(ac_rca_edges_parse("g", "a,a\n", 4, c, &err), AC_EINVAL);
     assert_non_null(strstr(err.msg, "g:1:2: a calls itself"));
     assert_int_equal(ac_rca_edges_parse("g", "a\n", 2, c, &err), AC_EINVAL);
+    assert_string_equal(c->edges[0].where, "g:2");
+    assert_int_equal(ac_rca_edge_add(c, 0, 1, "13 spans"), 0); /* the first evidence stays */
+    assert_int_equal(c->nedges, 2);
+    assert_string_equal(c->edges[0].evidence, "12 spans");
+    assert_int_equal(ac_rca_edge_add(c, 1, 2, "later"), 0); /* one that had none gets it */
+    assert_string_equal(c->edges[1].evidence, "later");
+    static const struct {
+        const char *text, *place;
+    } others[] = {{"time,web_cpu\n1700000000,2.5\n", "g:2:1: "},
+                  {"{\"resourceSpans\":[],\"x\":1}\n", "g:1:1: "},
+                  {"a,\n", "g:1:2: "}};
+    for (size_t i = 0; i < AC_ARRAY_LEN(others); i++) {
+        assert_int_equal(ac_rca_edges_parse("g", others[i].text, strlen(others[i].text), c, &err),
+                         AC_EINVAL);
+        assert_non_null(strstr(err.msg, others[i].place));
+        assert_non_null(strstr(err.msg, "is no component's name"));
+    }
     ac_rca_case_destroy(c);
 }
 
@@ -150,6 +167,7 @@ static void tables_with_rows_of_header_are_read(void **state)
     static const char matrix[] = ",web,x\nweb,1,1.0\nx,0,0\n";
     assert_int_equal(ac_rca_adjacency_parse("g", matrix, strlen(matrix), c, NULL), 0);
     assert_int_equal(c->nedges, 1); /* a self-call is none */
+    assert_string_equal(c->edges[0].where, "g:2");
     ac_rca_case_destroy(c);
     refuse("microservice,a\nmetric,x\n", "f.csv:2:1: expected the row statistic");
     refuse("microservice,a\nmetric\n", "f.csv:2:1: 1 cells, the row above has 2");
