@@ -201,9 +201,7 @@ static int apply_pair(const struct knowledge *k, const struct ac_yaml *n, bool r
         return ac_yaml_err(k->d, n, k->err, "%s points at itself", k->g->nodes[a].id);
     if (required)
         return require(k, n, a, b);
-    int e = ac_rca_graph_edge_find(k->g, a, b, kind_between(k->g, a, b));
-    if (e >= 0)
-        ac_rca_graph_edge_remove(k->g, (size_t)e);
+    ac_rca_graph_forbid(k->g, a, b, kind_between(k->g, a, b));
     return 0;
 }
 
@@ -225,9 +223,8 @@ static int apply_ends(const struct knowledge *k, const struct ac_yaml *list, boo
         return ac_yaml_err(k->d, list, k->err, "expected a list of nodes");
     for (size_t i = 0; !rc && list && i < list->len; i++) {
         int at = node_at(k, list->items[i], &rc);
-        for (size_t e = k->g->nedges; at >= 0 && e-- > 0;)
-            if ((root ? k->g->edges[e].to : k->g->edges[e].from) == at)
-                ac_rca_graph_edge_remove(k->g, e);
+        if (at >= 0)
+            ac_rca_graph_end(k->g, at, root);
     }
     return rc;
 }

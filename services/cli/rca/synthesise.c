@@ -161,46 +161,158 @@ static void print_edges(const struct ac_rca_graph *g, enum ac_rca_edge_kind kind
     }
 }
 
-static int report(const struct ac_rca_graph *g, const struct ac_rca_validation *v, const char *out,
-                  const struct cli_ctx *ctx, struct ac_err *err)
+static const char *edit_name(const struct ac_rca_gedge *e)
 {
-    struct ac_buf b;
-    int rc = 0;
-    ac_buf_init(&b, OUT_MAX);
-    ac_rca_graph_json(g, true, &b);
-    ac_buf_printf(&b,
+    return e->state != AC_RCA_PROPOSED    ? "remove"
+           : e->kind == AC_RCA_CONFOUNDED ? "confound"
+                                          : "add";
+}
+
+/* What nobody looked at, or could: a graph and data that name the same thing in two ways are the
+ * usual cause. */
+struct report {
+    const struct ac_rca_graph *g;
+    const struct ac_rca_validation *v;
+    const struct ac_rca_case *c; /* NULL: none was given */
+};
+
+struct gap {
+    const char *key, *text;
+    bool (*holds)(const struct report *r, size_t node);
+};
+
+static bool is_component(const struct report *r, size_t node)
+{
+    return r->c && r->g->nodes[node].kind == AC_RCA_OTHER;
+}
+
+static bool is_measured(const struct report *r, size_t node)
+{
+    int comp = ac_rca_component_find(r->c, r->g->nodes[node].component);
+    for (size_t i = 0; comp >= 0 && i < r->c->nmetrics; i++)
+        if (r->c->metrics[i].component == comp && r->c->metrics[i].n > 0)
+            return true;
+    return false;
+}
+
+static bool is_unmeasured(const struct report *r, size_t node)
+{
+    return is_component(r, node) && !is_measured(r, node);
+}
+
+static bool is_alone(const struct report *r, size_t node)
+{
+    for (size_t i = 0; i < r->g->nedges; i++)
+        if (r->g->edges[i].kind == AC_RCA_CALLS &&
+            (r->g->edges[i].from == (int)node || r->g->edges[i].to == (int)node))
+            return false;
+    return is_component(r, node) && is_measured(r, node);
+}
+
+static bool is_useless(const struct report *r, size_t node)
+{
+    return r->v->useless && r->v->useless[node];
+}
+
+static const struct gap gaps[] = {
+    {"unmeasured", "nothing is measured of", is_unmeasured},
+    {"alone", "measured, but in no call", is_alone},
+    {"useless", "measured, but no test can be made", is_useless},
+};
+
+static void put_gap(const struct report *r, const struct gap *gap, bool json, struct ac_buf *b)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->g->nnodes; i++) {
+        if (!gap->holds(r, i))
+            continue;
+        if (n++ == 0 && !json)
+            ac_buf_printf(b, "%s: ", gap->text);
+        else if (n > 1)
+            ac_buf_puts(b, json ? "," : ", ");
+        if (!json)
+            ac_buf_puts(b, r->g->nodes[i].id);
+        else if (gap->holds != is_useless)
+            ac_buf_put_json_str(b, r->g->nodes[i].id);
+        if (gap->holds != is_useless)
+            continue;
+        if (!json) {
+            ac_buf_printf(b, " (%s)", r->v->useless[i]);
+            continue;
+        }
+        ac_buf_puts(b, "{\"node\":");
+        ac_buf_put_json_str(b, r->g->nodes[i].id);
+        ac_buf_printf(b, ",\"why\":\"%s\"}", r->v->useless[i]);
+    }
+    ac_buf_puts(b, n > 0 && !json ? "\n" : "");
+}
+
+static void put_json(const struct report *r, struct ac_buf *b)
+{
+    const struct ac_rca_validation *v = r->v;
+    ac_rca_graph_json(r->g, true, b);
+    for (size_t i = 0; i < AC_ARRAY_LEN(gaps); i++) {
+        ac_buf_printf(b, ",\"%s\":[", gaps[i].key);
+        put_gap(r, &gaps[i], true, b);
+        ac_buf_putc(b, ']');
+    }
+    ac_buf_printf(b,
                   ",\"supported\":%zu,\"contradicted\":%zu,\"untested\":%zu,\"proposed\":%zu,"
                   "\"tests\":%zu,\"asked_again\":%zu,\"overruled\":%zu,\"refinements\":[",
                   v->supported, v->contradicted, v->untested, v->proposed, v->tests, v->asked,
                   v->overruled);
     double sum = 0;
     for (size_t i = 0; i < v->nedits; i++) {
-        const struct ac_rca_gedge *e = &g->edges[v->edits[i].edge];
+        const struct ac_rca_gedge *e = &r->g->edges[v->edits[i].edge];
         sum += v->edits[i].gain;
-        ac_buf_printf(&b, "%s{\"edits\":%zu,\"gain\":%.6g,\"%s\":[", i ? "," : "", i + 1, sum,
-                      e->state != AC_RCA_PROPOSED    ? "remove"
-                      : e->kind == AC_RCA_CONFOUNDED ? "confound"
-                                                     : "add");
-        ac_buf_put_json_str(&b, g->nodes[e->from].id);
-        ac_buf_putc(&b, ',');
-        ac_buf_put_json_str(&b, g->nodes[e->to].id);
-        ac_buf_puts(&b, "]}");
+        ac_buf_printf(b, "%s{\"edits\":%zu,\"gain\":%.6g,\"%s\":[", i ? "," : "", i + 1, sum,
+                      edit_name(e));
+        ac_buf_put_json_str(b, r->g->nodes[e->from].id);
+        ac_buf_putc(b, ',');
+        ac_buf_put_json_str(b, r->g->nodes[e->to].id);
+        ac_buf_puts(b, "]}");
     }
-    ac_buf_puts(&b, "]}");
+    ac_buf_puts(b, "]}");
+}
+
+static void print_report(const struct report *r)
+{
+    const struct ac_rca_validation *v = r->v;
+    struct ac_buf b;
+    double sum = 0;
+    ac_buf_init(&b, OUT_MAX);
+    print_edges(r->g, AC_RCA_CALLS);
+    print_edges(r->g, AC_RCA_CAUSES);
+    print_edges(r->g, AC_RCA_CONFOUNDED);
+    for (size_t i = 0; i < AC_ARRAY_LEN(gaps); i++)
+        put_gap(r, &gaps[i], false, &b);
+    for (size_t i = 0; i < v->nedits; i++) {
+        const struct ac_rca_gedge *e = &r->g->edges[v->edits[i].edge];
+        sum += v->edits[i].gain;
+        ac_buf_printf(&b, "refinement %zu: %s %s, %s (gain of all so far %.4g)\n", i + 1,
+                      edit_name(e), r->g->nodes[e->from].id, r->g->nodes[e->to].id, sum);
+    }
+    printf("%s%zu nodes, %zu edges: %zu supported, %zu contradicted, %zu untested, %zu proposed\n",
+           ac_buf_str(&b), r->g->nnodes, r->g->nedges, v->supported, v->contradicted, v->untested,
+           v->proposed);
+    ac_buf_fini(&b);
+}
+
+static int report(const struct report *r, const char *out, const struct cli_ctx *ctx,
+                  struct ac_err *err)
+{
+    struct ac_buf b;
+    int rc = 0;
+    ac_buf_init(&b, OUT_MAX);
+    put_json(r, &b);
     if (b.failed)
         rc = ac_err_set(err, AC_ERANGE, "the graph is too large to write");
     else if (out)
         rc = ac_file_write_atomic(out, b.data, b.len, 0644, err);
-    if (!rc && ctx->json) {
+    if (!rc && ctx->json)
         printf("%s\n", ac_buf_str(&b));
-    } else if (!rc) {
-        print_edges(g, AC_RCA_CALLS);
-        print_edges(g, AC_RCA_CAUSES);
-        print_edges(g, AC_RCA_CONFOUNDED);
-        printf(
-            "%zu nodes, %zu edges: %zu supported, %zu contradicted, %zu untested, %zu proposed\n",
-            g->nnodes, g->nedges, v->supported, v->contradicted, v->untested, v->proposed);
-    }
+    else if (!rc)
+        print_report(r);
     ac_buf_fini(&b);
     return rc;
 }
@@ -227,7 +339,7 @@ int rca_synthesise_verb(const struct rca_synthesise_args *a, const struct cli_ct
     for (size_t i = 0; !rc && !c && i < g->nedges; i++)
         v.untested += g->edges[i].kind == AC_RCA_CAUSES;
     if (!rc)
-        rc = report(g, &v, a->out, ctx, &err);
+        rc = report(&(struct report){.g = g, .v = &v, .c = c}, a->out, ctx, &err);
     ac_rca_validation_fini(&v);
     ac_rca_case_destroy(c);
     ac_rca_graph_destroy(g);

@@ -215,18 +215,28 @@ void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w
         ret->onset_ns = series_onset(m, w, ret);
 }
 
+static double step_of(const struct ac_rca_metric *m)
+{
+    double d[64];
+    size_t k = 0;
+    for (size_t j = 1; j < m->n && k < AC_ARRAY_LEN(d); j++)
+        d[k++] = (double)(m->t_ns[j] - m->t_ns[j - 1]);
+    return k > 0 ? ac_stats_median(d, k) : 0.0;
+}
+
+int64_t ac_rca_metric_step_ns(const struct ac_rca_metric *m)
+{
+    return (int64_t)step_of(m);
+}
+
 int64_t ac_rca_step_ns(const struct ac_rca_case *c)
 {
     double *steps = ac_xcalloc(c->nmetrics + 1, sizeof(*steps));
     size_t n = 0;
     for (size_t i = 0; i < c->nmetrics; i++) {
-        const struct ac_rca_metric *m = &c->metrics[i];
-        double d[64];
-        size_t k = 0;
-        for (size_t j = 1; j < m->n && k < AC_ARRAY_LEN(d); j++)
-            d[k++] = (double)(m->t_ns[j] - m->t_ns[j - 1]);
-        if (k > 0)
-            steps[n++] = ac_stats_median(d, k);
+        double step = step_of(&c->metrics[i]);
+        if (step > 0.0)
+            steps[n++] = step;
     }
     double s = n ? ac_stats_median(steps, n) : 0.0;
     free(steps);

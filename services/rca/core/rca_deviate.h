@@ -36,6 +36,8 @@ double ac_rca_sustained_peak(const double *v, size_t n, double *scratch);
 void ac_rca_deviate(const struct ac_rca_metric *m, const struct ac_rca_window *w,
                     const uint32_t *order, double *scratch, struct ac_rca_deviation *ret);
 
+/** The usual distance of a measurement's samples; 0: fewer than two. */
+int64_t ac_rca_metric_step_ns(const struct ac_rca_metric *m);
 /** The usual distance of samples over all measurements, 1 s when unknown. */
 int64_t ac_rca_step_ns(const struct ac_rca_case *c);
 

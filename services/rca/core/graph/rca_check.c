@@ -26,11 +26,19 @@ static bool varies(const double *v, size_t n)
     return hi - lo > 1e-9 * fmax(fabs(lo), fabs(hi));
 }
 
-/* Mean of each cell; gaps take the value before. False when more than half is gaps. */
+/* Rows for which a sample counts: as many as lie between two of its measurement. */
+static size_t held_rows(const struct ac_rca_metric *m, int64_t step)
+{
+    int64_t rows = (ac_rca_metric_step_ns(m) + step / 2) / step;
+    return rows > 1 ? (size_t)rows : 1;
+}
+
+/* Mean of each cell; gaps, and the cells between two samples of what is sampled more rarely, take
+ * the value before. False when more than half is gaps, or there are too few samples. */
 static bool on_grid(const struct ac_rca_metric *m, int64_t from, int64_t step, size_t rows,
                     double *v)
 {
-    size_t at = 0, filled = 0;
+    size_t at = 0, filled = 0, last_row = 0, hold = held_rows(m, step);
     double last = NAN;
     for (size_t r = 0; r < rows; r++) {
         int64_t begin = from + (int64_t)r * step;
@@ -40,15 +48,17 @@ static bool on_grid(const struct ac_rca_metric *m, int64_t from, int64_t step, s
             at++;
         for (; at < m->n && m->t_ns[at] < begin + step; at++, n++)
             sum += m->v[at];
-        if (n > 0)
+        if (n > 0) {
             last = sum / (double)n;
-        filled += n > 0;
+            last_row = r;
+        }
+        filled += !isnan(last) && r - last_row < hold;
         v[r] = last;
     }
     for (size_t r = rows; r-- > 0;) /* what lies before the first sample */
         if (isnan(v[r]))
             v[r] = r + 1 < rows ? v[r + 1] : NAN;
-    return 2 * filled >= rows;
+    return 2 * filled >= rows && rows / hold >= MIN_ROWS;
 }
 
 /* Takes the line through the medians of the first and the last third away: two that only grow have
@@ -79,23 +89,25 @@ static void gaussianise(double *v, size_t n, double *work)
         v[i] = ac_stats_normal_quantile((work[i] - 0.5) / (double)n);
 }
 
-/* A series that tests can use. One that is constant on either side of the split is one step there,
- * and tells no more than when that was. */
-static bool prepare(const struct rca_check *k, const struct ac_rca_metric *m, int64_t first,
-                    double *v)
+/* Makes a series that tests can use; returns why it is of no use, or NULL. One that is constant on
+ * either side of the split is one step there, and tells no more than when that was. */
+static const char *prepare(const struct rca_check *k, const struct ac_rca_metric *m, int64_t first,
+                           double *v)
 {
     size_t split = 0;
     if (k->p.split_ns > first)
         split = AC_MIN((size_t)((k->p.split_ns - first) / k->step_ns), k->rows);
-    if (!on_grid(m, first, k->step_ns, k->rows, v) || !varies(v, k->rows))
-        return false;
+    if (!on_grid(m, first, k->step_ns, k->rows, v))
+        return "too few samples";
+    if (!varies(v, k->rows))
+        return "constant";
     if (split > 1 && k->rows - split > 1 &&
         (!varies(v, split) || !varies(v + split, k->rows - split)))
-        return false;
+        return "constant before the incident, or in it";
     if (!detrend(v, k->rows, k->work))
-        return false;
+        return "a straight line";
     gaussianise(v, k->rows, k->work);
-    return true;
+    return NULL;
 }
 
 int rca_check_init(struct rca_check *k, struct ac_rca_graph *g, const struct ac_rca_case *c,
@@ -125,7 +137,9 @@ int rca_check_init(struct rca_check *k, struct ac_rca_graph *g, const struct ac_
         if (!m)
             continue;
         k->s[i].v = ac_xcalloc(k->rows, sizeof(double));
-        if (!prepare(k, m, first, k->s[i].v)) {
+        k->s[i].hold = held_rows(m, k->step_ns);
+        k->s[i].why = prepare(k, m, first, k->s[i].v);
+        if (k->s[i].why) {
             free(k->s[i].v);
             k->s[i].v = NULL;
         }
@@ -237,7 +251,8 @@ static struct rca_finding test_lag(struct rca_check *k, const struct question *q
     for (size_t i = 0; i < n; i++)
         f.r += a[i] * b[i];
     f.r = fmax(-1.0, fmin(1.0, f.r));
-    f.n_eff = ac_stats_effective_n(a, b, n, AC_MIN(n / 4, 50));
+    size_t hold = AC_MAX(k->s[q->cause].hold, k->s[q->effect].hold);
+    f.n_eff = fmin(ac_stats_effective_n(a, b, n, AC_MIN(n / 4, 50)), (double)n / (double)hold);
     double df = f.n_eff - (double)columns - 2.0;
     if (!(df > 1.0))
         return f;

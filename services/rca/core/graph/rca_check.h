@@ -4,8 +4,10 @@
 
 #include "graph/rca_validate.h"
 
-struct rca_series { /* of a node, on the common grid; NULL: not measured, or without variation */
-    double *v;
+struct rca_series {  /* of a node */
+    double *v;       /* on the common grid; NULL: not measured, or of no use */
+    const char *why; /* it is of no use; NULL: it is, or it is not measured */
+    size_t hold;     /* rows between two samples: within them nobody can tell what moves first */
 };
 
 struct rca_edit { /* that a verdict or a proposal suggests */

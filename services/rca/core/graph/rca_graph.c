@@ -56,6 +56,7 @@ struct ac_rca_graph *ac_rca_graph_create(void)
     struct ac_rca_graph *g = ac_xcalloc(1, sizeof(*g));
     g->index = ac_map_create(NULL);
     g->edge_index = ac_map_create(NULL);
+    g->forbidden = ac_map_create(NULL);
     return g;
 }
 
@@ -80,6 +81,7 @@ void ac_rca_graph_destroy(struct ac_rca_graph *g)
     free(g->edges);
     ac_map_destroy(g->index);
     ac_map_destroy(g->edge_index);
+    ac_map_destroy(g->forbidden);
     free(g);
 }
 
@@ -183,6 +185,33 @@ void ac_rca_graph_edge_remove(struct ac_rca_graph *g, size_t edge)
     *e = g->edges[last];
     edge_key(key, sizeof(key), e->from, e->to, e->kind);
     ac_map_set(g->edge_index, key, (void *)(intptr_t)(edge + 1));
+}
+
+void ac_rca_graph_forbid(struct ac_rca_graph *g, int from, int to, enum ac_rca_edge_kind kind)
+{
+    char key[64];
+    int e = ac_rca_graph_edge_find(g, from, to, kind);
+    edge_key(key, sizeof(key), from, to, kind);
+    ac_map_set(g->forbidden, key, g);
+    if (e >= 0)
+        ac_rca_graph_edge_remove(g, (size_t)e);
+}
+
+void ac_rca_graph_end(struct ac_rca_graph *g, int node, bool root)
+{
+    *(root ? &g->nodes[node].root : &g->nodes[node].leaf) = true;
+    for (size_t i = g->nedges; i-- > 0;)
+        if (g->edges[i].kind != AC_RCA_CONFOUNDED &&
+            (root ? g->edges[i].to : g->edges[i].from) == node)
+            ac_rca_graph_edge_remove(g, i);
+}
+
+bool ac_rca_graph_may(const struct ac_rca_graph *g, int from, int to, enum ac_rca_edge_kind kind)
+{
+    char key[64];
+    edge_key(key, sizeof(key), from, to, kind);
+    return !ac_map_get(g->forbidden, key) &&
+           (kind == AC_RCA_CONFOUNDED || (!g->nodes[to].root && !g->nodes[from].leaf));
 }
 
 void ac_rca_graph_tell(struct ac_rca_gnode *n, const char *unit, enum ac_rca_bad bad)

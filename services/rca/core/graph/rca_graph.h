@@ -28,6 +28,7 @@ struct ac_rca_gnode {
     char *component;
     enum ac_rca_kind kind; /* AC_RCA_OTHER: the component itself */
     bool hidden;           /* known, but not measured */
+    bool root, leaf;       /* nothing may drive it; it may drive nothing */
     /* Of a measurement; its kind's until something says otherwise. */
     enum ac_rca_bad bad;
     char unit[AC_RCA_UNIT_SIZE];
@@ -56,6 +57,7 @@ struct ac_rca_graph {
     size_t nedges, edges_cap;
     struct ac_map *index;      /* id -> 1 + node */
     struct ac_map *edge_index; /* "from>to:kind" -> 1 + edge */
+    struct ac_map *forbidden;  /* "from>to:kind" of edges that there may not be */
 };
 
 struct ac_rca_graph *ac_rca_graph_create(void);
@@ -70,6 +72,13 @@ int ac_rca_graph_edge(struct ac_rca_graph *g, int from, int to, enum ac_rca_edge
 int ac_rca_graph_edge_find(const struct ac_rca_graph *g, int from, int to,
                            enum ac_rca_edge_kind kind); /* -1 when absent */
 void ac_rca_graph_edge_remove(struct ac_rca_graph *g, size_t edge);
+
+/** Somebody knows that there is no such edge: it goes, and none is proposed. */
+void ac_rca_graph_forbid(struct ac_rca_graph *g, int from, int to, enum ac_rca_edge_kind kind);
+/** The same of all that lead to a node (root) or from it. */
+void ac_rca_graph_end(struct ac_rca_graph *g, int node, bool root);
+/** Whether nobody forbade the edge. */
+bool ac_rca_graph_may(const struct ac_rca_graph *g, int from, int to, enum ac_rca_edge_kind kind);
 
 /** Somebody knows what a measurement's values are in and which of them are bad news. */
 void ac_rca_graph_tell(struct ac_rca_gnode *n, const char *unit, enum ac_rca_bad bad);

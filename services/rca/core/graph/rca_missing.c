@@ -163,9 +163,16 @@ static void push(struct candidates *all, struct candidate one)
     all->c[all->n++] = one;
 }
 
+/* Of what is sampled more rarely than others it cannot be said when it moves. */
+static bool is_dense(const struct rca_check *k, int node)
+{
+    return k->s[node].v && k->s[node].hold == 1;
+}
+
 static bool far_apart(const struct rca_check *k, int x, int y)
 {
-    return x != y && k->s[x].v && k->s[y].v && !related(k->g, x, y) && !adjacent(k->g, x, y);
+    return x != y && is_dense(k, x) && is_dense(k, y) && !related(k->g, x, y) &&
+           !adjacent(k->g, x, y);
 }
 
 static void collect_near(struct rca_check *k, struct candidates *ret)
@@ -174,13 +181,13 @@ static void collect_near(struct rca_check *k, struct candidates *ret)
     int nodes = (int)k->g->nnodes;
     kin_init(&kin, k->g);
     for (int x = 0; x < nodes; x++) {
-        if (!k->s[x].v)
+        if (!is_dense(k, x))
             continue;
         reach(&kin, x, false, kin.below);
         reach(&kin, x, true, kin.above);
         for (int y = x + 1; y < nodes; y++) {
             struct candidate one;
-            if (k->s[y].v && related(k->g, x, y) && !adjacent(k->g, x, y) &&
+            if (is_dense(k, y) && related(k->g, x, y) && !adjacent(k->g, x, y) &&
                 test_pair(k, &kin, x, y, &one))
                 push(ret, one);
         }
@@ -273,10 +280,13 @@ static size_t keep(const struct rca_check *k, struct candidates *all)
     return kept;
 }
 
+/* False when there is no room. What knowledge forbids is not proposed. */
 static bool add(struct rca_check *k, const struct candidate *c)
 {
-    int e = ac_rca_graph_edge(k->g, c->from, c->to,
-                              c->confounded ? AC_RCA_CONFOUNDED : AC_RCA_CAUSES, PROPOSED, NULL);
+    enum ac_rca_edge_kind kind = c->confounded ? AC_RCA_CONFOUNDED : AC_RCA_CAUSES;
+    if (!ac_rca_graph_may(k->g, c->from, c->to, kind))
+        return true;
+    int e = ac_rca_graph_edge(k->g, c->from, c->to, kind, PROPOSED, NULL);
     if (e < 0)
         return false;
     k->g->edges[e].state = AC_RCA_PROPOSED;

@@ -15,11 +15,13 @@
 /* ---- verdicts ---- */
 
 /* Whether the effect moves first, clearly more than it follows. */
-static bool leads(const struct rca_check *k, const struct rca_finding *against,
+static bool leads(const struct rca_check *k, int edge, const struct rca_finding *against,
                   const struct rca_finding *f)
 {
+    const struct ac_rca_gedge *e = &k->g->edges[edge];
     double n = fmin(against->n_eff, f->n_eff);
-    return f->ok && against->ok && against->p < k->p.alpha && n > 4.0 &&
+    return k->s[e->from].hold == 1 && k->s[e->to].hold == 1 && f->ok && against->ok &&
+           against->p < k->p.alpha && n > 4.0 &&
            atanh(fmin(0.999999, fabs(against->r))) - atanh(fmin(0.999999, fabs(f->r))) >
                2.0 / sqrt(n - 3.0);
 }
@@ -34,12 +36,13 @@ static double would_be_seen(const struct rca_finding *f)
 struct tested {
     struct rca_finding f, against; /* the cause first, the effect first */
     struct rca_opinion again;      /* ok: it was asked for */
+    bool unheard;                  /* it was beyond the limit */
 };
 
 /* Somebody says that there is an edge, and no line through the data shows it though it would. */
-static bool is_disputed(const struct rca_check *k, const struct tested *t)
+static bool is_disputed(const struct rca_check *k, int edge, const struct tested *t)
 {
-    return t->f.ok && !leads(k, &t->against, &t->f) && t->f.p > k->p.alpha_weak &&
+    return t->f.ok && !leads(k, edge, &t->against, &t->f) && t->f.p > k->p.alpha_weak &&
            would_be_seen(&t->f) <= k->p.detectable;
 }
 
@@ -78,7 +81,7 @@ static void judge(struct rca_check *k, int edge, const struct tested *t)
     k->out->untested++;
     if (!f.ok)
         return;
-    if (leads(k, &against, &f)) { /* the data know this pair, but not this direction */
+    if (leads(k, edge, &against, &f)) { /* the data know this pair, but not this direction */
         e->confidence = ac_rca_shift_odds(e->confidence, -LEAD_ODDS);
         against.lag = -against.lag;
         rca_check_say(k, edge, &against, "the effect moves first", "");
@@ -91,14 +94,53 @@ static void judge(struct rca_check *k, int edge, const struct tested *t)
         e->lag_s = (double)f.lag * (double)k->step_ns / 1e9;
         k->out->supported++;
         rca_check_say(k, edge, &f, "supported", "");
+    } else if (t->unheard) {
+        rca_check_say(k, edge, &f, "not seen as a line", "; too many edges to ask a second time");
+        return;
     } else if (t->again.ok && t->again.p <= SECOND_P) {
         overrule(k, edge, t);
-    } else if (seen ? fabs(f.r) > k->p.detectable : is_disputed(k, t)) {
+    } else if (seen ? fabs(f.r) > k->p.detectable : is_disputed(k, edge, t)) {
         contradict(k, edge, t, wrong_way);
     } else {
         return;
     }
     k->out->untested--;
+}
+
+struct asked { /* an edge that is disputed */
+    int edge;
+    double confidence;
+};
+
+static int by_confidence(const void *a, const void *b)
+{
+    const struct asked *x = a, *y = b;
+    if (x->confidence != y->confidence)
+        return x->confidence > y->confidence ? -1 : 1;
+    return x->edge - y->edge;
+}
+
+/* A second opinion costs a thousand times what the first does: the edges that are believed most get
+ * one, as many as there is a limit for. */
+static void ask_again(struct rca_check *k, struct tested *t, const int lags[2])
+{
+    size_t n = k->g->nedges, disputed = 0;
+    struct asked *a = ac_xcalloc(n + 1, sizeof(*a));
+    for (size_t i = 0; i < n; i++)
+        if (is_disputed(k, (int)i, &t[i]))
+            a[disputed++] = (struct asked){(int)i, k->g->edges[i].confidence};
+    if (disputed > 1)
+        qsort(a, disputed, sizeof(*a), by_confidence);
+    for (size_t i = 0; i < disputed; i++) {
+        const struct ac_rca_gedge *e = &k->g->edges[a[i].edge];
+        struct tested *one = &t[a[i].edge];
+        one->unheard = i >= AC_RCA_MAX_SECOND;
+        if (one->unheard)
+            continue;
+        one->again = rca_second_opinion(k, e->from, e->to, lags);
+        k->out->asked += one->again.ok;
+    }
+    free(a);
 }
 
 /* All tests are made on the graph as it came, so that the order of edges does not matter. */
@@ -113,11 +155,9 @@ static void judge_all(struct rca_check *k)
             continue; /* not measured, or it never moved */
         t[i].f = rca_check_pair(k, e->from, e->to, e->to, later);
         t[i].against = rca_check_pair(k, e->to, e->from, e->to, earlier);
-        if (is_disputed(k, &t[i]) && !k->p.linear_only) {
-            t[i].again = rca_second_opinion(k, e->from, e->to, later);
-            k->out->asked += t[i].again.ok;
-        }
     }
+    if (!k->p.linear_only)
+        ask_again(k, t, later);
     for (size_t i = 0; i < n; i++)
         if (k->g->edges[i].kind == AC_RCA_CAUSES)
             judge(k, (int)i, &t[i]);
@@ -150,6 +190,9 @@ int ac_rca_validate(struct ac_rca_graph *g, const struct ac_rca_case *c,
         judge_all(&k);
         rca_propose(&k);
         rca_refine(&k);
+        v.useless = ac_xcalloc(g->nnodes + 1, sizeof(v.useless[0]));
+        for (size_t i = 0; i < g->nnodes; i++)
+            v.useless[i] = k.s[i].why;
         *ret = v;
     }
     rca_check_fini(&k);
@@ -159,5 +202,6 @@ int ac_rca_validate(struct ac_rca_graph *g, const struct ac_rca_case *c,
 void ac_rca_validation_fini(struct ac_rca_validation *v)
 {
     free(v->edits);
+    free(v->useless);
     memset(v, 0, sizeof(*v));
 }

@@ -16,6 +16,11 @@ struct ac_rca_validate_params {
                              * variation; 0: not known */
 };
 
+/* Edges that get a second opinion, those believed most; the others that no line shows stay
+ * untested.
+ */
+#define AC_RCA_MAX_SECOND 256
+
 /* One edit that data suggest, and what it is worth. */
 struct ac_rca_refinement {
     int edge;    /* of the graph: to be removed when contradicted, added when proposed */
@@ -25,6 +30,8 @@ struct ac_rca_refinement {
 struct ac_rca_validation {
     size_t supported, contradicted, untested, proposed, tests;
     size_t asked, overruled; /* second opinions on edges that no line shows; those that see one */
+    const char *
+        *useless; /* by node: why its measurement tells nothing; NULL: it does, or is not there */
     struct ac_rca_refinement *edits; /* each gains most when those before it are made; all gain */
     size_t nedits, edits_cap;
 };

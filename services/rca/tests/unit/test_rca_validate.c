@@ -500,6 +500,116 @@ static void many_lags_need_more_rows_for_a_second_opinion(void **state)
     assert_true(asked[1] > 0);
 }
 
+/* 300 edges that are not there, believed more the later they come: there is a second opinion for
+ * 256 of them, and who got none stays untested. */
+static void second_opinions_have_a_limit(void **state)
+{
+    (void)state;
+    enum {
+        N = 300,
+        T = 200
+    };
+    struct ac_rca_case *c = ac_rca_case_create();
+    struct ac_rca_graph *g = ac_rca_graph_create();
+    struct ac_rca_validation v;
+    struct ac_rng rng;
+    size_t unheard = 0;
+    ac_rng_seed(&rng, 11);
+    for (int i = 0; i <= N; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "c%d", i);
+        int m = ac_rca_metric_add(c, ac_rca_component(c, name), -1, AC_RCA_LAT, AC_RCA_MEAN, "m");
+        for (int t = 0; t < T; t++)
+            ac_rca_metric_push(&c->metrics[m], (1700000000LL + t) * AC_NS_PER_S,
+                               ac_rng_normal(&rng));
+        int node = ac_rca_graph_node(g, name, AC_RCA_LAT);
+        if (i > 0)
+            assert_true(ac_rca_graph_edge(g, 0, node, AC_RCA_CAUSES, .5 + .001 * i, "x") >= 0);
+    }
+    const struct ac_rca_validate_params p = {.detectable = .6, .alpha_weak = 1e-9};
+    assert_int_equal(ac_rca_validate(g, c, &p, &v, NULL), 0);
+    assert_int_equal(v.asked, AC_RCA_MAX_SECOND);
+    for (int i = 0; i < N; i++) {
+        const struct ac_rca_gedge *e = &g->edges[i];
+        bool told = e->nevidence > 1 && strstr(e->evidence[1], "too many edges to ask");
+        assert_true(!told || (e->state == AC_RCA_UNTESTED && i < N - AC_RCA_MAX_SECOND));
+        unheard += told;
+    }
+    assert_true(unheard > 30); /* but for those whose effect seems to move first */
+    ac_rca_validation_fini(&v);
+    ac_rca_graph_destroy(g);
+    ac_rca_case_destroy(c);
+}
+
+/* b follows a two samples later, and no document knows it. */
+static void what_is_forbidden_is_not_proposed(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        struct world w;
+        world_init(&w, 5);
+        noise(&w, 0);
+        for (int t = 0; t < ROWS; t++)
+            w.x[1][t] = (t > 1 ? w.x[0][t - 2] : 0) + 0.3 * ac_rng_normal(&w.rng);
+        int a = add(&w, "a", AC_RCA_CPU), b = add(&w, "b", AC_RCA_LAT);
+        calls(&w, "b", "a");
+        if (how == 1)
+            ac_rca_graph_forbid(w.g, w.node[a], w.node[b], AC_RCA_CAUSES);
+        else if (how > 1)
+            ac_rca_graph_end(w.g, w.node[how == 2 ? b : a], how == 2);
+        struct ac_rca_validation v = validate(&w);
+        assert_int_equal(edge(&w, a, b, AC_RCA_CAUSES) != NULL, how == 0);
+        assert_int_equal(v.proposed, how == 0);
+        assert_int_equal(v.nedits, how == 0);
+        ac_rca_validation_fini(&v);
+        world_fini(&w);
+    }
+}
+
+/* a is sampled every fifth second: it is compared, as fewer samples, and why others are not is
+ * said.
+ */
+static void other_sampling_is_taken_into_account(void **state)
+{
+    (void)state;
+    for (int there = 0; there < 2; there++) {
+        struct ac_rca_case *c = ac_rca_case_create();
+        struct ac_rca_graph *g = ac_rca_graph_create();
+        struct ac_rca_validation v;
+        struct ac_rng rng;
+        int m[4], node[4];
+        static const enum ac_rca_kind kinds[] = {AC_RCA_CPU, AC_RCA_LAT, AC_RCA_MEM, AC_RCA_IO};
+        ac_rng_seed(&rng, 4);
+        for (int i = 0; i < 4; i++) {
+            m[i] = ac_rca_metric_add(c, ac_rca_component(c, "a"), -1, kinds[i], AC_RCA_MEAN, "m");
+            node[i] = ac_rca_graph_node(g, "a", kinds[i]);
+        }
+        double slow = 0;
+        for (int t = 0; t < 1500; t++) { /* a load that changes slowly */
+            int64_t at = (1700000000LL + t) * AC_NS_PER_S;
+            slow = .95 * slow + .3 * ac_rng_normal(&rng);
+            if (t % 5 == 0)
+                ac_rca_metric_push(&c->metrics[m[0]], at, slow);
+            ac_rca_metric_push(&c->metrics[m[1]], at, there * slow + .3 * ac_rng_normal(&rng));
+            ac_rca_metric_push(&c->metrics[m[2]], at, 7);
+            if (t % 100 == 0)
+                ac_rca_metric_push(&c->metrics[m[3]], at, ac_rng_normal(&rng));
+        }
+        for (int i = 0; i < 4; i++)
+            if (i != 1)
+                assert_true(ac_rca_graph_edge(g, node[i], node[1], AC_RCA_CAUSES, .5, "x") >= 0);
+        const struct ac_rca_validate_params p = {0};
+        assert_int_equal(ac_rca_validate(g, c, &p, &v, NULL), 0);
+        assert_int_equal(g->edges[0].state, there ? AC_RCA_SUPPORTED : AC_RCA_UNTESTED);
+        assert_null(v.useless[node[0]]);
+        assert_string_equal(v.useless[node[2]], "constant");
+        assert_string_equal(v.useless[node[3]], "too few samples");
+        ac_rca_validation_fini(&v);
+        ac_rca_graph_destroy(g);
+        ac_rca_case_destroy(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +625,9 @@ int main(void)
         cmocka_unit_test(constant_on_one_side_is_no_variation),
         cmocka_unit_test(a_square_is_seen_by_the_second_opinion),
         cmocka_unit_test(the_second_opinion_keeps_its_level),
+        cmocka_unit_test(second_opinions_have_a_limit),
+        cmocka_unit_test(what_is_forbidden_is_not_proposed),
+        cmocka_unit_test(other_sampling_is_taken_into_account),
         cmocka_unit_test(many_lags_need_more_rows_for_a_second_opinion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
