@@ -229,11 +229,11 @@ static int record(const struct records *r, const json_t *j)
     return rc;
 }
 
-static int lines(struct records *r, const char *name, const char *text, size_t len)
+/* Objects, one a line, from a line on. */
+static int lines(struct records *r, const char *name, const char *text, size_t len, size_t number)
 {
     const char *end = text + len;
     int rc = 0;
-    size_t number = 1;
     for (const char *p = text; !rc && p < end; number++) {
         const char *eol = memchr(p, '\n', (size_t)(end - p)), *stop = eol ? eol : end;
         char where[300];
@@ -258,13 +258,20 @@ int rca_records_json(const char *name, const char *text, size_t len, struct ac_r
     ac_cleanup_json whole = NULL;
     const char *eol = memchr(text, '\n', len);
     ac_cleanup_json first = NULL;
-    size_t n = eol ? (size_t)(eol - text) : len;
-    /* One document over several lines: its first line is none. */
+    size_t n = eol ? (size_t)(eol - text) : 0;
+    char where[300];
     int rc = 0;
-    if (eol && n > 0 && ac_json_parse(name, text, n, &first, NULL))
+    /* One document over several lines: its first line is none. */
+    if (n > 0 && ac_json_parse(name, text, n, &first, NULL))
         rc = ac_json_parse(name, text, len, &whole, err);
-    if (!rc)
-        rc = whole ? record(&r, whole) : lines(&r, name, text, len);
+    if (first) { /* is not parsed again */
+        (void)snprintf(where, sizeof(where), "%.256s:1", name);
+        r.where = where;
+    }
+    if (!rc && (whole || first))
+        rc = record(&r, whole ? whole : first);
+    if (!rc && !whole)
+        rc = first ? lines(&r, name, eol + 1, len - n - 1, 2) : lines(&r, name, text, len, 1);
     if (l)
         ac_rca_lines_end(l);
     if (s)

@@ -257,7 +257,7 @@ static bool tells_time(enum ac_rca_kind k)
 struct search {
     const struct ac_rca_case *c;
     uint32_t *const *order;   /* by metric, or NULL */
-    size_t rows;              /* compared before and after a candidate */
+    int64_t span_ns;          /* compared before and after a candidate */
     int64_t ref_from, ref_to; /* samples that say what is normal */
     int64_t young_before;     /* when these are too few: the first half before this time */
     size_t n;
@@ -284,8 +284,9 @@ static bool reference_of(const struct search *q, const struct ac_rca_metric *m,
 static void add_steps(struct search *q, const struct ac_rca_metric *m, const uint32_t *order,
                       double *z, double *work)
 {
-    size_t n, rows = q->rows;
-    if (m->n < 2 * rows || !reference_of(q, m, order, z, &n))
+    int64_t step = ac_rca_metric_step_ns(m);
+    size_t n, rows = step > 0 ? (size_t)AC_MAX((q->span_ns + step / 2) / step, 3) : 0;
+    if (rows == 0 || m->n < 2 * rows || !reference_of(q, m, order, z, &n))
         return;
     double med, scale;
     robust_scale(z, n, m->kind, work, &med, &scale);
@@ -326,12 +327,12 @@ static void search_run(struct search *q, double *sums)
     free(z);
 }
 
-/* Rows to compare on each side: 60 s, or what there is after the stated time in a live incident. */
-static size_t step_rows(int64_t step, int64_t room)
+/* What is compared on each side: 60 s, or what there is after the stated time in a live incident.
+ */
+static int64_t step_span(int64_t step, int64_t room)
 {
     int64_t span = AC_MAX(5 * step, AC_MIN(60 * AC_NS_PER_S, room));
-    size_t rows = (size_t)(span / step);
-    return rows > 3 ? rows : 3;
+    return span / step * step;
 }
 
 static void extent(const struct ac_rca_case *c, int64_t *ret_first, int64_t *ret_last)
@@ -431,7 +432,7 @@ int64_t ac_rca_onset(const struct ac_rca_case *c, const struct ac_rca_params *p,
     double sums[MAX_TAUS];
     struct search q = {.c = c,
                        .order = order,
-                       .rows = step_rows(step, last > t0_ns ? last - t0_ns : 0),
+                       .span_ns = step_span(step, last > t0_ns ? last - t0_ns : 0),
                        .ref_from = t0_ns - 420 * AC_NS_PER_S,
                        .ref_to = t0_ns - 120 * AC_NS_PER_S,
                        .young_before = t0_ns,
@@ -477,7 +478,7 @@ int64_t ac_rca_find_time(const struct ac_rca_case *c)
     int64_t taus[MAX_TAUS];
     double sums[MAX_TAUS];
     struct search q = {.c = c,
-                       .rows = step_rows(step, span / 8),
+                       .span_ns = step_span(step, span / 8),
                        .ref_from = first,
                        .ref_to = first + span / 4,
                        .young_before = first + span / 2,

@@ -210,6 +210,15 @@ void ac_rca_lines_end(struct ac_rca_lines *l)
 
 /* ---- what they are about ---- */
 
+/* Whether a name stands anywhere in a text as a word of its own. */
+static bool has_word(const char *text, const char *name, size_t n)
+{
+    for (const char *at = text; (at = strstr(at, name)); at++)
+        if ((at == text || !isalnum((unsigned char)at[-1])) && !isalnum((unsigned char)at[n]))
+            return true;
+    return false;
+}
+
 /* The component that a text names, other than the one that says it; the longest name wins. */
 static int named_in(const struct ac_rca_case *c, const char *text, int speaker)
 {
@@ -217,12 +226,10 @@ static int named_in(const struct ac_rca_case *c, const char *text, int speaker)
     size_t best_len = 0;
     for (size_t i = 0; i < c->ncomponents; i++) {
         size_t n = strlen(c->components[i]);
-        const char *at = (int)i == speaker || n < 3 ? NULL : strstr(text, c->components[i]);
-        if (at && n > best_len && (at == text || !isalnum((unsigned char)at[-1])) &&
-            !isalnum((unsigned char)at[n])) {
-            best = (int)i;
-            best_len = n;
-        }
+        if ((int)i == speaker || n < 3 || n <= best_len || !has_word(text, c->components[i], n))
+            continue;
+        best = (int)i;
+        best_len = n;
     }
     return best;
 }

@@ -26,6 +26,11 @@ struct ac_rca_loops {
  * the sums, 20 additions deep, below 26: 45 / s in all. */
 #define AC_RCA_ROUGH 4e-6
 
+/** Entropy of a standardised column from the means that shape or rough give (Hyvarinen's
+ * approximation); by how much it is off at most where each of them is off by up to e. */
+double ac_rca_entropy(double log_cosh, double gauss);
+double ac_rca_entropy_error(double log_cosh, double gauss, double e);
+
 enum ac_rca_wide {
     AC_RCA_PLAIN,
     AC_RCA_AVX2,

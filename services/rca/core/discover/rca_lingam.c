@@ -53,29 +53,22 @@ static double correlation(const struct lingam *k, size_t i, size_t j)
     return k->loops->dot(k->x + i * k->n, k->x + j * k->n, k->n) / (double)k->n;
 }
 
-/* Negentropy approximation from the mean of ln cosh u + ln 2, and that of u exp(-u^2 / 2). */
-static double entropy_from(double a, double b)
-{
-    a -= M_LN2 + 0.37457;
-    return (1.0 + log(2.0 * M_PI)) / 2.0 - 79.047 * a * a - 7.4129 * b * b;
-}
-
 /* Of (y - r x) / s, which is standardised. */
 static double entropy(const struct lingam *k, size_t y, size_t x, double r, double s)
 {
     double a, b;
     k->loops->shape(k->x + y * k->n, k->x + x * k->n, r, s, k->n, &a, &b);
-    return entropy_from(a, b);
+    return ac_rca_entropy(a, b);
 }
 
 /* The same roughly; adds to *error by how much it may be off. */
 static double rough_entropy(const struct lingam *k, size_t y, size_t x, double r, double s,
                             double *error)
 {
-    double a, b, e = AC_RCA_ROUGH / s;
+    double a, b;
     k->loops->rough(k->rough + y * k->n, k->rough + x * k->n, r, s, k->n, &a, &b);
-    *error += 79.047 * e * (2.0 * fabs(a - M_LN2 - 0.37457) + e) + 7.4129 * e * (2.0 * fabs(b) + e);
-    return entropy_from(a, b);
+    *error += ac_rca_entropy_error(a, b, AC_RCA_ROUGH / s);
+    return ac_rca_entropy(a, b);
 }
 
 #define ROUGH_FROM 0.05 /* spread of what is left; below it rounding counts for too much */

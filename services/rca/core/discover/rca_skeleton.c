@@ -149,6 +149,7 @@ struct node {
     size_t n;
     int *sets; /* that separated: which pair, then the set */
     size_t nsets, sets_cap;
+    uint8_t *said; /* all_sets: n x n bits, who was in a set of which pair already; while trying */
 };
 
 struct search {
@@ -174,6 +175,24 @@ static bool done(const struct search *q, size_t x, const struct tried *pair)
            (y < x && atomic_load_explicit(&q->settled[x * q->g->p + y], memory_order_relaxed) != 0);
 }
 
+/* Keeps a set that separates. Of all sets of a pair only their members count (ac_rca_sepsets_add):
+ * one that brings in nobody new is not kept, so that there are at most n of a pair. */
+static void note_set(struct node *v, size_t pair, const size_t *subset, const int *set, size_t k)
+{
+    bool new = !v->said;
+    for (size_t i = 0; v->said && i < k; i++) {
+        size_t bit = pair * v->n + subset[i];
+        new |= !(v->said[bit / 8] >> bit % 8 & 1);
+        v->said[bit / 8] |= (uint8_t)(1u << bit % 8);
+    }
+    if (!new)
+        return;
+    ac_grow(&v->sets, &v->sets_cap, v->nsets + k + 1, sizeof(int));
+    v->sets[v->nsets] = (int)pair;
+    memcpy(v->sets + v->nsets + 1, set, k * sizeof(int));
+    v->nsets += k + 1;
+}
+
 /* One set against all other neighbours; false when there is none left to separate. */
 static bool try_set(struct search *q, struct ac_rca_ci *t, size_t x, const size_t *subset)
 {
@@ -195,10 +214,7 @@ static bool try_set(struct search *q, struct ac_rca_ci *t, size_t x, const size_
         if (!t->independent(t, (int)x, pair->y))
             continue;
         pair->separated = true;
-        ac_grow(&v->sets, &v->sets_cap, v->nsets + k + 1, sizeof(int));
-        v->sets[v->nsets] = (int)i;
-        memcpy(v->sets + v->nsets + 1, set, k * sizeof(int));
-        v->nsets += k + 1;
+        note_set(v, i, subset, set, k);
         if ((size_t)pair->y > x)
             atomic_store_explicit(&q->settled[(size_t)pair->y * q->g->p + x], 1,
                                   memory_order_relaxed);
@@ -223,8 +239,12 @@ static void try_node(void *ctx, size_t x, size_t member)
         v->pair[i].y = adj[i];
     for (size_t i = 0; i < q->k; i++)
         subset[i] = i;
+    if (q->all_sets)
+        v->said = ac_xcalloc(n * n / 8 + 1, 1);
     while (try_set(q, q->twin[member], x, subset) && ac_rca_next_subset(subset, q->k, n))
         ;
+    free(v->said);
+    v->said = NULL;
 }
 
 /* Takes what was found in the order of variables: of the sets of both ends those of the first. */

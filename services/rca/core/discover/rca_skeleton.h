@@ -27,7 +27,8 @@ struct ac_team;
 struct ac_rca_skeleton_params {
     int max_given; /* size of the largest conditioning set; negative: no limit but the degree */
     /* Go on after the first separating set of a pair and remember the union of all at that level,
-     * as causal-learn does. Far dearer for dense graphs. */
+     * as causal-learn does. Far dearer for dense graphs; of a pair whose variable has n neighbours
+     * at most n sets are held until the level ends. */
     bool all_sets;
     const struct ac_rca_knowledge *know; /* NULL: none */
     struct ac_team *team;                /* shares the work; the result is the same; NULL */

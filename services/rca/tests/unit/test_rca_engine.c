@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -475,6 +476,61 @@ static void simple_scorers_rank_by_deviation(void **state)
     ac_rca_case_destroy(c);
 }
 
+/* One error line a bin of 10 s from 600 s on, beside quiet measurements of every second: the minute
+ * before and behind is six bins of the lines, not sixty. */
+static void bins_are_compared_by_time(void **state)
+{
+    (void)state;
+    struct ac_rca_case *c = ac_rca_case_create();
+    struct ac_rng rng;
+    ac_rng_seed(&rng, 9);
+    for (int i = 0; i < 8; i++) {
+        char name[16];
+        bool lines = i >= 4;
+        (void)snprintf(name, sizeof(name), "c%d", i);
+        int m = ac_rca_metric_add(c, ac_rca_component(c, name), -1,
+                                  lines ? AC_RCA_LOGERR : AC_RCA_CPU, AC_RCA_MEAN, "m");
+        for (int t = 0; t < 1000; t += lines ? 10 : 1)
+            ac_rca_metric_push(&c->metrics[m], (1700000000LL + t) * AC_NS_PER_S,
+                               (lines ? ac_rng_uniform(&rng) : ac_rng_normal(&rng)) +
+                                   (lines && t >= 600 ? 8 : 0));
+    }
+    struct ac_rca_params p =
+        ac_rca_params_default((1700000000LL + 680) * AC_NS_PER_S, 200 * AC_NS_PER_S);
+    int64_t off_ns = ac_rca_onset(c, &p, NULL) - 1700000600LL * AC_NS_PER_S;
+    assert_true(off_ns > -10 * AC_NS_PER_S && off_ns <= 0); /* within the bin */
+    ac_rca_case_destroy(c);
+}
+
+/* Two ways of the same length from the cause to the entry: the call that is stated first. */
+static void the_first_of_two_ways_is_the_path(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"db", "a", "b", "entry"};
+    struct ac_rca_case *c = ac_rca_case_create();
+    struct ac_rng rng;
+    ac_rng_seed(&rng, 9);
+    for (int i = 0; i < 4; i++) {
+        int m = ac_rca_metric_add(c, ac_rca_component(c, names[i]), -1, AC_RCA_LAT, AC_RCA_MEAN,
+                                  "latency");
+        for (int t = 0; t < 600; t++)
+            ac_rca_metric_push(&c->metrics[m], (1700000000LL + t) * AC_NS_PER_S,
+                               i + 1 + .05 * ac_rng_uniform(&rng) + (t >= 400 ? 4 : 0));
+    }
+    static const int calls[][2] = {{3, 2}, {3, 1}, {1, 0}, {2, 0}};
+    for (size_t i = 0; i < AC_ARRAY_LEN(calls); i++)
+        assert_int_equal(ac_rca_edge_add(c, calls[i][0], calls[i][1], ""), 0);
+    struct ac_rca_params p =
+        ac_rca_params_default((1700000000LL + 400) * AC_NS_PER_S, 200 * AC_NS_PER_S);
+    struct ac_rca_result r;
+    assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+    assert_string_equal(first(c, &r), "db");
+    assert_int_equal(r.npath, 2);
+    assert_string_equal(c->components[r.path[0].effect], "b");
+    ac_rca_result_fini(&r);
+    ac_rca_case_destroy(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +550,8 @@ int main(void)
         cmocka_unit_test(steps_that_begin_together_are_told),
         cmocka_unit_test(answer_says_what_would_change_it),
         cmocka_unit_test(odd_calls_are_told),
+        cmocka_unit_test(bins_are_compared_by_time),
+        cmocka_unit_test(the_first_of_two_ways_is_the_path),
         cmocka_unit_test(late_time_is_corrected_where_rows_are_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

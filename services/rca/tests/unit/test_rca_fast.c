@@ -90,6 +90,22 @@ static void rough_shape_is_within_its_bound(void **state)
         fail_msg("%.3g", worst);
 }
 
+/* The bound of an entropy holds wherever its two means really are, and is of use. */
+static void entropy_is_off_by_no_more_than_told(void **state)
+{
+    (void)state;
+    struct ac_rng r = ac_kit_rng(31);
+    for (int i = 0; i < 10000; i++) {
+        double a = 0.7 + 0.8 * ac_rng_uniform(&r), b = ac_rng_uniform(&r) - 0.5;
+        double e = pow(10.0, -7.0 + 4.0 * ac_rng_uniform(&r));
+        double told = ac_rca_entropy_error(a, b, e), worst = 0;
+        for (int k = 0; k < 4; k++) /* it is worst in a corner */
+            worst = fmax(worst, fabs(ac_rca_entropy(a + (k & 1 ? e : -e), b + (k & 2 ? e : -e)) -
+                                     ac_rca_entropy(a, b)));
+        assert_true(worst <= told * (1.0 + 1e-6) + 1e-14 && told <= 1.01 * worst + 1e-14);
+    }
+}
+
 static bool same_bits(double a, double b)
 {
     return memcmp(&a, &b, sizeof(a)) == 0;
@@ -438,6 +454,7 @@ int main(void)
         cmocka_unit_test(classes_are_those_of_the_rules),
         cmocka_unit_test(shape_is_that_of_the_library),
         cmocka_unit_test(rough_shape_is_within_its_bound),
+        cmocka_unit_test(entropy_is_off_by_no_more_than_told),
         cmocka_unit_test(wide_loops_are_the_plain_ones),
         cmocka_unit_test(results_do_not_depend_on_threads),
         cmocka_unit_test(lingam_takes_the_order_of_all_pairs),

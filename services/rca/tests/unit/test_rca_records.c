@@ -191,6 +191,48 @@ static void words_of_a_minute_are_one_event(void **state)
     ac_rca_lines_destroy(l);
 }
 
+/* The name that is a word counts, wherever it stands. */
+static void a_name_within_a_word_is_passed_over(void **state)
+{
+    (void)state;
+    struct ac_rca_lines *l = ac_rca_lines_create();
+    struct ac_rca_case *c = ac_rca_case_create();
+    say(l, T0, "web", "carts2: lookup in carts failed", 17);
+    say(l, T0 + S, "carts", "hello", 17);
+    say(l, T0 + 2 * S, "shop", "all carts2 failed", 17);
+    assert_int_equal(ac_rca_lines_build(l, c, 0, NULL), 0);
+    size_t of_web = 0, of_shop = 0;
+    for (size_t i = 0; i < c->nmetrics; i++) {
+        bool at_carts = c->metrics[i].component == ac_rca_component_find(c, "carts");
+        of_web += at_carts && strstr(c->metrics[i].name, "log of web");
+        of_shop += at_carts && strstr(c->metrics[i].name, "log of shop");
+    }
+    assert_int_equal(of_web, 1);
+    assert_int_equal(of_shop, 0);
+    ac_rca_case_destroy(c);
+    ac_rca_lines_destroy(l);
+}
+
+/* Whether the words are new cannot be said of a past of less than five bins. */
+static void new_words_need_a_past(void **state)
+{
+    (void)state;
+    for (int past = 4; past <= 5; past++) {
+        struct ac_rca_case *c = ac_rca_case_create();
+        int web = ac_rca_component(c, "web");
+        int m = ac_rca_metric_add(c, web, -1, AC_RCA_LOGERR, AC_RCA_MEAN, "log \"x\"");
+        for (int t = -past; t < 20; t++)
+            ac_rca_metric_push(&c->metrics[m], T0 + t * 10 * S, t >= 0 ? 9 : 0);
+        struct ac_rca_params p = ac_rca_params_default(T0, 200 * S);
+        struct ac_rca_result r;
+        p.keep_time = true;
+        assert_int_equal(ac_rca_localise(c, &p, &r, NULL), 0);
+        assert_int_equal(r.causes[0].parts[0].kind, past == 5 ? AC_RCA_LOGNEW : AC_RCA_LOGERR);
+        ac_rca_result_fini(&r);
+        ac_rca_case_destroy(c);
+    }
+}
+
 static void span(struct ac_rca_spans *s, int64_t t, const char *ids, const char *who,
                  const char *name, int64_t ms, bool failed)
 {
@@ -337,6 +379,8 @@ int main(void)
         cmocka_unit_test(patterns_have_a_limit),
         cmocka_unit_test(what_was_not_recorded_is_not_zero),
         cmocka_unit_test(words_of_a_minute_are_one_event),
+        cmocka_unit_test(a_name_within_a_word_is_passed_over),
+        cmocka_unit_test(new_words_need_a_past),
         cmocka_unit_test(spans_tell_both_ends_of_a_call),
         cmocka_unit_test(work_is_no_call),
         cmocka_unit_test(few_spans_replace_nothing),
