@@ -13,7 +13,7 @@ import tempfile
 
 import pytest
 
-from backends import BIN, NATS, PG, free_port, port_open, wait
+from backends import BIN, NATS, PG, ROOT, free_port, port_open, wait
 
 ACESO = BIN / "aceso"
 SERVICES = ("cluster", "collector", "trainer", "detector", "rca", "responder", "controller", "worker", "lab", "console")
@@ -118,6 +118,49 @@ def test_metrics_models_and_workloads(tmp_path):
     refused(run(ACESO, "serve", "model", "junk.onnx", cwd=tmp_path), "junk.onnx: ")
     refused(run(ACESO, "serve", "model", "none.onnx", cwd=tmp_path), "none.onnx: cannot open")
     refused(run(ACESO, "serve", "sim", "--models", "models.csv", "--slo-ms", "25", cwd=tmp_path), "models.csv: row 1, column 1")
+
+
+COSTS = "model,input_kb,output_kb,weights_mb,load_ms,b1_ms,b2_ms,b4_ms,b8_ms,b16_ms\nm,1,1,100,8,2,3,4,6,10\n"
+
+
+def test_serve_says_what_does_not_fit(tmp_path):
+    (tmp_path / "c.csv").write_text(COSTS)
+    sim = (ACESO, "serve", "sim", "--models", "c.csv")
+    refused(run(*sim, cwd=tmp_path), "the cost table has no model resnet50_v2, which this workload uses")
+    refused(run(*sim, "--batch", "4", cwd=tmp_path), "--batch is an option of serve model, not of sim")
+    refused(run(*sim, "--tune", cwd=tmp_path), "--tune is an option of serve compare, not of sim")
+    refused(run(ACESO, "serve", "compare", "--models", "c.csv", "--worker", "sim", cwd=tmp_path),
+            "--worker is an option of serve --repository, not of compare")
+    refused(run(ACESO, "serve", "model", "m.onnx", "--slo-ms", "5", cwd=tmp_path), "--slo-ms is an option of serve sim and compare, not of model")
+    for column, cost, place in ((5, "0", "row 2, column 6 (b1_ms)"), (4, "0", "row 2, column 5 (load_ms)"), (6, "-3", "row 2, column 7 (b2_ms)")):
+        header, row = COSTS.split()
+        cells = row.split(",")
+        cells[column] = cost
+        (tmp_path / "c.csv").write_text(f"{header}\n{','.join(cells)}\n")
+        refused(run(*sim, cwd=tmp_path), "c.csv: " + place)
+
+
+def test_serve_model_says_what_does_not_fit(tmp_path):
+    models = ROOT / "services/worker/tests/data"
+    vectors = tmp_path / "v"
+    shutil.copytree(models / "hotel_recommend/test_data_set_b1", vectors)
+    hotel = (ACESO, "serve", "model", ROOT / "services/controller/models/hotel_recommend/1/model.onnx", "--check", "v")
+    good = (vectors / "input_0.pb").read_bytes()
+    for bad, what in ((good[:-3], "malformed tensor"), (b"", "element type 0"), (secrets.token_bytes(9).replace(b"\x08", b"\x09"), "ONNX: ")):
+        (vectors / "input_0.pb").write_bytes(bad)
+        refused(run(*hotel, cwd=tmp_path), "v/input_0.pb: ", what)
+    (vectors / "input_0.pb").unlink()
+    refused(run(*hotel, cwd=tmp_path), "v/input_0.pb: cannot open")
+    alone = models / "one_at_a_time.onnx"
+    refused(run(ACESO, "serve", "model", alone, "--batch", "4"), f"{alone}: batch 4 is not compiled")
+    refused(run(ACESO, "serve", "model", models / "rows/chosen.onnx"), "chosen.onnx: node y (operator GatherElements): an index is out of range")
+    refused(run(ACESO, "serve", "model", models / "refused/much_memory.onnx"), "much_memory.onnx: the model needs a workspace of ")
+
+
+def test_an_address_that_is_none_is_said(tmp_path):
+    for listen, what in (("127.0.0.1:99999", "they end at 65535"), ("nonsense", "give HOST:PORT")):
+        r = run(ACESO, "serve", "--repository", tmp_path, "--listen", listen)
+        assert r.returncode == 2 and what in r.stderr and "the controller ended at once (exit code 2)" in r.stderr, r.stderr
 
 
 def test_configuration_of_every_service(tmp_path):

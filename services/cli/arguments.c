@@ -117,3 +117,16 @@ int cli_parse(const struct cli_verb *verb, int argc, char **argv, const struct c
     *ret_npos = npos;
     return 0;
 }
+
+int cli_opts_of(const struct cli_verb *verb, const char *part, const struct cli_opt *opts,
+                int n_opts)
+{
+    for (int i = 0; i < n_opts; i++) {
+        const struct cli_opt *o = &opts[i];
+        bool given = o->repeat ? *o->count > 0 : *o->value != NULL;
+        if (given && o->of && !strstr(o->of, part))
+            return cli_usage(verb->name, "%s is an option of %s %s, not of %s", o->name, verb->name,
+                             o->of, part);
+    }
+    return CLI_OK;
+}

@@ -43,13 +43,17 @@ struct cli_opt {
     const char **value; /* where the text goes (a flag sets it to "1"); for repeat: array of max */
     bool repeat;
     int max;
-    int *count; /* for repeat: how many */
+    int *count;     /* for repeat: how many */
+    const char *of; /* "a and b": the parts of the verb that take it; NULL: all */
 };
 /** Parses argv[1..]; positionals are moved to argv[1..*ret_npos]. --help prints the usage and
  * returns 1 (exit 0); negative on wrong usage (message printed, exit 2). After a repeat option all
  * arguments up to the next option are its values. */
 int cli_parse(const struct cli_verb *verb, int argc, char **argv, const struct cli_opt *opts,
               int n_opts, int *ret_npos);
+/** 0, or exit 2 with the message printed: an option was given that the part does not take. */
+int cli_opts_of(const struct cli_verb *verb, const char *part, const struct cli_opt *opts,
+                int n_opts);
 /** The number that an option gives, *ret left alone where it was not given. False: not a number
  * from lo to hi. */
 bool cli_number(const char *text, double lo, double hi, double *ret);

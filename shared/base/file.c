@@ -103,9 +103,21 @@ static void sync_parent(const char *path)
     close(fd);
 }
 
+/* A device or a pipe is written to: a file in its place would take it away from others. */
+static int write_special(const char *path, const void *data, size_t len, struct ac_err *err)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC), e = fd < 0 || !write_fd(fd, data, len) ? errno : 0;
+    if (fd >= 0 && close(fd) < 0 && !e)
+        e = errno;
+    return e ? ac_err_errno(err, e, "%s: cannot write", path) : 0;
+}
+
 int ac_file_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
                          struct ac_err *err)
 {
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return write_special(path, data, len, err);
     ac_cleanup(ac_free_p) char *tmp = ac_xasprintf("%s.XXXXXX", path);
     int fd = mkostemp(tmp, O_CLOEXEC);
     if (fd < 0)

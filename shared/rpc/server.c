@@ -211,12 +211,27 @@ static int bind_error(const char *addr, struct ac_err *err)
     return ac_err_set(err, AC_EIO, "cannot listen on %s", addr);
 }
 
+/* Core would take 443 for a port that is not there, and cut one that is too large. */
+static int check_address(const char *addr, struct ac_err *err)
+{
+    const char *colon = strrchr(addr, ':');
+    if (ac_str_starts(addr, "unix:"))
+        return 0;
+    if (!colon)
+        return ac_err_set(err, AC_EINVAL, "\"%s\" is no address: give HOST:PORT", addr);
+    const char *port = colon + 1;
+    size_t digits = strspn(port, "0123456789");
+    if (port[digits] == '\0' && (digits > 5 || strtol(port, NULL, 10) > 65535))
+        return ac_err_set(err, AC_EINVAL, "\"%s\" has no such port: they end at 65535", addr);
+    return 0;
+}
+
 int ac_rpc_server_start(struct ac_rpc_server *s, struct ac_err *err)
 {
     AC_CHECK_OBJ(s, AC_RPC_SERVER_MAGIC);
     AC_ASSERT(!s->started);
-    if (!ac_str_starts(s->listen, "unix:") && !strchr(s->listen, ':')) /* core would take 443 */
-        return ac_err_set(err, AC_EINVAL, "\"%s\" is no address: give HOST:PORT", s->listen);
+    if (check_address(s->listen, err) != 0)
+        return AC_EINVAL;
     grpc_server_credentials *creds = ac_rpc_server_creds(s->has_tls ? &s->tls : NULL, err);
     if (!creds)
         return AC_EINVAL;

@@ -89,17 +89,25 @@ static const char *ending(int status, char *buf, size_t size)
     return buf;
 }
 
+/* Who ends with 2 has been told something wrong, and so have we. */
+static int ended(const struct cli_serving_child *c, int status, struct ac_err *err)
+{
+    char text[32];
+    bool wrong = WIFEXITED(status) && WEXITSTATUS(status) == 2;
+    return ac_err_set(err, wrong ? AC_EINVAL : AC_EIO, "the %s ended at once (%s)", c->name,
+                      ending(status, text, sizeof(text)));
+}
+
 static int wait_controller(struct cli_serving *s, struct ac_err *err)
 {
-    char path[128], text[32];
+    char path[128];
     struct cli_serving_child *c = &s->children[0];
     int64_t end = ac_now_ns() + READY_NS;
     ready_path(s, c, path, sizeof(path));
     while (!ac_path_exists(path)) {
         int status = 0;
         if (reap(c, &status))
-            return ac_err_set(err, AC_EIO, "the controller ended at once (%s)",
-                              ending(status, text, sizeof(text)));
+            return ended(c, status, err);
         if (ac_now_ns() > end)
             return ac_err_set(err, AC_ETIMEOUT, "the controller is not up after 30 s");
         (void)nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
@@ -137,10 +145,8 @@ static int wait_ready(struct cli_serving *s, struct ac_err *err)
     while (!server_ready(s)) {
         for (int i = 0; i <= s->opts.n_workers; i++) {
             int status = 0;
-            char text[32];
             if (reap(&s->children[i], &status))
-                return ac_err_set(err, AC_EIO, "%s ended at once (%s)", s->children[i].name,
-                                  ending(status, text, sizeof(text)));
+                return ended(&s->children[i], status, err);
         }
         if (ac_now_ns() > end)
             return ac_err_set(err, AC_ETIMEOUT, "the server is not ready after 30 s");

@@ -77,6 +77,7 @@ const struct cli_verb cli_verb_serve = {
 /* ---- one model ---- */
 
 struct run {
+    const char *file;
     struct wk_executor *x;
     struct wk_model *m;
     struct ac_arena *arena;
@@ -93,12 +94,12 @@ static int stored(struct run *r, const char *dir, const char *kind, uint32_t i,
     char path[1024];
     size_t len;
     snprintf(path, sizeof(path), "%s/%s_%u.pb", dir, kind, i);
-    int rc = ac_file_read(path, 256u << 20, &r->files[r->n_files], &len, err);
-    if (rc)
-        return rc;
-    rc = wk_onnx_parse_tensor(r->files[r->n_files++], len, r->arena, ret_t, err);
-    if (rc)
-        return ac_err_wrap(err, "%s", path);
+    if (ac_file_read(path, 256u << 20, &r->files[r->n_files], &len, err) != 0)
+        return AC_EINVAL; /* whatever is wrong with them, they are input */
+    if (wk_onnx_parse_tensor(r->files[r->n_files++], len, r->arena, ret_t, err) != 0) {
+        (void)ac_err_wrap(err, "%s", path);
+        return AC_EINVAL;
+    }
     size_t bytes = ret_t->elems * wk_dtype_size(ret_t->dtype);
     if (ret_t->dtype != io->dtype || bytes == 0 || bytes % io->row_bytes ||
         (r->rows && bytes / io->row_bytes != r->rows))
@@ -228,11 +229,17 @@ static int run_model(struct run *r, const char *check, uint32_t b, const struct 
     uint32_t room = r->m->info.batched ? wk_batch_size[b] : 1;
     if (rc == 0 && r->rows > room)
         rc = ac_err_set(err, AC_EINVAL, "%u rows do not fit a batch of %u", r->rows, room);
+    if (rc == 0 && !r->m->info.compiled[b])
+        rc = ac_err_set(err, AC_EINVAL,
+                        "%s: batch %u is not compiled: its rows cannot be computed together; "
+                        "batch 1 is",
+                        r->file, wk_batch_size[b]);
     struct wk_item item = {.rows = r->rows, .inputs = r->in, .outputs = r->out};
     for (int i = 0; rc == 0 && i < ROUNDS; i++) {
         rc = r->x->ops->infer(r->x, r->m, b, &item, 1, &ph, err);
         if (rc == 0 && item.error)
-            rc = ac_err_set(err, AC_EINVAL, "%s", item.error);
+            rc = ac_err_set(err, AC_EINVAL, "%s: %s%s", check ? check : r->file, item.error,
+                            check ? "" : ": of inputs that are zero; give others with --check");
         took[i] = ph.input_ns + ph.exec_ns + ph.output_ns;
         c.faults = i ? c.faults : page_faults();
     }
@@ -273,7 +280,8 @@ static int serve_model(const char *file, const char *batch, const char *check,
         wk_memory_map_destroy(memory);
         return cli_fail("serve", &err);
     }
-    struct run r = {.x = wk_cpu_create(memory, kernels, &ac_clock_real),
+    struct run r = {.file = file,
+                    .x = wk_cpu_create(memory, kernels, &ac_clock_real),
                     .arena = ac_arena_create(512u << 20)};
     struct wk_source src = {.name = file, .bytes = bytes, .len = len};
     int rc = r.x->ops->prepare(r.x, &src, &r.m, &err);
@@ -295,7 +303,7 @@ static int serve_model(const char *file, const char *batch, const char *check,
     ac_arena_destroy(r.arena);
     if (!prepared)
         return cli_fail_input("serve", &err);
-    return rc ? cli_fail("serve", &err) : CLI_OK;
+    return rc == AC_EINVAL ? cli_fail_input("serve", &err) : rc ? cli_fail("serve", &err) : CLI_OK;
 }
 
 /* ---- a repository ---- */
@@ -322,6 +330,8 @@ static int serve_repository(const char *repository, const char *listen, const ch
     return CLI_OK;
 }
 
+#define SIMULATED "sim and compare"
+
 static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
 {
     struct cli_sim_args a = {0};
@@ -329,43 +339,45 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
     const char *workers[CLI_SERVING_WORKERS];
     int n_workers = 0;
     const struct cli_opt opts[] = {
-        {.name = "--models", .has_value = true, .value = &a.models},
-        {.name = "--gpus", .has_value = true, .value = &a.gpus},
-        {.name = "--workload", .has_value = true, .value = &a.workload},
-        {.name = "--slo-ms", .has_value = true, .value = &a.slo},
-        {.name = "--slo-x", .has_value = true, .value = &a.slo_x},
-        {.name = "--tune", .value = &a.tune},
-        {.name = "--stragglers", .has_value = true, .value = &a.stragglers},
-        {.name = "--drift-ppm", .has_value = true, .value = &a.drift},
-        {.name = "--link-gbps", .has_value = true, .value = &a.link},
-        {.name = "--overlap", .has_value = true, .value = &a.overlap},
-        {.name = "--crash", .has_value = true, .value = &a.crash},
-        {.name = "--pages", .has_value = true, .value = &a.pages},
+        {.name = "--models", .of = SIMULATED, .has_value = true, .value = &a.models},
+        {.name = "--gpus", .of = SIMULATED, .has_value = true, .value = &a.gpus},
+        {.name = "--workload", .of = SIMULATED, .has_value = true, .value = &a.workload},
+        {.name = "--slo-ms", .of = SIMULATED, .has_value = true, .value = &a.slo},
+        {.name = "--slo-x", .of = SIMULATED, .has_value = true, .value = &a.slo_x},
+        {.name = "--tune", .of = "compare", .value = &a.tune},
+        {.name = "--stragglers", .of = SIMULATED, .has_value = true, .value = &a.stragglers},
+        {.name = "--drift-ppm", .of = SIMULATED, .has_value = true, .value = &a.drift},
+        {.name = "--link-gbps", .of = SIMULATED, .has_value = true, .value = &a.link},
+        {.name = "--overlap", .of = SIMULATED, .has_value = true, .value = &a.overlap},
+        {.name = "--crash", .of = SIMULATED, .has_value = true, .value = &a.crash},
+        {.name = "--pages", .of = SIMULATED, .has_value = true, .value = &a.pages},
         {.name = "--kind",
+         .of = SIMULATED,
          .has_value = true,
          .value = a.kinds,
          .repeat = true,
          .max = POLICY_KINDS - 1,
          .count = &a.n_kinds},
-        {.name = "--policy", .has_value = true, .value = &a.policy},
-        {.name = "--seed", .has_value = true, .value = &a.seed},
-        {.name = "--seconds", .has_value = true, .value = &a.seconds},
-        {.name = "--jitter-ms", .has_value = true, .value = &a.jitter},
-        {.name = "--rate-scale", .has_value = true, .value = &a.rate_scale},
-        {.name = "--cv", .has_value = true, .value = &a.cv},
-        {.name = "--save", .has_value = true, .value = &a.save},
-        {.name = "--shares", .has_value = true, .value = &a.shares},
-        {.name = "--instances", .has_value = true, .value = &a.instances},
-        {.name = "--plot", .has_value = true, .value = &a.plot},
-        {.name = "--cdf", .has_value = true, .value = &a.cdf},
-        {.name = "--errors", .has_value = true, .value = &a.errors},
-        {.name = "--request-log", .has_value = true, .value = &a.request_log},
-        {.name = "--action-log", .has_value = true, .value = &a.action_log},
-        {.name = "--batch", .has_value = true, .value = &batch},
-        {.name = "--check", .has_value = true, .value = &check},
-        {.name = "--repository", .has_value = true, .value = &repository},
-        {.name = "--listen", .has_value = true, .value = &listen},
+        {.name = "--policy", .of = "sim", .has_value = true, .value = &a.policy},
+        {.name = "--seed", .of = SIMULATED, .has_value = true, .value = &a.seed},
+        {.name = "--seconds", .of = SIMULATED, .has_value = true, .value = &a.seconds},
+        {.name = "--jitter-ms", .of = SIMULATED, .has_value = true, .value = &a.jitter},
+        {.name = "--rate-scale", .of = SIMULATED, .has_value = true, .value = &a.rate_scale},
+        {.name = "--cv", .of = SIMULATED, .has_value = true, .value = &a.cv},
+        {.name = "--save", .of = SIMULATED, .has_value = true, .value = &a.save},
+        {.name = "--shares", .of = SIMULATED, .has_value = true, .value = &a.shares},
+        {.name = "--instances", .of = SIMULATED, .has_value = true, .value = &a.instances},
+        {.name = "--plot", .of = SIMULATED, .has_value = true, .value = &a.plot},
+        {.name = "--cdf", .of = SIMULATED, .has_value = true, .value = &a.cdf},
+        {.name = "--errors", .of = "sim", .has_value = true, .value = &a.errors},
+        {.name = "--request-log", .of = "sim", .has_value = true, .value = &a.request_log},
+        {.name = "--action-log", .of = "sim", .has_value = true, .value = &a.action_log},
+        {.name = "--batch", .of = "model", .has_value = true, .value = &batch},
+        {.name = "--check", .of = "model", .has_value = true, .value = &check},
+        {.name = "--repository", .of = "--repository", .has_value = true, .value = &repository},
+        {.name = "--listen", .of = "--repository", .has_value = true, .value = &listen},
         {.name = "--worker",
+         .of = "--repository",
          .has_value = true,
          .value = workers,
          .repeat = true,
@@ -375,14 +387,18 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
     int npos = 0, rc = cli_parse(&cli_verb_serve, argc, argv, opts, (int)AC_ARRAY_LEN(opts), &npos);
     if (rc)
         return rc > 0 ? CLI_OK : CLI_USAGE;
-    if (npos == 0 && repository)
+    const char *what = npos ? argv[1] : "--repository";
+    bool known = npos == 0   ? repository != NULL
+                 : npos == 1 ? ac_streq(what, "sim") || ac_streq(what, "compare")
+                             : npos == 2 && ac_streq(what, "model");
+    if (known && (rc = cli_opts_of(&cli_verb_serve, what, opts, (int)AC_ARRAY_LEN(opts))) != 0)
+        return rc;
+    if (known && npos == 0)
         return serve_repository(repository, listen, workers, n_workers);
-    if (npos == 1 && ac_streq(argv[1], "sim"))
-        return cli_serving_sim(&a, ctx);
-    if (npos == 1 && ac_streq(argv[1], "compare"))
-        return cli_serving_compare(&a, ctx);
-    if (npos == 2 && ac_streq(argv[1], "model"))
+    if (known && npos == 2)
         return serve_model(argv[2], batch, check, ctx);
+    if (known)
+        return ac_streq(what, "sim") ? cli_serving_sim(&a, ctx) : cli_serving_compare(&a, ctx);
     return cli_usage(
         "serve",
         "say: serve --repository DIR, serve sim or compare --models CSV, or serve model FILE.onnx");

@@ -16,7 +16,7 @@ static int same_model(const char *model, uint32_t n, const struct costs *c, stru
 {
     const struct costs_row *r = serving_costs_find(c, model);
     if (!r)
-        return ac_err_set(err, AC_ENOTFOUND,
+        return ac_err_set(err, AC_EINVAL,
                           "the cost table has no model %s, which this workload uses", model);
     w->n_models = n;
     w->row = ac_xcalloc(n, sizeof(*w->row));

@@ -540,7 +540,9 @@ bool wk_fold(const struct wk_graph *g, const struct wk_node *x, void *out)
     bool ok = make_steps(&p, &l, &plan, NULL) == 0;
     char *workspace = ok ? ac_xcalloc(1, p.high) : NULL;
     for (uint32_t i = 0; ok && i < x->n_in; i++)
-        memcpy(workspace + plan.inputs[i], g->values[x->in[i]].constant->data, value_bytes(&p, i));
+        if (value_bytes(&p, i))
+            memcpy(workspace + plan.inputs[i], g->values[x->in[i]].constant->data,
+                   value_bytes(&p, i));
     for (uint32_t i = 0; ok && i < plan.n_steps; i++)
         ok = cpu_step_run(&plan.steps[i], workspace, workspace) == 0;
     if (ok)

@@ -153,6 +153,13 @@ static void files_are_written_whole_and_read_with_a_limit(void **state)
     assert_true(len > 100 && strlen(data) == len);
     free(data);
     assert_int_equal(ac_file_write_atomic("/nonexistent/x", "a", 1, 0600, &e), AC_ENOTFOUND);
+    /* What is no file stays what it is. */
+    ac_cleanup(ac_free_p) char *device = ac_xasprintf("%s.link", path);
+    assert_int_equal(symlink("/dev/full", device), 0);
+    assert_int_not_equal(ac_file_write_atomic(device, "a", 1, 0600, &e), 0);
+    assert_non_null(strstr(e.msg, device));
+    assert_int_equal(lstat(device, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
 }
 
 static int read_run(void *path)

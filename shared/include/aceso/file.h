@@ -10,7 +10,8 @@
 /** Whole file, NUL-terminated (the NUL not counted); AC_ERANGE above max_bytes. Caller frees. */
 int ac_file_read(const char *path, size_t max_bytes, char **ret_data, size_t *ret_len,
                  struct ac_err *err) AC_MUST_USE;
-/** Writes to a temporary file beside it, fsyncs, renames: readers see old or new, never half. */
+/** Writes to a temporary file beside it, fsyncs, renames: readers see old or new, never half. What
+ * is there and no file (/dev/stdout, a pipe) is written to. */
 int ac_file_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
                          struct ac_err *err) AC_MUST_USE;
 /** mkdir -p. */

@@ -37,12 +37,10 @@ static void trap_1(struct rig *g)
     CHECK(g, atomic_load(&g->handled) == 0);
 }
 
-/* 2: a second server on the port is refused, with a text that says what to do. */
-static void trap_2_second(void *arg)
+static void start_another(struct waiter *w, const char *listen)
 {
-    struct waiter *w = arg;
     struct ac_err err = AC_ERR_INIT;
-    struct ac_rpc_server_opts o = {.listen = w->g->target};
+    struct ac_rpc_server_opts o = {.listen = listen};
     struct ac_rpc_server *s = ac_rpc_server_create(w->g->rpc, &o);
     w->code = ac_rpc_server_start(s, &err);
     (void)snprintf(w->message, sizeof(w->message), "%s", err.msg);
@@ -50,6 +48,19 @@ static void trap_2_second(void *arg)
     event_set(&w->over);
 }
 
+static void trap_2_second(void *arg)
+{
+    struct waiter *w = arg;
+    start_another(w, w->g->target);
+}
+
+static void trap_2_cut(void *arg)
+{
+    start_another(arg, "127.0.0.1:99999");
+}
+
+/* 2: a second server on the port is refused, with a text that says what to do, and so is a port of
+ * which the low bits alone would be taken. */
 static void trap_2(struct rig *g)
 {
     struct waiter w = {.g = g, .over = EVENT_INIT};
@@ -57,6 +68,10 @@ static void trap_2(struct rig *g)
     CHECK(g, event_wait(&w.over));
     CHECK(g, w.code == AC_EEXISTS);
     CHECK(g, strstr(w.message, "taken") && strstr(w.message, strchr(g->target, ':') + 1));
+    struct waiter cut = {.g = g, .over = EVENT_INIT};
+    ac_loop_post(g->loop, trap_2_cut, &cut);
+    CHECK(g, event_wait(&cut.over));
+    CHECK(g, cut.code == AC_EINVAL && strstr(cut.message, "65535"));
 }
 
 /* 3: deadlines are points in time, on the right clock, on both sides. */
