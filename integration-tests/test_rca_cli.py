@@ -116,6 +116,20 @@ def test_help_is_exit_0():
     assert rc == 0 and "localise" in out
 
 
+@pytest.mark.parametrize("time", ["1600000000", "2027-01-01T00:00:00Z"])
+def test_a_time_outside_the_recording_is_no_quiet_incident(tmp_path, time):
+    table(tmp_path / "m.csv", 200, 1_700_000_000)
+    rc, out, err = aceso("localise", "--metrics", tmp_path / "m.csv", "--time", time)
+    assert (rc, out) == (2, "") and err.count("\n") == 1
+    assert "the recording is from 2023-11-14T22:13:20" in err and "to 2023-11-14T22:16:39" in err
+
+
+def test_a_file_of_a_spreadsheet_is_read(tmp_path):
+    (tmp_path / "m.csv").write_bytes(b"\xef\xbb\xbftime,a_cpu\n" + b"".join(b"%d,%d\n" % (1_700_000_000 + i, i % 3) for i in range(50)))
+    rc, out, err = aceso("localise", "--metrics", tmp_path / "m.csv")
+    assert rc == 0, err
+
+
 def test_constants_alone_are_no_answer_and_no_complaint(tmp_path):
     rows = [f"{1_700_000_000 + i},5,7" for i in range(200)]
     (tmp_path / "m.csv").write_text("time,a_cpu,b_cpu\n" + "\n".join(rows) + "\n")

@@ -51,9 +51,11 @@ const struct cli_verb cli_verb_rca = {
     "  --max-given K   largest set to condition on, or number of parents\n"
     "  --threads N     default: all processors; the result does not depend on it\n"
     "  --lag L         samples that pcmci and granger look back (default 3)\n"
-    "  --docs DIR      Kubernetes manifests, compose files, descriptions in Markdown\n"
-    "  --traces FILE   CSV: caller,callee[,evidence]\n"
-    "  --knowledge FILE  YAML: root, leaf (lists of nodes), require, forbid (lists of pairs)\n"
+    "  --docs DIR      Kubernetes manifests, compose files, .proto, OpenAPI, Markdown\n"
+    "  --traces FILE   who calls whom: traces (OTLP, CSV), CSV caller,callee[,evidence], or an\n"
+    "                  adjacency matrix\n"
+    "  --knowledge FILE  YAML: root, leaf (lists of nodes), require, forbid (lists of pairs),\n"
+    "                  measurements ({NODE: {unit: U, bad: high|low|both}}; synthesise)\n"
     "  --observed      take measurements that the metrics do not have out of the graph\n"
     "  --metrics FILE  CSV: time,<component>_<metric>,... (Unix seconds), or a folder with\n"
     "                  normal.csv and anomalous.csv, or with metrics.csv and, where known,\n"
@@ -87,7 +89,7 @@ static void print_text(const struct ac_rca_case *c, const struct ac_rca_result *
     ac_buf_init(&b, 1 << 20);
     ac_rca_text(c, r, &b);
     printf("%s\n", ac_buf_str(&b));
-    for (size_t i = 0; !r->abstained && i < r->ncauses && i < 5; i++)
+    for (size_t i = 0; !r->abstained && i < r->ncauses && i < 5 && r->causes[i].score > 0.0; i++)
         printf("%zu. %-24s %8.3f  %s\n", i + 1, c->components[r->causes[i].component],
                r->causes[i].score, ac_rca_cause_metric(c, &r->causes[i]));
     for (size_t i = 0; !r->abstained && i < r->npath; i++) {
@@ -139,6 +141,31 @@ static int plot_answer(const struct ac_rca_case *c, const struct ac_rca_result *
     return rc;
 }
 
+/* An incident of which nothing was recorded is a wrong time, not a quiet one. */
+static int check_time(const struct ac_rca_case *c, int64_t t0_ns, int64_t window_ns,
+                      struct ac_err *err)
+{
+    int64_t first = INT64_MAX, last = INT64_MIN;
+    char when[40], from[40], to[40];
+    for (size_t i = 0; i < c->nmetrics; i++) {
+        const struct ac_rca_metric *m = &c->metrics[i];
+        if (m->n == 0)
+            continue;
+        first = AC_MIN(first, m->t_ns[0]);
+        last = AC_MAX(last, m->t_ns[m->n - 1]);
+    }
+    if (first > last)
+        return ac_err_set(err, AC_EINVAL, "the recording holds no number");
+    if (t0_ns <= last && t0_ns + window_ns > first)
+        return 0;
+    ac_time_format(t0_ns, when, sizeof(when));
+    ac_time_format(first, from, sizeof(from));
+    ac_time_format(last, to, sizeof(to));
+    return ac_err_set(err, AC_EINVAL,
+                      "nothing was recorded in the incident of %s: the recording is from %s to %s",
+                      when, from, to);
+}
+
 struct localise_args { /* as given; NULL: not */
     const char *metrics, *time, *graph, *plot;
     double window_s;
@@ -160,10 +187,13 @@ static int localise(const struct localise_args *a, const struct cli_ctx *ctx)
         if (t0 == INT64_MIN)
             t0 = known != INT64_MIN ? known : ac_rca_find_time(c);
         struct ac_rca_params p = ac_rca_params_default(t0, (int64_t)(a->window_s * 1e9));
-        p.team = ac_team_create(ac_team_processors());
-        p.threshold = ac_rca_calibrate(c, &p, t0 - 120 * AC_NS_PER_S);
-        rc = ac_rca_localise(c, &p, &r, &err);
-        ac_team_destroy(p.team);
+        rc = check_time(c, t0, p.incident_ns, &err);
+        if (!rc) {
+            p.team = ac_team_create(ac_team_processors());
+            p.threshold = ac_rca_calibrate(c, &p, t0 - 120 * AC_NS_PER_S);
+            rc = ac_rca_localise(c, &p, &r, &err);
+            ac_team_destroy(p.team);
+        }
         double seconds = (double)(ac_now_ns() - begin) / 1e9;
         bool made = !rc;
         if (made && a->plot)

@@ -54,6 +54,10 @@ static int read_text(const char *path, char **ret, size_t *ret_len, struct ac_er
     int rc = ac_gz_read(path, FILE_MAX_BYTES, ret, ret_len, err);
     if (rc && err)
         err->code = AC_EINVAL;
+    if (!rc && *ret_len >= 3 && memcmp(*ret, "\xef\xbb\xbf", 3) == 0) { /* of spreadsheets */
+        *ret_len -= 3;
+        memmove(*ret, *ret + 3, *ret_len + 1);
+    }
     return rc ? AC_EINVAL : 0;
 }
 
