@@ -13,10 +13,25 @@
 
 #include "serving/serving_watch.h"
 
+/* A:B or, where there is a c, A:B:C; as ns. */
+static bool seconds_list(const char *text, int64_t *ret_a, int64_t *ret_b, int64_t *ret_c)
+{
+    ac_cleanup(ac_free_p) char *copy = ac_xstrdup(text);
+    char *rest = copy;
+    int64_t *const out[] = {ret_a, ret_b, ret_c};
+    int n = 0;
+    for (double v; rest; n++) {
+        if (n == 3 || !out[n] || !cli_number(ac_str_next(&rest, ':'), 0.001, 86400, &v))
+            return false;
+        *out[n] = (int64_t)(v * 1e9);
+    }
+    return n >= 2;
+}
+
 /* What goes wrong, and what differs, among the devices. */
 static int sim_faults(const struct cli_sim_args *a, struct sim_config *c)
 {
-    double at = 0, length = 0, pages = 0;
+    double pages = 0;
     if (!cli_number(a->stragglers, 0, 1, &c->straggler_share))
         return cli_usage("serve", "--stragglers: a share of executions, from 0 to 1");
     if (!cli_number(a->drift, 0, 1000, &c->drift_ppm))
@@ -29,16 +44,10 @@ static int sim_faults(const struct cli_sim_args *a, struct sim_config *c)
     if (a->overlap && !ac_streq(a->overlap, "on") && !ac_streq(a->overlap, "off"))
         return cli_usage("serve", "--overlap: on or off");
     c->no_overlap = ac_streq(a->overlap, "off");
-    if (!a->crash)
-        return CLI_OK;
-    ac_cleanup(ac_free_p) char *text = ac_xstrdup(a->crash);
-    char *rest = text;
-    const char *first = ac_str_next(&rest, ':'), *second = ac_str_next(&rest, ':');
-    if (!second || rest || !cli_number(first, 0.001, 86400, &at) ||
-        !cli_number(second, 0.001, 86400, &length))
-        return cli_usage("serve", "--crash AT:FOR: two numbers of seconds, from .001 to 86400");
-    c->crash_at_ns = (int64_t)(at * 1e9);
-    c->crash_for_ns = (int64_t)(length * 1e9);
+    if (a->crash && !seconds_list(a->crash, &c->crash_at_ns, &c->crash_for_ns, &c->lease_ns))
+        return cli_usage("serve", "--crash AT:FOR[:LEASE]: numbers of seconds, from .001 to 86400");
+    if (a->stall && !seconds_list(a->stall, &c->stall_at_ns, &c->stall_for_ns, NULL))
+        return cli_usage("serve", "--stall AT:FOR: two numbers of seconds, from .001 to 86400");
     return CLI_OK;
 }
 

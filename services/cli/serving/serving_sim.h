@@ -8,7 +8,7 @@
 struct cli_sim_args {
     const char *models, *gpus, *workload, *slo, *slo_x, *policy, *seed, *seconds, *jitter;
     const char *rate_scale, *cv, *instances, *shares, *save;
-    const char *stragglers, *drift, *link, *crash, *pages, *overlap;
+    const char *stragglers, *drift, *link, *crash, *stall, *pages, *overlap;
     const char *kinds[POLICY_KINDS - 1]; /* N:FILE */
     int n_kinds;
     const char *tune;

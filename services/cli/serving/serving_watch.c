@@ -13,7 +13,8 @@ static const char *const outcome_names[POLICY_OUTCOME_END] = {
     [POLICY_ERROR] = "error",     [POLICY_SHARE] = "share",         [POLICY_YIELDED] = "yielded"};
 static const char *const status_names[] = {
     [POLICY_DONE] = "done", [POLICY_TOO_LATE] = "too_late", [POLICY_FAILED] = "failed"};
-static const char *const fate_names[] = {[SIM_LOST] = "lost", [SIM_OPEN] = "open"};
+static const char *const fate_names[] = {
+    [SIM_LOST] = "lost", [SIM_SUPERSEDED] = "superseded", [SIM_OPEN] = "open"};
 static const char *const kind_names[] = {
     [POLICY_LOAD] = "load", [POLICY_UNLOAD] = "unload", [POLICY_INFER] = "infer"};
 

@@ -57,10 +57,12 @@ const struct cli_verb cli_verb_serve = {
     "on\n"
     "                   another seed\n"
     "  --jitter-ms X    mean of the random delay each way (default 0); margins are then learnt\n"
-    "  --stragglers X   share of executions that take three times as long; --crash AT:FOR seconds: "
-    "the\n"
-    "                   first device is away; --drift-ppm X: each device's clock is off by up to "
-    "X\n"
+    "  --stragglers X   share of executions that take three times as long; --drift-ppm X: each "
+    "device's\n"
+    "                   clock is off by up to X\n"
+    "  --crash AT:FOR[:LEASE]   seconds: the first device is away, which is known LEASE later (at "
+    "once);\n"
+    "                   --stall AT:FOR: it does and says nothing\n"
     "  --link-gbps X    10^9 bytes a second that inputs come at, and share with loads\n"
     "  --overlap off    executions begin only when their model's load has ended (default: on)\n"
     "  --kind N:FILE    the last N devices are of another kind, with a cost table of its own\n"
@@ -350,6 +352,7 @@ static int cmd_serve(int argc, char **argv, const struct cli_ctx *ctx)
         {.name = "--link-gbps", .of = SIMULATED, .has_value = true, .value = &a.link},
         {.name = "--overlap", .of = SIMULATED, .has_value = true, .value = &a.overlap},
         {.name = "--crash", .of = SIMULATED, .has_value = true, .value = &a.crash},
+        {.name = "--stall", .of = SIMULATED, .has_value = true, .value = &a.stall},
         {.name = "--pages", .of = SIMULATED, .has_value = true, .value = &a.pages},
         {.name = "--kind",
          .of = SIMULATED,

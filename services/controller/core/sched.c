@@ -39,6 +39,7 @@ struct sched *sched_create(const struct sched_config *cfg, const struct policy_p
     for (uint32_t i = 0; i < s->cfg.cells; i++) {
         sched_guard_init(&s->cells[i].guard);
         s->cells[i].ahead_most_ns = POLICY_NEVER;
+        s->cells[i].watch_at = POLICY_NEVER;
     }
     s->requests = ac_xcalloc(s->cfg.max_requests, sizeof(*s->requests));
     s->free_request = NIL;
@@ -227,7 +228,7 @@ void sched_device_up(struct sched *s, int64_t now, uint32_t device, uint32_t pag
         sched_device_down(s, now, device);
     d->up = true;
     d->pages = d->pages_free = pages;
-    d->free_at = d->pipe_free = d->last_sent = now;
+    d->free_at = d->pipe_free = d->last_sent = d->heard_end = d->heard_load_end = now;
     d->outstanding = 0;
     d->n_resident = 0;
     sched_learn_device_up(s, device);
@@ -330,23 +331,23 @@ static int64_t best_end(const struct sched *s, const struct model *m, uint32_t r
 {
     const struct cell *c = &s->cells[m->cell];
     int64_t best = POLICY_NEVER, net = s->learnt.net_ns;
-    for (uint64_t k = m->loaded & c->up; k && best > enough; k &= k - 1) {
+    for (uint64_t k = sched_copies(c, m); k && best > enough; k &= k - 1) {
         const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
         const struct plan *p = sched_plan(s, m, d->kind);
         int64_t t = sched_device_start(s, d, now) - AC_MAX(d->behind_ns, 0);
         int64_t exec = sched_device_exec(d, p->eh[sched_batch_for_rows(p, rows)]);
         best = AC_MIN(best, t + exec + net);
     }
-    if (best > enough && (m->loading & c->up)) {
+    if (best > enough && (m->loading & c->up & ~c->silent)) {
         int64_t at = AC_MAX(m->eta, now + net);
         best = AC_MIN(best, at + sched_least_exec(s, m, rows) + net);
         const struct device *d = sched_overlap_device(s, m);
-        if (d)
+        if (d && !(c->silent >> d->bit & 1))
             best = AC_MIN(best, overlapped_end(s, m, d, rows, now, at));
     }
     if (best != POLICY_NEVER)
         return best;
-    for (uint64_t k = m->able & c->up; k; k &= k - 1) {
+    for (uint64_t k = m->able & c->up & ~c->silent; k; k &= k - 1) {
         const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
         const struct plan *p = sched_plan(s, m, d->kind);
         int64_t load = p->cost.load_ns + (int64_t)((double)p->cost.load_ns * s->learnt.load_margin);
@@ -382,7 +383,7 @@ static bool at_risk(const struct sched *s, const struct model *m, int64_t now)
 {
     const struct cell *c = &s->cells[m->cell];
     int64_t soonest = POLICY_NEVER;
-    for (uint64_t k = m->loaded & c->up; k; k &= k - 1) {
+    for (uint64_t k = sched_copies(c, m); k; k &= k - 1) {
         const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
         const struct plan *p = sched_plan(s, m, d->kind);
         soonest = AC_MIN(soonest, AC_MAX(now, d->free_at) + d->backlog + p->eh[p->smallest]);
@@ -492,13 +493,16 @@ void sched_device_down(struct sched *s, int64_t now, uint32_t device)
         struct action *a = &s->actions[d->infers[i]];
         s->models[a->model].inflight--;
         sched_guard_over(c, d, a);
+        sched_twin_over(s, a, false);
         for (uint32_t k = 0; k < a->n; k++)
-            sched_queue_insert(s, a->requests[k]);
+            if (a->requests[k] != NIL)
+                sched_queue_insert(s, a->requests[k]);
         sched_action_free(s, a);
     }
     for (uint32_t i = 0; i < d->n_loads; i++)
         sched_action_free(s, &s->actions[d->loads[i]]);
     d->n_infers = d->n_loads = 0;
+    sched_silent_heard(s, d);
     c->outstanding -= d->outstanding;
     sched_timer_set(s, device | TIMER_DEVICE, POLICY_NEVER);
     d->outstanding = 0;
@@ -543,6 +547,8 @@ void sched_wake(struct sched *s, int64_t now)
     for (uint32_t i = 0; i < s->cfg.cells; i++) {
         struct cell *c = &s->cells[i];
         sched_guard_tick(&c->guard, c->n_devices);
+        if (now >= c->watch_at)
+            sched_silent_look(s, now, i);
         int64_t slack = sched_guard_slack(&c->guard);
         c->ahead_most_ns = slack == POLICY_NEVER ? slack : slack / 4;
         /* A device whose work overruns gets no result that would call pick: look again. */
@@ -587,4 +593,9 @@ uint32_t sched_model_devices(const struct sched *s, uint32_t model, uint32_t *re
 struct sched_learnt sched_learnt(const struct sched *s)
 {
     return s->learnt;
+}
+
+struct sched_counts sched_counts(const struct sched *s)
+{
+    return s->counts;
 }

@@ -54,7 +54,8 @@ struct sched_config {
     X(PRIORITIES, "priorities")                                                                    \
     X(KINDS, "kinds of devices")                                                                   \
     X(HOT, "cells that share")                                                                     \
-    X(OVERLAP, "executions that overlap loads")
+    X(OVERLAP, "executions that overlap loads")                                                    \
+    X(SILENCE, "work taken from silence")
 
 enum sched_part {
 #define X(name, text) SCHED_PART_##name,
@@ -117,3 +118,9 @@ struct sched_learnt {
     uint64_t drifts; /* changes that were noticed */
 };
 struct sched_learnt sched_learnt(const struct sched *s);
+
+struct sched_counts {
+    uint64_t given_again; /* requests that were in the hands of a silent device */
+    uint64_t superseded;  /* answers to requests that another device has answered: dropped */
+};
+struct sched_counts sched_counts(const struct sched *s);

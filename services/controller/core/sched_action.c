@@ -20,6 +20,7 @@ struct action *sched_action_new(struct sched *s, enum policy_action_kind kind, u
     a->blocks = false;
     a->overlaps = false;
     a->weights_at = 0;
+    a->twin = NIL;
     return a;
 }
 
@@ -67,6 +68,8 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
     const struct action *first = &s->actions[d->infers[0]]; /* if there is one */
     d->first_end = first->begin_estimate + first->expected;
     d->first_expected = first->expected;
+    d->heard_end = r->status == POLICY_DONE ? r->end_ns : now - sched_device_net(s, d);
+    sched_silent_heard(s, d);
     d->outstanding -= a->expected;
     s->cells[d->cell].outstanding -= a->expected;
     sched_guard_over(&s->cells[d->cell], d, a);
@@ -74,6 +77,7 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
     int64_t end = r->status == POLICY_DONE ? r->end_ns : now - sched_device_net(s, d);
     d->free_at =
         d->n_infers ? AC_MAX(end, d->last_sent + sched_device_net(s, d)) + d->outstanding : end;
+    sched_twin_over(s, a, r->status == POLICY_DONE);
     uint32_t model = a->model, n = a->n;
     /* What came too late may be in time elsewhere; so may what failed with its load, whose result
      * may be on its way. */
@@ -83,6 +87,8 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
         m->eta_bit = SCHED_CELL_DEVICES;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t req = a->requests[i];
+        if (req == NIL)
+            continue;
         if (again) {
             sched_queue_insert(s, req);
             continue;
@@ -118,6 +124,8 @@ static void load_result(struct sched *s, int64_t now, struct action *a,
     list_take(d->loads, &d->n_loads, (uint32_t)(a - s->actions));
     m->loading &= ~bit;
     int64_t end = r->status == POLICY_DONE ? r->end_ns : now - sched_device_net(s, d);
+    d->heard_load_end = end;
+    sched_silent_heard(s, d);
     if (d->n_loads == 0)
         d->pipe_free = AC_MIN(d->pipe_free, end);
     if (r->status == POLICY_DONE) {
@@ -159,6 +167,8 @@ void sched_result(struct sched *s, int64_t now, const struct policy_result *r)
         infer_result(s, now, a, r);
     else
         load_result(s, now, a, r);
+    if (now >= s->cells[cell].watch_at)
+        sched_silent_look(s, now, cell);
     if (s->cells[cell].n_cold)
         sched_loads_run(s, now, cell);
 }

@@ -136,9 +136,10 @@ struct action {
     bool live;
     bool blocks;   /* background work too long for the foreground's slack */
     bool overlaps; /* INFER: sent before its load has ended */
+    uint32_t twin; /* the other action that some of its requests are in, or NIL */
     int64_t sent, begin_estimate, expected;
-    int64_t weights_at; /* with overlaps: when the load ended, once known */
-    uint32_t requests[POLICY_MAX_BATCH];
+    int64_t weights_at;                  /* with overlaps: when the load ended, once known */
+    uint32_t requests[POLICY_MAX_BATCH]; /* NIL: answered by the twin */
 };
 
 struct device {
@@ -163,6 +164,7 @@ struct device {
     uint32_t blocking; /* actions under way that block it for the foreground */
     int64_t delay_p99_ns;
     struct timer timer;                 /* when it should be given more */
+    int64_t heard_end, heard_load_end;  /* of the last results */
     uint32_t infers[SCHED_OUTSTANDING]; /* action places, in the order sent */
     uint32_t loads[SCHED_OUTSTANDING];
     uint32_t *resident; /* model numbers */
@@ -191,6 +193,8 @@ struct tenant {
 struct cell {
     uint32_t devices[SCHED_CELL_DEVICES], n_devices;
     uint64_t up;
+    uint64_t busy, silent; /* devices with work in flight; those whose answer is overdue */
+    int64_t watch_at;      /* nothing becomes overdue before */
     struct record *records[POLICY_KINDS]; /* the same models in the same order for each kind */
     uint64_t *masks;                      /* beside the records: the devices that hold the model */
     uint32_t n_records;
@@ -231,6 +235,7 @@ struct sched {
     struct sched_config cfg;
     struct policy_ports ports;
     struct sched_learnt learnt;
+    struct sched_counts counts;
     double chance[SCHED_CHANCES]; /* by how much of the hope is used up */
     /* Where there are several cells the first SCHED_GUESTS a cell are for guests: the caller's
      * numbers are less by so many. */
@@ -308,6 +313,8 @@ void sched_learn_device_up(struct sched *s, uint32_t device);
 /** After models or kinds were added: those from so many on are new to the kind. */
 void sched_learn_models(struct sched *s, uint32_t kind, size_t from);
 void sched_learn_tick(struct sched *s, int64_t now);
+/** Enough answers came for what is learnt of delays to mean something. */
+bool sched_learn_knows_delays(const struct sched *s);
 /** What is known of one model's executions becomes known of another. */
 void sched_learn_copy(struct sched *s, uint32_t kind, const struct model *from,
                       const struct model *to);
@@ -376,7 +383,26 @@ static inline int64_t sched_device_exec(const struct device *d, int64_t ns)
 /** Not all can be met, so what is lost is chosen. */
 bool sched_is_shedding(const struct sched *s, const struct cell *c, int64_t now);
 void sched_pick(struct sched *s, int64_t now, uint32_t device);
+/** The action, which has its requests and batch, is noted and sent. first_due: the first deadline.
+ */
+void sched_infer_give(struct sched *s, int64_t now, struct action *a, int64_t first_due,
+                      bool background);
 void sched_pick_for(struct sched *s, int64_t now, uint32_t model);
+
+/* sched_silent.c */
+/** The device, whose engine for it was idle, has been given something. */
+void sched_silent_watch(struct sched *s, const struct device *d, const struct action *a);
+/** It has answered, or is gone. */
+void sched_silent_heard(struct sched *s, const struct device *d);
+/** To be called at watch_at or soon after. */
+void sched_silent_look(struct sched *s, int64_t now, uint32_t cell);
+/** The action ends. answered: its twin need not do what both have; else it has that no more. */
+void sched_twin_over(struct sched *s, struct action *a, bool answered);
+/** Devices that hold the model and are heard of. */
+static inline uint64_t sched_copies(const struct cell *c, const struct model *m)
+{
+    return m->loaded & c->up & ~c->silent;
+}
 
 /* sched_load.c */
 void sched_cold_add(struct sched *s, uint32_t id, bool at_risk);

@@ -106,6 +106,11 @@ static void device_delays(struct sched *s, uint32_t device)
     d->behind_ns = p99 - s->learnt.net_ns - s->learnt.answer_margin_ns;
 }
 
+bool sched_learn_knows_delays(const struct sched *s)
+{
+    return s->answer_delay.total >= LEARN_EVERY;
+}
+
 static void delays(struct sched *s)
 {
     const struct sketch *k = &s->answer_delay;

@@ -204,6 +204,8 @@ static bool load(struct sched *s, int64_t now, uint32_t device, uint32_t model)
         m->eta_bit = (uint8_t)d->bit;
     }
     m->loading |= 1ull << d->bit;
+    if (d->n_loads == 1)
+        sched_silent_watch(s, d, a);
     sched_action_send(s, a, now, POLICY_NEVER);
     if (m->queued && !m->loaded) {
         sched_model_touch(s, model);
@@ -231,7 +233,7 @@ static uint32_t place(struct sched *s, int64_t now, const struct model *m)
     const struct cell *c = &s->cells[m->cell];
     uint32_t best = NIL;
     double best_score = 0;
-    for (uint64_t k = m->able & c->up & ~(m->loaded | m->loading); k; k &= k - 1) {
+    for (uint64_t k = m->able & c->up & ~(m->loaded | m->loading | c->silent); k; k &= k - 1) {
         uint32_t id = c->devices[__builtin_ctzll(k)];
         const struct device *d = &s->devices[id];
         const struct plan *p = sched_plan(s, m, d->kind);
@@ -260,12 +262,12 @@ static bool still_wanted(const struct sched *s, const struct model *m, int64_t n
     const struct cell *c = &s->cells[m->cell];
     if (m->queued == 0 || (m->able & c->up & ~(m->loaded | m->loading)) == 0)
         return false;
-    if (m->loading)
+    if (m->loading & ~c->silent)
         return false;
     if (!m->at_risk)
-        return m->loaded == 0;
+        return (m->loaded & ~c->silent) == 0;
     int64_t soonest = POLICY_NEVER, other = POLICY_NEVER;
-    for (uint64_t k = m->able & c->up; k; k &= k - 1) {
+    for (uint64_t k = m->able & c->up & ~c->silent; k; k &= k - 1) {
         const struct device *d = &s->devices[c->devices[__builtin_ctzll(k)]];
         const struct plan *p = sched_plan(s, m, d->kind);
         int64_t exec = p->eh[p->smallest], t = AC_MAX(now, d->free_at) + d->backlog + exec;

@@ -328,33 +328,27 @@ static void fill(const struct sched *s, const struct cell *c, const struct choic
         fill_with(s, c, k, false, &room, a);
 }
 
-static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct choice *k,
-                     bool background)
+void sched_infer_give(struct sched *s, int64_t now, struct action *a, int64_t first_due,
+                      bool background)
 {
-    struct device *d = &s->devices[device];
-    struct model *m = &s->models[k->model];
+    struct device *d = &s->devices[a->device];
+    struct model *m = &s->models[a->model];
     const struct plan *p = sched_plan(s, m, d->kind);
-    struct action *a = sched_action_new(s, POLICY_INFER, device, k->model);
-    a->batch = k->batch;
-    a->expected = sched_device_exec(d, p->cost.exec_ns[k->batch]);
+    a->expected = sched_device_exec(d, p->cost.exec_ns[a->batch]);
     a->sent = now;
     a->begin_estimate = AC_MAX(now + sched_device_net(s, d), sched_device_free(s, d, now));
-    a->overlaps = k->begin != 0;
     /* Latest useful start: after it the first request is lost whatever the device does. */
     int64_t need =
-        sched_device_exec(d, p->eh[k->batch]) + s->learnt.net_ns + AC_MIN(d->behind_ns, 0);
-    int64_t latest = s->requests[k->start].deadline + s->learnt.hope_ns - need, earliest = now;
+        sched_device_exec(d, p->eh[a->batch]) + s->learnt.net_ns + AC_MIN(d->behind_ns, 0);
+    int64_t latest = first_due + s->learnt.hope_ns - need, earliest = now;
     if (a->overlaps) {
-        earliest = AC_MIN(AC_MAX(now, sched_overlap_begin(m, p, d, k->batch)), latest);
+        earliest = AC_MIN(AC_MAX(now, sched_overlap_begin(m, p, d, a->batch)), latest);
         sched_overlap_sent(m, p, d, earliest, a);
     }
-    fill(s, &s->cells[d->cell], k, a);
-    AC_ASSERT(a->n > 0);
-    for (uint32_t i = 0; i < a->n; i++)
-        sched_queue_remove(s, a->requests[i]);
     if (d->n_infers == 0) {
         d->first_end = a->begin_estimate + a->expected;
         d->first_expected = a->expected;
+        sched_silent_watch(s, d, a);
     }
     d->infers[d->n_infers++] = (uint32_t)(a - s->actions);
     d->outstanding += a->expected;
@@ -363,11 +357,26 @@ static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct
     d->last_sent = now;
     sched_decayed_add(&d->util, now, 1e9, (double)a->expected / 1e9);
     m->inflight++;
-    sched_guard_sent(s, &s->cells[d->cell], d, a, p->eh[k->batch], background);
-    if (s->groups && !background)
-        sched_share_sent(s, &s->cells[d->cell], a, now, k->ranked);
-    sched_model_touch(s, k->model);
+    sched_guard_sent(s, &s->cells[d->cell], d, a, p->eh[a->batch], background);
     sched_action_send(s, a, earliest, latest);
+}
+
+static void dispatch(struct sched *s, int64_t now, uint32_t device, const struct choice *k,
+                     bool background)
+{
+    struct cell *c = &s->cells[s->devices[device].cell];
+    struct action *a = sched_action_new(s, POLICY_INFER, device, k->model);
+    a->batch = k->batch;
+    a->overlaps = k->begin != 0;
+    int64_t first_due = s->requests[k->start].deadline;
+    fill(s, c, k, a);
+    AC_ASSERT(a->n > 0);
+    for (uint32_t i = 0; i < a->n; i++)
+        sched_queue_remove(s, a->requests[i]);
+    sched_model_touch(s, k->model);
+    sched_infer_give(s, now, a, first_due, background);
+    if (s->groups && !background)
+        sched_share_sent(s, c, a, now, k->ranked);
 }
 
 /** Gives the device work until its queue reaches past the horizon. */
@@ -375,7 +384,7 @@ void sched_pick(struct sched *s, int64_t now, uint32_t device)
 {
     struct device *d = &s->devices[device];
     struct cell *c = &s->cells[d->cell];
-    while (d->up && d->n_infers < SCHED_OUTSTANDING) {
+    while (d->up && !(c->silent >> d->bit & 1) && d->n_infers < SCHED_OUTSTANDING) {
         int64_t free_at = sched_device_free(s, d, now);
         int64_t ahead = sched_device_ahead(s, d);
         if (free_at > now + ahead) {

@@ -60,6 +60,7 @@ static void on_reply(void *self, const struct policy_reply *r)
     struct sim_request *q = &s->requests[at];
     note(s, (uint64_t)s->now);
     note(s, (uint64_t)r->outcome << 32 | at);
+    s->answers += r->action != 0;
     if (s->cfg->watch)
         s->cfg->watch->request(s->cfg->watch->self,
                                &(struct sim_seen_request){.came_ns = q->came,
@@ -183,6 +184,8 @@ static void start(struct sim *s)
         on_function(s, i);
     if (s->cfg->crash_at_ns)
         sim_schedule(s, s->cfg->crash_at_ns, SIM_EV_CRASH, 0);
+    if (s->cfg->stall_at_ns)
+        sim_schedule(s, s->cfg->stall_at_ns, SIM_EV_STALL, 0);
 }
 
 static double latency_quantile(const struct sim *s, uint64_t n, double q)
@@ -255,7 +258,15 @@ static void handle(struct sim *s, const struct agenda_event *e)
     case SIM_EV_CRASH:
         sim_device_crash(s, 0);
         break;
+    case SIM_EV_LEASE:
+        sim_device_missed(s, 0);
+        break;
+    case SIM_EV_STALL:
+        sim_device_stall(s, 0);
+        break;
     case SIM_EV_REJOIN:
+        sim_device_missed(s, 0);
+        s->devices[0].epoch++; /* what was sent to the dead one is lost, too */
         sim_device_start(s, 0);
         break;
     }
@@ -268,6 +279,8 @@ static int check(const struct sim_config *cfg, struct ac_err *err)
     if (cfg->gpus > cfg->sched.cells * SCHED_CELL_DEVICES)
         return ac_err_set(err, AC_ERANGE, "%u devices do not fit in %u cells", cfg->gpus,
                           cfg->sched.cells);
+    if (cfg->stall_at_ns && cfg->link_gbps > 0)
+        return ac_err_set(err, AC_EINVAL, "a device that stalls cannot have a link");
     if (cfg->n_kinds >= POLICY_KINDS)
         return ac_err_set(err, AC_ERANGE, "at most %d kinds of devices", POLICY_KINDS);
     return 0;

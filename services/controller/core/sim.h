@@ -17,8 +17,9 @@ struct sim_seen_request {
 
 enum sim_fate {
     SIM_TOLD,
-    SIM_LOST, /* its device crashed before the policy heard of it */
-    SIM_OPEN  /* the simulation ended before */
+    SIM_LOST,       /* its device crashed before the policy heard of it */
+    SIM_SUPERSEDED, /* all of its requests had been answered by another when the policy heard */
+    SIM_OPEN        /* the simulation ended before */
 };
 
 struct sim_seen_action {
@@ -61,6 +62,8 @@ struct sim_config {
                          that moves alone takes what the table says. 0: inputs take no time */
     bool no_overlap;  /* executions begin when loads have ended; so they do with a link */
     int64_t crash_at_ns, crash_for_ns; /* device 0 dies and comes back; 0: never */
+    int64_t lease_ns; /* so long after its death, or when it comes back, the policy hears of it */
+    int64_t stall_at_ns, stall_for_ns; /* device 0 does, hears and says nothing; 0: never */
     int64_t change_at_ns;              /* from then on, 0: never, these hold: */
     double change_delay, change_pace;  /* factors on delays, and on device 0's executions */
     const struct sim_watch *watch;     /* NULL: nobody */
@@ -80,6 +83,7 @@ struct sim_stats {
     uint64_t requests; /* that came after the warm-up and are settled */
     uint64_t outcomes[POLICY_OUTCOME_END];
     uint64_t cold_starts, loads, unloads, infers, rows, too_late, violations;
+    uint64_t superseded; /* answers that another device had given before */
     struct {
         uint64_t requests, on_time;
     } classes[WORKLOAD_CLASSES]; /* of the workload */

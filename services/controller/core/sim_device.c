@@ -65,7 +65,7 @@ static void action_seen(struct sim *s, const struct sim_action *x, enum sim_fate
 {
     if (!s->cfg->watch)
         return;
-    bool told = fate == SIM_TOLD;
+    bool told = fate == SIM_TOLD || fate == SIM_SUPERSEDED;
     struct sim_seen_action seen = {
         .a = x->a,
         .fate = fate,
@@ -104,21 +104,38 @@ void sim_answer(struct sim *s, uint32_t at, enum policy_status status, int64_t b
     sim_schedule(s, arrival(s, end, &d->heard[x->a.kind == POLICY_INFER]), SIM_EV_RESULT, at);
 }
 
+/* Waits with it, or for what a stall made late, until the stall is over; true when it does. */
+static bool stalled(struct sim *s, uint32_t at, enum sim_event kind)
+{
+    struct sim_action *x = &s->actions[at];
+    int64_t until = AC_MAX(s->devices[x->a.device].stalled_until, s->now + x->late_ns);
+    x->late_ns = 0;
+    if (s->now < until)
+        sim_schedule(s, until, kind, at);
+    return s->now < until;
+}
+
 void sim_result(struct sim *s, uint32_t at)
 {
     struct sim_action *x = &s->actions[at];
+    if (x->epoch == s->devices[x->a.device].epoch && stalled(s, at, SIM_EV_RESULT))
+        return;
     bool lost = x->epoch != s->devices[x->a.device].epoch;
     struct policy_result r = x->r;
     r.begin_ns = sim_clock_here(s, x->a.device, r.begin_ns);
     r.end_ns = sim_clock_here(s, x->a.device, r.end_ns);
-    if (!lost)
-        action_seen(s, x, SIM_TOLD);
+    struct sim_action seen = *x;
     action_free(s, at);
     if (lost)
         return;
+    bool answer = seen.a.kind == POLICY_INFER && r.status == POLICY_DONE;
+    uint64_t before = s->answers;
     int64_t t = sim_cost_start(s);
     s->cfg->policy->result(s->policy, s->now, &r);
     sim_cost_stop(s, t);
+    uint64_t answered = s->answers - before;
+    s->st.superseded += answer ? seen.a.n - answered : 0;
+    action_seen(s, &seen, answer && answered == 0 ? SIM_SUPERSEDED : SIM_TOLD);
     sim_rearm(s);
 }
 
@@ -231,9 +248,13 @@ void sim_at_device(struct sim *s, uint32_t at)
     struct sim_action *x = &s->actions[at];
     const struct sim_device *d = &s->devices[x->a.device];
     if (!d->up || x->epoch != d->epoch) {
+        if (x->epoch == d->epoch)
+            action_seen(s, x, SIM_LOST); /* sent after the crash */
         action_free(s, at);
         return;
     }
+    if (stalled(s, at, SIM_EV_AT_DEVICE))
+        return;
     double input_kb = sim_row(s, x->a.device, x->a.model)->input_kb;
     if (x->a.kind == POLICY_UNLOAD)
         unload(s, at);
@@ -266,6 +287,7 @@ void sim_device_start(struct sim *s, uint32_t device)
     uint32_t pages = s->cfg->pages ? s->cfg->pages : 1376;
     uint32_t n = s->cfg->workload->n_models;
     d->up = true;
+    d->missed = false;
     d->exec_free = d->pipe_free = s->now;
     d->told = d->heard[0] = d->heard[1] = s->now;
     d->pages_free = pages;
@@ -295,7 +317,39 @@ void sim_device_crash(struct sim *s, uint32_t device)
     sim_link_init(&d->link);
     d->up = false;
     d->epoch++;
+    if (s->cfg->lease_ns)
+        sim_schedule(s, s->now + s->cfg->lease_ns, SIM_EV_LEASE, device);
+    else
+        sim_device_missed(s, device);
+    sim_schedule(s, s->now + s->cfg->crash_for_ns, SIM_EV_REJOIN, device);
+}
+
+void sim_device_missed(struct sim *s, uint32_t device)
+{
+    struct sim_device *d = &s->devices[device];
+    if (d->up || d->missed)
+        return;
+    d->missed = true;
     s->cfg->policy->device_down(s->policy, s->now, device);
     sim_rearm(s);
-    sim_schedule(s, s->now + s->cfg->crash_for_ns, SIM_EV_REJOIN, device);
+}
+
+/* What runs takes as much longer; what comes and what it says waits. */
+void sim_device_stall(struct sim *s, uint32_t device)
+{
+    struct sim_device *d = &s->devices[device];
+    int64_t for_ns = s->cfg->stall_for_ns;
+    d->stalled_until = s->now + for_ns;
+    d->exec_free = AC_MAX(d->exec_free, s->now) + for_ns;
+    d->pipe_free = AC_MAX(d->pipe_free, s->now) + for_ns;
+    for (uint32_t i = 0; i < s->n_actions; i++) {
+        struct sim_action *x = &s->actions[i];
+        if (!x->live || x->a.device != device || x->epoch != d->epoch || x->r.end_ns <= s->now)
+            continue;
+        x->r.begin_ns += x->r.begin_ns > s->now ? for_ns : 0;
+        x->r.end_ns += for_ns;
+        x->late_ns = for_ns;
+        if (x->a.kind == POLICY_LOAD)
+            d->ready[x->a.model] += for_ns;
+    }
 }

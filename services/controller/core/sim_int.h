@@ -20,6 +20,8 @@ enum sim_event {
     SIM_EV_PONG,
     SIM_EV_WAKE,
     SIM_EV_CRASH,
+    SIM_EV_LEASE, /* of the device that has crashed ends */
+    SIM_EV_STALL,
     SIM_EV_REJOIN
 };
 
@@ -34,6 +36,7 @@ struct sim_action {
     int64_t sent;
     uint32_t epoch, next_free;
     int64_t earliest, latest; /* as the device takes them */
+    int64_t late_ns;          /* a stall's time, which its result has not waited yet */
     bool live;
     bool copying;       /* waits for the link or is on it: no event holds it */
     bool moving;        /* on it */
@@ -64,6 +67,8 @@ struct sim_load {
 struct sim_device {
     bool up;
     uint32_t epoch; /* counts its lives: what belongs to an earlier one is lost */
+    bool missed;    /* the policy has been told that it is away */
+    int64_t stalled_until;
     uint32_t kind;
     int64_t exec_free, pipe_free;
     int64_t told, heard[2]; /* arrival of the last message there, and back from each engine */
@@ -100,6 +105,7 @@ struct sim {
     uint32_t latency[SIM_LATENCY_MAX + 1];
     struct sim_stats st;
     int64_t busy_ns;
+    uint64_t answers;   /* replies that an INFER was named for */
     double policy_ns;   /* of the laps before this one */
     int64_t reading_ns; /* least time of one reading of the timer, in every measured call */
     struct {
@@ -132,6 +138,8 @@ void sim_at_device(struct sim *s, uint32_t at);
 void sim_result(struct sim *s, uint32_t at);
 void sim_device_start(struct sim *s, uint32_t d);
 void sim_device_crash(struct sim *s, uint32_t d);
+void sim_device_missed(struct sim *s, uint32_t d);
+void sim_device_stall(struct sim *s, uint32_t d);
 /** Tells who watches of what had no end; does nothing else. */
 void sim_actions_end(struct sim *s);
 /** Executions may begin before loads have ended. */

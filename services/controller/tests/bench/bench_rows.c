@@ -34,6 +34,9 @@ struct row {
     double seconds; /* 0: the workload's own */
     double stragglers, drift, link;
     double crash_s; /* the first device is away from then on for three seconds; 0: not */
+    double lease_s; /* until that is known */
+    uint32_t without;
+    double stall_s; /* the first device does nothing from then on for .2 seconds; 0: not */
 };
 
 static struct sim_stats run(const struct row *r, const struct policy_ops *policy, int64_t jitter_ns,
@@ -61,7 +64,11 @@ static struct sim_stats run(const struct row *r, const struct policy_ops *policy
     c.link_gbps = r->link;
     c.crash_at_ns = (int64_t)(r->crash_s * 1e9);
     c.crash_for_ns = 3 * AC_NS_PER_S;
+    c.lease_ns = (int64_t)(r->lease_s * 1e9);
+    c.stall_at_ns = (int64_t)(r->stall_s * 1e9);
+    c.stall_for_ns = AC_NS_PER_S / 5;
     c.sched.learn = true;
+    c.sched.without = r->without;
     c.costs = &costs;
     c.workload = &w;
     if (serving_sim_run(&c, &st, &err) != 0)
@@ -131,11 +138,27 @@ static const struct row world[] = {
     {.name = "same, link", .workload = "poisson", .ms = 8, .link = 12.3},
     {.name = "same, clocks", .workload = "poisson", .ms = 8, .drift = 100},
     {.name = "same, a crash", .workload = "poisson", .ms = 8, .crash_s = 20},
+    {.name = "same, known 3 s later", .workload = "poisson", .ms = 8, .crash_s = 20, .lease_s = 3},
+    {.name = "same, silence is waited out",
+     .workload = "poisson",
+     .ms = 8,
+     .crash_s = 20,
+     .lease_s = 3,
+     .without = SCHED_WITHOUT_SILENCE},
+    {.name = "same, a stall of .2 s", .workload = "poisson", .ms = 8, .stall_s = 20},
     {.name = "trace, 25 ms", .workload = "azure", .ms = 25},
     {.name = "same, link", .workload = "azure", .ms = 25, .link = 12.3},
     {.name = "same, link of 4 GB/s", .workload = "azure", .ms = 25, .link = 4},
     {.name = "same, clocks", .workload = "azure", .ms = 25, .drift = 100},
     {.name = "same, a crash", .workload = "azure", .ms = 25, .crash_s = 20},
+    {.name = "same, known 3 s later", .workload = "azure", .ms = 25, .crash_s = 20, .lease_s = 3},
+    {.name = "same, silence is waited out",
+     .workload = "azure",
+     .ms = 25,
+     .crash_s = 20,
+     .lease_s = 3,
+     .without = SCHED_WITHOUT_SILENCE},
+    {.name = "same, a stall of .2 s", .workload = "azure", .ms = 25, .stall_s = 20},
     {.name = "fig6", .workload = "fig6"},
     {.name = "same, link", .workload = "fig6", .link = 12.3},
 };

@@ -316,7 +316,7 @@ static void test_kinds_of_devices(void **state)
 /* ---- crashes ---- */
 
 struct seen {
-    uint64_t fates[3], kinds[4], odd;
+    uint64_t fates[SIM_OPEN + 1], kinds[4], odd;
 };
 
 static void seen_request(void *self, const struct sim_seen_request *r)
