@@ -11,6 +11,7 @@
 #include <aceso/id.h>
 #include <aceso/str.h>
 
+#include "adapters/gate.h"
 #include "adapters/memory_map.h"
 #include "adapters/onednn.h"
 
@@ -43,6 +44,7 @@ static int make_executor(struct wk_service *s, struct ac_err *err)
         if (rc)
             return rc;
         s->executor = wk_cpu_create(s->memory, s->kernels, &ac_clock_real);
+        s->executor->gate = &wk_gate_futex;
         return 0;
     }
     if (ac_streq(conf.executor, "sim")) {
@@ -52,6 +54,7 @@ static int make_executor(struct wk_service *s, struct ac_err *err)
                                     .per_row_ns = conf.sim_row_ns,
                                     .load_bytes_per_s = (double)conf.sim_load_rate};
         s->executor = wk_sim_create(&sim);
+        s->executor->gate = &wk_gate_futex;
         return 0;
     }
     return ac_err_set(err, AC_EINVAL, "--executor %s: there are cpu and sim", conf.executor);

@@ -8,12 +8,13 @@
 #include <aceso/svc.h>
 #include <aceso/v1/serving.pb-c.h>
 
-#define WK_MODELS_MAX   4096       /* prepared at once */
-#define WK_NUMBERS_MAX  (1u << 20) /* the controller's numbers are below this */
-#define WK_MODEL_BYTES  ((size_t)1 << 30)
-#define WK_NONE         UINT32_MAX
-#define WK_PROFILE_RUNS 64
-#define WK_PROFILE_NS   (30 * 1000000LL) /* for one batch size, once three runs are done */
+#define WK_MODELS_MAX    4096       /* prepared at once */
+#define WK_NUMBERS_MAX   (1u << 20) /* the controller's numbers are below this */
+#define WK_MODEL_BYTES   ((size_t)1 << 30)
+#define WK_NONE          UINT32_MAX
+#define WK_PROFILE_RUNS  64
+#define WK_PROFILE_PAIRS 16
+#define WK_PROFILE_NS    (30 * 1000000LL) /* for one batch size, once three runs are done */
 
 struct wk_conf {
     char *controller_addr, *name, *executor, *kind;
@@ -25,6 +26,9 @@ struct wk_conf {
 /* What a profile found; 0: not compiled. */
 struct wk_cost {
     int64_t load_ns, exec_ns[WK_BATCHES], p99_ns[WK_BATCHES];
+    /* From a load's begin to the answer of an execution that began with it; 0: they do not overlap
+     */
+    int64_t cold_ns[WK_BATCHES], cold_p99_ns[WK_BATCHES];
 };
 
 /* One action with all it needs, in one allocation. Owned by the lanes from submit until done. */
@@ -40,6 +44,11 @@ struct wk_job {
     uint32_t n_items;
     struct wk_item items[WK_MAX_BATCH];
 };
+
+/* adapters/profile.c */
+/** Loads and runs the model, which is not resident, with every batch. The executing thread. */
+int wk_profile(struct wk_executor *x, struct wk_model *m, struct wk_cost *ret_c,
+               struct ac_err *err) AC_MUST_USE;
 
 /* adapters/lanes.c */
 struct wk_lanes;

@@ -122,8 +122,11 @@ static void on_prepared(struct ctl_worker *w, const Aceso__V1__ModelPrepared *p)
     cost.pages = (uint32_t)AC_MIN(AC_MAX(pages, 1u), (uint64_t)PAGES_MAX);
     for (size_t i = 0; i < p->n_costs; i++)
         for (uint32_t b = 0; b < POLICY_BATCHES; b++)
-            if (policy_batch_size[b] == p->costs[i]->batch && p->costs[i]->exec_ns > 0)
+            if (policy_batch_size[b] == p->costs[i]->batch && p->costs[i]->exec_ns > 0) {
                 cost.exec_ns[b] = cost_ns(p->costs[i]->exec_ns);
+                if (p->costs[i]->cold_ns > 0)
+                    cost.tail_ns[b] = AC_MAX(cost_ns(p->costs[i]->cold_ns) - cost.load_ns, 1);
+            }
     m->able |= bit;
     m->failed &= ~bit;
     m->weights_bytes = p->weights_bytes;

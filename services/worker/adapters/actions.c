@@ -71,6 +71,7 @@ static void action_done(void *arg)
         r.input_ns = o->phases.input_ns;
         r.exec_ns = o->phases.exec_ns;
         r.output_ns = o->phases.output_ns;
+        r.wait_ns = o->phases.wait_ns;
         r.items = list;
         for (uint32_t i = 0; o->status == 0 && info && i < job->n_items; i++) {
             aceso__v1__infer_piece__init(&pieces[i]);

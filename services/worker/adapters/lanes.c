@@ -33,6 +33,7 @@ static void on_done(void *self, const struct wk_action *a, const struct wk_outco
 {
     struct wk_lanes *l = self;
     struct wk_job *job = a->payload;
+    (void)pthread_cond_broadcast(&l->changed); /* something may have waited for it */
     if (!job)
         return; /* the engine's own */
     job->outcome = *o;
@@ -43,71 +44,11 @@ static void on_done(void *self, const struct wk_action *a, const struct wk_outco
 
 /* ---- running ---- */
 
-static int by_value(const void *a, const void *b)
+static int status_of(enum wk_kind kind, int rc)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static int profile_batch(struct wk_executor *x, struct wk_model *m, uint32_t b, struct wk_job *job,
-                         struct ac_err *err)
-{
-    const struct wk_model_info *info = &m->info;
-    const void *in[WK_MAX_IO];
-    void *out[WK_MAX_IO];
-    int64_t took[WK_PROFILE_RUNS];
-    uint32_t rows = info->batched ? wk_batch_size[b] : 1, n = 0;
-    for (uint32_t i = 0; i < info->n_inputs; i++)
-        in[i] = ac_xcalloc(rows, AC_MAX(info->inputs[i].row_bytes, 1u));
-    for (uint32_t i = 0; i < info->n_outputs; i++)
-        out[i] = ac_xcalloc(rows, AC_MAX(info->outputs[i].row_bytes, 1u));
-    struct wk_item item = {.rows = rows, .inputs = in, .outputs = out};
-    struct wk_phases ph;
-    int64_t begun = ac_now_ns();
-    int rc = x->ops->infer(x, m, b, &item, 1, &ph, err); /* the first one warms up */
-    while (rc == 0 && n < WK_PROFILE_RUNS && (n < 3 || ac_now_ns() - begun < WK_PROFILE_NS)) {
-        int64_t t = ac_now_ns();
-        rc = x->ops->infer(x, m, b, &item, 1, &ph, err);
-        took[n++] = ac_now_ns() - t;
-    }
-    if (rc == 0) {
-        qsort(took, n, sizeof(took[0]), by_value);
-        job->cost.exec_ns[b] = AC_MAX(took[n / 2], 1);
-        job->cost.p99_ns[b] = took[n - 1 - n / 100];
-    }
-    for (uint32_t i = 0; i < info->n_inputs; i++) {
-        union {
-            const void *in;
-            void *out;
-        } u = {.in = in[i]};
-        free(u.out);
-    }
-    for (uint32_t i = 0; i < info->n_outputs; i++)
-        free(out[i]);
-    return rc;
-}
-
-static int profile(struct wk_executor *x, struct wk_model *m, struct wk_job *job,
-                   struct ac_err *err)
-{
-    int64_t took[3];
-    for (int i = 0; i < 3; i++) {
-        int64_t t = ac_now_ns();
-        int rc = x->ops->load(x, m, err);
-        if (rc)
-            return rc;
-        took[i] = ac_now_ns() - t;
-        if (i < 2)
-            x->ops->unload(x, m);
-    }
-    qsort(took, 3, sizeof(took[0]), by_value);
-    job->cost.load_ns = AC_MAX(took[1], 1);
-    int rc = 0;
-    for (uint32_t b = 0; rc == 0 && b < WK_BATCHES; b++)
-        if (m->info.compiled[b])
-            rc = profile_batch(x, m, b, job, err);
-    x->ops->unload(x, m);
-    return rc;
+    if (kind == WK_LOAD)
+        return WK_ST_LOAD_FAILED;
+    return rc == AC_ESTATE ? WK_ST_WEIGHTS_LOST : WK_ST_EXEC_FAILED;
 }
 
 static void run(struct wk_executor *x, struct wk_model *m, const struct wk_action *a,
@@ -115,11 +56,10 @@ static void run(struct wk_executor *x, struct wk_model *m, const struct wk_actio
 {
     struct wk_job *job = a->payload;
     struct ac_err err = AC_ERR_INIT;
-    int rc = 0, failed = WK_ST_EXEC_FAILED;
+    int rc = 0;
     struct wk_outcome o = {.begin_ns = ac_now_ns()};
     switch (a->kind) {
     case WK_LOAD:
-        failed = WK_ST_LOAD_FAILED;
         rc = x->ops->load(x, m, &err);
         break;
     case WK_UNLOAD:
@@ -129,12 +69,12 @@ static void run(struct wk_executor *x, struct wk_model *m, const struct wk_actio
         rc = x->ops->infer(x, m, a->batch, job->items, job->n_items, &o.phases, &err);
         break;
     case WK_PROFILE:
-        rc = profile(x, m, job, &err);
+        rc = wk_profile(x, m, &job->cost, &err);
         break;
     }
     o.end_ns = ac_now_ns();
     if (rc) {
-        o.status = failed;
+        o.status = status_of(a->kind, rc);
         if (job) {
             memcpy(job->message, err.msg, sizeof(job->message));
             o.message = job->message;
@@ -167,11 +107,14 @@ static void *lane_main(void *arg)
         }
         struct wk_model *m = l->models[a.model];
         struct wk_outcome o;
+        if (a.kind == WK_LOAD) {
+            wk_weights_begin(m);
+            (void)pthread_cond_broadcast(&l->changed); /* its executions may begin */
+        }
         pthread_mutex_unlock(&l->mu);
         run(l->x, m, &a, &o);
         pthread_mutex_lock(&l->mu);
         wk_engine_finish(l->engine, t->lane, &o);
-        (void)pthread_cond_broadcast(&l->changed); /* the other lane may have waited for this */
     }
     pthread_mutex_unlock(&l->mu);
     return NULL;
@@ -188,6 +131,8 @@ struct wk_lanes *wk_lanes_create(struct ac_loop *loop, struct wk_executor *x, ui
     l->loop = loop;
     l->x = x;
     l->engine = wk_engine_create(pages, page_bytes, WK_MODELS_MAX, &ports);
+    if (x->gate)
+        wk_engine_overlap(l->engine);
     AC_ASSERT(pthread_mutex_init(&l->mu, NULL) == 0);
     AC_ASSERT(pthread_condattr_init(&attr) == 0);
     AC_ASSERT(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);

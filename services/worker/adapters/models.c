@@ -59,6 +59,8 @@ static void tell(struct wk_slot *slot)
         costs[b].batch = wk_batch_size[b];
         costs[b].exec_ns = slot->cost.exec_ns[b];
         costs[b].p99_ns = slot->cost.p99_ns[b];
+        costs[b].cold_ns = slot->cost.cold_ns[b];
+        costs[b].cold_p99_ns = slot->cost.cold_p99_ns[b];
         list[p.n_costs++] = &costs[b];
     }
     wk_link_send(s, &m);

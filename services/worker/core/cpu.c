@@ -53,10 +53,18 @@ static int cpu_load(struct wk_executor *x, struct wk_model *base, struct ac_err 
 {
     struct cpu *c = AC_CONTAINER_OF(x, struct cpu, base);
     struct cpu_model *m = AC_CONTAINER_OF(base, struct cpu_model, base);
-    if (!c->mem.commit(c->mem.self, m->device, m->blob_bytes))
+    if (!c->mem.commit(c->mem.self, m->device, m->blob_bytes)) {
+        wk_weights_lost(x, base);
         return ac_err_set(err, AC_ENOMEM, "no device memory for %zu bytes of weights",
                           m->blob_bytes);
-    memcpy(m->device, m->blob, m->blob_bytes);
+    }
+    for (uint32_t i = 0; i < m->n_parts; i++) {
+        size_t at = m->parts[i] * CPU_PART;
+        memcpy(m->device + at, m->blob + at, AC_MIN(CPU_PART, m->blob_bytes - at));
+        if (i + 1 < m->n_parts)
+            wk_weights_come(x, base, (int32_t)i + 1);
+    }
+    wk_weights_come(x, base, WK_ALL_THERE);
     return 0;
 }
 
@@ -64,6 +72,7 @@ static void cpu_unload(struct wk_executor *x, struct wk_model *base)
 {
     struct cpu *c = AC_CONTAINER_OF(x, struct cpu, base);
     struct cpu_model *m = AC_CONTAINER_OF(base, struct cpu_model, base);
+    wk_weights_lost(x, base);
     c->mem.release(c->mem.self, m->device, m->blob_bytes);
 }
 
@@ -199,6 +208,25 @@ static bool run_step(const struct cpu *c, const struct cpu_model *m, const struc
     return true;
 }
 
+/* Waits for weights on their way before each step that needs them. */
+static int run_plan(struct cpu *c, const struct cpu_model *m, const struct plan *p,
+                    struct wk_item *items, uint32_t n_items, int64_t *wait_ns, struct ac_err *err)
+{
+    for (uint32_t i = 0; i < p->n_steps; i++) {
+        const struct step *s = &p->steps[i];
+        if (!wk_weights_there(&m->base, s->parts)) {
+            int64_t begun = c->clock.now_ns(c->clock.self);
+            if (!wk_weights_wait(&c->base, &m->base, s->parts))
+                return ac_err_set(err, AC_ESTATE,
+                                  "its weights are not there, and no load brings them");
+            *wait_ns += c->clock.now_ns(c->clock.self) - begun;
+        }
+        if (!run_step(c, m, s, items, n_items))
+            return ac_err_set(err, AC_EINTERNAL, "%s", s->trouble);
+    }
+    return 0;
+}
+
 static int cpu_infer(struct wk_executor *x, struct wk_model *base, uint32_t batch,
                      struct wk_item *items, uint32_t n_items, struct wk_phases *ret_ph,
                      struct ac_err *err)
@@ -225,9 +253,10 @@ static int cpu_infer(struct wk_executor *x, struct wk_model *base, uint32_t batc
     int64_t t1 = c->clock.now_ns(c->clock.self);
     for (uint32_t k = 0; k < n_items; k++)
         items[k].error = NULL;
-    for (uint32_t i = 0; i < p->n_steps; i++)
-        if (!run_step(c, m, &p->steps[i], items, n_items))
-            return ac_err_set(err, AC_EINTERNAL, "%s", p->steps[i].trouble);
+    int64_t wait_ns = 0;
+    int rc = run_plan(c, m, p, items, n_items, &wait_ns, err);
+    if (rc)
+        return rc;
     int64_t t2 = c->clock.now_ns(c->clock.self);
     for (uint32_t i = 0; i < info->n_outputs; i++) {
         const char *from = c->workspace + p->outputs[i];
@@ -238,7 +267,8 @@ static int cpu_infer(struct wk_executor *x, struct wk_model *base, uint32_t batc
         }
     }
     int64_t t3 = c->clock.now_ns(c->clock.self);
-    *ret_ph = (struct wk_phases){.input_ns = t1 - t0, .exec_ns = t2 - t1, .output_ns = t3 - t2};
+    *ret_ph = (struct wk_phases){
+        .input_ns = t1 - t0, .exec_ns = t2 - t1, .output_ns = t3 - t2, .wait_ns = wait_ns};
     return 0;
 }
 

@@ -20,6 +20,7 @@ void cpu_model_clear(struct cpu_model *m)
     for (uint32_t b = 0; b < WK_BATCHES; b++)
         cpu_plan_free(&m->plans[b], m->lib);
     free(m->blob);
+    free(m->parts);
     memset(m, 0, sizeof(*m));
 }
 
@@ -119,8 +120,10 @@ static int compile(const struct wk_source *src, struct ac_arena *arena, struct c
         rc = compile_others(src, &onnx, &g, &l, m, &workspace, err);
     m->blob = l.blob.data;
     *ret_refused = l.refused;
-    if (rc)
+    if (rc) {
+        free(l.blob.starts);
         return rc;
+    }
     if (l.blob.len < CPU_ALIGN) { /* a model without weights loads something, too */
         size_t at = cpu_blob_add(&l.blob, CPU_ALIGN);
         memset(l.blob.data + at, 0, CPU_ALIGN);
@@ -128,6 +131,9 @@ static int compile(const struct wk_source *src, struct ac_arena *arena, struct c
     m->blob = l.blob.data;
     m->blob_bytes = l.blob.len;
     m->base.info.weights_bytes = m->blob_bytes;
+    m->base.there = WK_NONE_COMES;
+    cpu_order_parts(m, &l.blob);
+    free(l.blob.starts);
     *ret_workspace = workspace;
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <aceso/base.h>
 
 #define CPU_ALIGN         64
+#define CPU_PART          (256ul * 1024) /* of the blob, as executions wait for it: 20 us of a copy */
 #define CPU_TILE          (128ul * 1024) /* floats of an image laid out for the matrix product */
 #define CPU_WORKSPACE_MAX ((size_t)1 << 30)
 #define CPU_WEIGHTS_MAX   ((size_t)4 << 30) /* of a model, with its constants */
@@ -52,6 +53,7 @@ struct step {
     /* REDUCE: rank dimensions that stay, then m that go, k elements of these; strides sa. */
     enum wk_reduce reduce;
     bool last_one;
+    int32_t parts; /* that must have been copied before it */
 };
 
 struct plan {
@@ -66,6 +68,8 @@ struct cpu_model {
     const struct wk_kernels *lib;
     char *blob, *device; /* host copy and resident copy of the weights */
     size_t blob_bytes;
+    uint32_t *parts; /* of the blob, in the order that they are first used in and copied */
+    uint32_t n_parts;
     struct plan plans[WK_BATCHES];
 };
 
@@ -81,6 +85,8 @@ struct cpu {
 struct blob {
     char *data;
     size_t len, cap;
+    size_t *starts; /* of what was added, in order */
+    size_t n_starts, cap_starts;
 };
 
 struct layout { /* offsets of weights, per node, shared by all batches, and of constants */
@@ -127,6 +133,8 @@ bool cpu_kernel_fits(const struct wk_node *x, const struct wk_shape *in);
  * that do not see the layout. last: all false; group: scratch, a number a value. */
 void cpu_channels_last(const struct wk_graph *g, const struct wk_shape *shapes, uint32_t *group,
                        bool *last);
+/** When all plans are made: the order of the blob's parts, and which each step needs. */
+void cpu_order_parts(struct cpu_model *m, const struct blob *b);
 /** Gives the kernels of all plans their places. */
 int cpu_bind(struct cpu_model *m, char *workspace, struct ac_err *err) AC_MUST_USE;
 bool cpu_kernel_run(const struct cpu_model *m, const struct step *s, float *out);

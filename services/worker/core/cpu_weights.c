@@ -10,6 +10,8 @@ size_t cpu_blob_add(struct blob *b, size_t bytes)
     ac_grow(&b->data, &b->cap, at + bytes, 1);
     memset(b->data + b->len, 0, at - b->len);
     b->len = at + bytes;
+    ac_grow(&b->starts, &b->cap_starts, b->n_starts + 1, sizeof(*b->starts));
+    b->starts[b->n_starts++] = at;
     return at;
 }
 

@@ -7,6 +7,8 @@
 
 struct slot {
     bool known, resident, in_use; /* in_use: an execution reads its weights */
+    bool loading;
+    bool held; /* its load failed, but an execution may still read what had come */
     uint32_t pages, compiled;
 };
 
@@ -20,6 +22,7 @@ struct lane {
 struct wk_engine {
     struct wk_engine_ports ports;
     uint32_t pages, pages_free, page_bytes, max_models, cap_queue;
+    bool overlap;
     struct slot *slots;
     struct lane lanes[WK_LANES];
 };
@@ -67,6 +70,11 @@ void wk_engine_destroy(struct wk_engine *e)
         free(e->lanes[i].queue);
     free(e->slots);
     free(e);
+}
+
+void wk_engine_overlap(struct wk_engine *e)
+{
+    e->overlap = true;
 }
 
 uint32_t wk_engine_pages_free(const struct wk_engine *e)
@@ -153,7 +161,24 @@ void wk_engine_submit(struct wk_engine *e, int64_t now, const struct wk_action *
     l->foreign += a->id != 0;
 }
 
-/* What stands against starting it now: 0, a status, or -1 for "wait until the other lane is done".
+static bool load_waits(const struct wk_engine *e, uint32_t model)
+{
+    const struct lane *l = &e->lanes[WK_LANE_LOAD];
+    for (uint32_t i = 0; i < l->n; i++)
+        if (l->queue[i].kind == WK_LOAD && l->queue[i].model == model)
+            return true;
+    return false;
+}
+
+/* An execution whose weights are not there. */
+static int without_weights(const struct wk_engine *e, const struct wk_action *a)
+{
+    if (!e->overlap)
+        return WK_ST_WEIGHTS_MISSING;
+    return e->slots[a->model].loading ? 0 : load_waits(e, a->model) ? -1 : WK_ST_WEIGHTS_MISSING;
+}
+
+/* What stands against starting it now: 0, a status, or -1 for "wait for the other lane".
  */
 static int obstacle(const struct wk_engine *e, const struct wk_action *a, int64_t now)
 {
@@ -163,6 +188,8 @@ static int obstacle(const struct wk_engine *e, const struct wk_action *a, int64_
     case WK_LOAD:
         if (late)
             return WK_ST_LOAD_LATE;
+        if (s->held)
+            return -1;
         return s->resident ? WK_ST_ALREADY_LOADED : s->pages > e->pages_free ? WK_ST_NO_PAGES : 0;
     case WK_UNLOAD:
         if (late)
@@ -171,19 +198,19 @@ static int obstacle(const struct wk_engine *e, const struct wk_action *a, int64_
     case WK_INFER:
         if (late)
             return WK_ST_EXEC_LATE;
-        return s->resident ? 0 : WK_ST_WEIGHTS_MISSING;
+        return s->resident ? 0 : without_weights(e, a);
     case WK_PROFILE:
         break;
     }
     /* A profile loads the weights for itself, so they must not be there. */
-    return s->resident ? WK_ST_ALREADY_LOADED : 0;
+    return s->resident || s->loading ? WK_ST_ALREADY_LOADED : 0;
 }
 
-static void pop(struct lane *l)
+static void take(struct lane *l, uint32_t at)
 {
     l->n--;
-    l->foreign -= l->queue[0].id != 0;
-    memmove(l->queue, l->queue + 1, l->n * sizeof(*l->queue));
+    l->foreign -= l->queue[at].id != 0;
+    memmove(l->queue + at, l->queue + at + 1, (l->n - at) * sizeof(*l->queue));
 }
 
 bool wk_engine_start(struct wk_engine *e, enum wk_lane lane, int64_t now, struct wk_action *ret_a,
@@ -192,27 +219,34 @@ bool wk_engine_start(struct wk_engine *e, enum wk_lane lane, int64_t now, struct
     struct lane *l = &e->lanes[lane];
     *ret_wake = INT64_MAX;
     AC_ASSERT(!l->running);
-    while (l->n) {
-        struct wk_action a = l->queue[0];
+    for (uint32_t at = 0; at < l->n;) {
+        struct wk_action a = l->queue[at];
         if (a.earliest_ns > now) {
-            *ret_wake = a.earliest_ns;
+            *ret_wake = AC_MIN(*ret_wake, a.earliest_ns);
             return false;
         }
         int status = obstacle(e, &a, now);
-        if (status < 0)
+        if (status < 0 && a.kind != WK_INFER)
             return false;
-        pop(l);
+        if (status < 0) { /* others may go first */
+            *ret_wake = AC_MIN(*ret_wake, a.latest_ns == INT64_MAX ? INT64_MAX : a.latest_ns + 1);
+            at++;
+            continue;
+        }
+        take(l, at);
         if (status) {
             refuse(e, &a, status, now);
             continue;
         }
         struct slot *s = &e->slots[a.model];
-        if (a.kind == WK_LOAD)
+        if (a.kind == WK_LOAD) {
             e->pages_free -= s->pages;
-        else if (a.kind == WK_UNLOAD)
+            s->loading = true;
+        } else if (a.kind == WK_UNLOAD) {
             s->resident = false; /* no execution may begin from here on */
-        else
+        } else {
             s->in_use = true;
+        }
         l->running = true;
         l->stale = false;
         l->current = a;
@@ -230,12 +264,17 @@ void wk_engine_finish(struct wk_engine *e, enum wk_lane lane, const struct wk_ou
     struct slot *s = &e->slots[a.model];
     bool ok = o->status == WK_ST_OK;
     l->running = false;
-    if (a.kind == WK_LOAD && ok)
-        s->resident = true;
-    if ((a.kind == WK_LOAD && !ok) || a.kind == WK_UNLOAD)
-        e->pages_free += s->pages;
+    if (a.kind == WK_LOAD) {
+        s->loading = false;
+        s->resident = ok;
+        s->held = !ok;
+    }
     if (lane == WK_LANE_EXEC)
         s->in_use = false;
+    if ((s->held && !s->in_use) || a.kind == WK_UNLOAD) {
+        e->pages_free += s->pages;
+        s->held = false;
+    }
     struct wk_outcome out = *o;
     if (l->stale && a.id)
         out.status = WK_ST_DROPPED;

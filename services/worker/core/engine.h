@@ -28,6 +28,7 @@
     X(EXEC_LATE, 81, "could not start to execute inside the window")                               \
     X(WEIGHTS_MISSING, 82, "the weights are not resident when the execution would start")          \
     X(EXEC_FAILED, 83, "the device failed to execute")                                             \
+    X(WEIGHTS_LOST, 84, "the load that the execution waited for has failed")                       \
     X(DROPPED, 99, "the controller that asked is gone")
 
 enum wk_status {
@@ -78,6 +79,8 @@ struct wk_engine;
 struct wk_engine *wk_engine_create(uint32_t pages, uint32_t page_bytes, uint32_t max_models,
                                    const struct wk_engine_ports *ports);
 void wk_engine_destroy(struct wk_engine *e);
+/** Executions may begin while the load of their model runs: the executor has a gate. */
+void wk_engine_overlap(struct wk_engine *e);
 
 /** Makes a slot known: prepared, not resident. compiled: bit per batch index. */
 void wk_engine_model_set(struct wk_engine *e, uint32_t slot, uint64_t weights_bytes,

@@ -7,6 +7,8 @@
 
 #include <aceso/base.h>
 
+#define PARTS 8 /* of the weights; an execution does as much of its work with each */
+
 struct sim {
     struct wk_executor base;
     struct wk_sim_config cfg;
@@ -31,6 +33,7 @@ static int sim_prepare(struct wk_executor *x, const struct wk_source *src, struc
         return rc;
     }
     m->info.weights_bytes = src->len;
+    m->there = WK_NONE_COMES;
     for (uint32_t b = 0; b < WK_BATCHES; b++)
         m->info.compiled[b] =
             b == 0 ||
@@ -45,39 +48,45 @@ static void sim_forget(struct wk_executor *x, struct wk_model *m)
     free(m);
 }
 
-static void wait_ns(const struct sim *s, int64_t ns)
-{
-    s->cfg.sleep_until(s->cfg.sleep_self, s->cfg.clock->now_ns(s->cfg.clock->self) + ns);
-}
-
 static int sim_load(struct wk_executor *x, struct wk_model *m, struct ac_err *err)
 {
     (void)err;
     const struct sim *s = AC_CONTAINER_OF(x, struct sim, base);
-    wait_ns(s, (int64_t)((double)m->info.weights_bytes / s->cfg.load_bytes_per_s * 1e9));
+    int64_t all = (int64_t)((double)m->info.weights_bytes / s->cfg.load_bytes_per_s * 1e9);
+    int64_t begun = s->cfg.clock->now_ns(s->cfg.clock->self);
+    for (int32_t i = 1; i <= PARTS; i++) {
+        s->cfg.sleep_until(s->cfg.sleep_self, begun + all * i / PARTS);
+        wk_weights_come(x, m, i < PARTS ? i : WK_ALL_THERE);
+    }
     return 0;
 }
 
 static void sim_unload(struct wk_executor *x, struct wk_model *m)
 {
-    (void)x;
-    (void)m;
+    wk_weights_lost(x, m);
 }
 
 static int sim_infer(struct wk_executor *x, struct wk_model *m, uint32_t batch,
                      struct wk_item *items, uint32_t n_items, struct wk_phases *ret_ph,
                      struct ac_err *err)
 {
-    (void)err;
     const struct sim *s = AC_CONTAINER_OF(x, struct sim, base);
     int64_t cost = s->cfg.base_ns + s->cfg.per_row_ns * wk_batch_size[batch];
-    wait_ns(s, cost);
+    int64_t begun = s->cfg.clock->now_ns(s->cfg.clock->self), wait = 0;
+    int32_t part = wk_weights_there(m, WK_ALL_THERE) ? PARTS : 1;
+    for (; part <= PARTS; part++) {
+        int64_t at = s->cfg.clock->now_ns(s->cfg.clock->self);
+        if (!wk_weights_wait(x, m, part))
+            return ac_err_set(err, AC_ESTATE, "its weights are not there, and no load brings them");
+        wait += s->cfg.clock->now_ns(s->cfg.clock->self) - at;
+        s->cfg.sleep_until(s->cfg.sleep_self, begun + wait + cost * part / PARTS);
+    }
     for (uint32_t k = 0; k < n_items; k++) {
         items[k].error = NULL;
         for (uint32_t i = 0; i < m->info.n_outputs; i++)
             memset(items[k].outputs[i], 0, items[k].rows * m->info.outputs[i].row_bytes);
     }
-    *ret_ph = (struct wk_phases){.exec_ns = cost};
+    *ret_ph = (struct wk_phases){.exec_ns = cost + wait, .wait_ns = wait};
     return 0;
 }
 

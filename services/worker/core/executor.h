@@ -6,6 +6,8 @@
 
 #include "onnx.h"
 
+#include <stdatomic.h>
+
 #include <aceso/clock.h>
 
 #define WK_BATCHES   5
@@ -35,7 +37,11 @@ struct wk_model_info {
 /* A model that is prepared on a device; executors put theirs behind it. */
 struct wk_model {
     struct wk_model_info info;
+    _Atomic int32_t there; /* parts of its weights on the device; WK_ALL_THERE, WK_NONE_COMES */
 };
+
+#define WK_ALL_THERE  INT32_MAX
+#define WK_NONE_COMES (-1) /* they are not resident, and no load is under way */
 
 /* One request inside a batch. */
 struct wk_item {
@@ -47,6 +53,7 @@ struct wk_item {
 
 struct wk_phases {
     int64_t input_ns, exec_ns, output_ns; /* durations */
+    int64_t wait_ns;                      /* of exec_ns, for weights that were on their way */
 };
 
 struct wk_source {
@@ -56,8 +63,18 @@ struct wk_source {
     uint32_t max_batch; /* larger batches are not compiled; 0: all */
 };
 
+/* How a thread sleeps until a number may have changed. It must not spin: the load that it waits for
+ * may have the same processor. Any thread. */
+struct wk_gate {
+    void *self;
+    /** Returns when *at is not seen, or sooner. */
+    void (*wait)(void *self, const _Atomic int32_t *at, int32_t seen);
+    void (*wake)(void *self, const _Atomic int32_t *at);
+};
+
 struct wk_executor {
     const struct wk_executor_ops *ops;
+    const struct wk_gate *gate; /* NULL: executions of a model begin when its load has ended */
 };
 
 struct wk_executor_ops {
@@ -65,12 +82,16 @@ struct wk_executor_ops {
     void (*destroy)(struct wk_executor *x);
     int (*prepare)(struct wk_executor *x, const struct wk_source *src, struct wk_model **ret_m,
                    struct ac_err *err);
-    /** The model must not be resident. */
+    /** The model must not be resident, nor loading. */
     void (*forget)(struct wk_executor *x, struct wk_model *m);
+    /** With a gate executions may be under way that wait for the weights. Where it fails they must
+     * be told (wk_weights_lost), and what had come by then stays readable until unload or the next
+     * load, which come when they have ended. */
     int (*load)(struct wk_executor *x, struct wk_model *m, struct ac_err *err);
     void (*unload)(struct wk_executor *x, struct wk_model *m);
-    /** batch is an index into wk_batch_size; the items' rows fit in it, the rest is padding. Bad
-     * data of one item is its own error, takes no other time, and the other items have theirs. */
+    /** AC_ESTATE: the weights are not there, and do not come. batch is an index into wk_batch_size;
+     * the items' rows fit in it, the rest is padding. Bad data of one item is its own error, takes
+     * no other time, and the other items have theirs. */
     int (*infer)(struct wk_executor *x, struct wk_model *m, uint32_t batch, struct wk_item *items,
                  uint32_t n_items, struct wk_phases *ret_ph, struct ac_err *err);
 };
@@ -89,6 +110,21 @@ struct wk_memory {
     void (*drop)(void *self, void *p, size_t bytes); /* ends the reservation */
 };
 extern const struct wk_memory wk_memory_heap; /* malloc; for tests and tools */
+
+/* ---- weights on their way (arrival.c) ---- */
+
+/** A load will begin: who executes the model from here on waits for it. */
+void wk_weights_begin(struct wk_model *m);
+/** So many parts are there and may be read, or WK_ALL_THERE. The loading thread. */
+void wk_weights_come(const struct wk_executor *x, struct wk_model *m, int32_t parts);
+/** The load failed, or the weights were taken away. */
+void wk_weights_lost(const struct wk_executor *x, struct wk_model *m);
+/** Waits until so many parts are there; false: they do not come. The executing thread. */
+bool wk_weights_wait(const struct wk_executor *x, const struct wk_model *m, int32_t parts);
+static inline bool wk_weights_there(const struct wk_model *m, int32_t parts)
+{
+    return atomic_load_explicit(&m->there, memory_order_acquire) >= parts;
+}
 
 struct wk_graph;
 /** Names, types and shapes of a model's inputs and outputs; g is built for a batch of 1. */
