@@ -113,6 +113,77 @@ static void test_what_makes_no_sense_is_refused(void **state)
     wk_engine_destroy(e);
 }
 
+/* With overlap an execution may begin once its load runs; until then others go first. */
+static void test_executions_begin_beside_their_load(void **state)
+{
+    (void)state;
+    struct wk_engine *e = make(6);
+    struct wk_action a;
+    int64_t wake;
+    wk_engine_overlap(e);
+    load(e, 1, 0);
+    ask(e, 0, 2, WK_LOAD, 1, 0, 1000);
+    ask(e, 0, 3, WK_LOAD, 2, 0, 1000);
+    ask(e, 0, 4, WK_INFER, 2, 10, 100); /* its load waits behind another */
+    ask(e, 0, 5, WK_INFER, 1, 20, 100);
+    ask(e, 0, 6, WK_INFER, 0, 30, 100);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    assert_false(wk_engine_start(e, WK_LANE_EXEC, 15, &a, &wake));
+    assert_int_equal(wake, 20);
+    assert_true(wk_engine_start(e, WK_LANE_EXEC, 50, &a, &wake));
+    assert_int_equal(a.id, 5);
+    /* It ends before its load is known to have ended, as it may. */
+    end(e, WK_LANE_EXEC, WK_ST_OK);
+    assert_true(wk_engine_start(e, WK_LANE_EXEC, 60, &a, &wake));
+    assert_int_equal(a.id, 6);
+    end(e, WK_LANE_EXEC, WK_ST_OK);
+    assert_false(wk_engine_start(e, WK_LANE_EXEC, 70, &a, &wake));
+    assert_int_equal(wake, 101); /* when it will be too late */
+    end(e, WK_LANE_LOAD, WK_ST_OK);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 80, &a, &wake));
+    assert_true(wk_engine_start(e, WK_LANE_EXEC, 80, &a, &wake));
+    assert_int_equal(a.id, 4);
+    /* What it reads is not unloaded under it. */
+    end(e, WK_LANE_LOAD, WK_ST_OK);
+    ask(e, 80, 7, WK_UNLOAD, 2, 0, 1000);
+    assert_false(wk_engine_start(e, WK_LANE_LOAD, 80, &a, &wake));
+    end(e, WK_LANE_EXEC, WK_ST_OK);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 80, &a, &wake));
+    end(e, WK_LANE_LOAD, WK_ST_OK);
+    /* No load is under way, and none will be. */
+    ask(e, 90, 8, WK_INFER, 2, 0, 1000);
+    assert_false(wk_engine_start(e, WK_LANE_EXEC, 90, &a, &wake));
+    assert_int_equal(logged.id[logged.n - 1], 8);
+    assert_int_equal(logged.status[logged.n - 1], WK_ST_WEIGHTS_MISSING);
+    wk_engine_destroy(e);
+}
+
+/* Its pages are taken by nobody while the execution may read them. */
+static void test_pages_of_a_failed_load_are_kept_for_its_execution(void **state)
+{
+    (void)state;
+    struct wk_engine *e = make(3);
+    struct wk_action a;
+    int64_t wake;
+    wk_engine_overlap(e);
+    ask(e, 0, 1, WK_LOAD, 2, 0, 1000);
+    ask(e, 0, 2, WK_INFER, 2, 0, 1000);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    assert_true(wk_engine_start(e, WK_LANE_EXEC, 0, &a, &wake));
+    end(e, WK_LANE_LOAD, WK_ST_LOAD_FAILED);
+    assert_int_equal(wk_engine_pages_free(e), 0);
+    ask(e, 0, 3, WK_LOAD, 2, 0, 1000);
+    assert_false(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    end(e, WK_LANE_EXEC, WK_ST_WEIGHTS_LOST);
+    assert_int_equal(logged.status[1], WK_ST_WEIGHTS_LOST);
+    assert_int_equal(wk_engine_pages_free(e), 3);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    assert_int_equal(a.id, 3);
+    end(e, WK_LANE_LOAD, WK_ST_OK);
+    assert_int_equal(wk_engine_pages_free(e), 0);
+    wk_engine_destroy(e);
+}
+
 /* A slot that is free again takes nothing over from the model that had it. */
 static void test_a_cleared_slot_refuses_what_waited(void **state)
 {
@@ -251,6 +322,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_windows),
         cmocka_unit_test(test_what_makes_no_sense_is_refused),
+        cmocka_unit_test(test_executions_begin_beside_their_load),
+        cmocka_unit_test(test_pages_of_a_failed_load_are_kept_for_its_execution),
         cmocka_unit_test(test_a_cleared_slot_refuses_what_waited),
         cmocka_unit_test(test_reset_unloads_any_number),
         cmocka_unit_test(test_pages),
