@@ -144,6 +144,13 @@ def test_picture_and_logs_of_one_run(costs, tmp_path):
     assert serve("sim", costs, "--plot", svg).returncode == 0 and svg.read_bytes() == first
 
 
+def test_an_objective_out_of_sight_is_not_drawn(costs, tmp_path):
+    svg = tmp_path / "run.svg"
+    for objective, drawn in (("30", True), ("100000", False)):
+        assert serve("sim", costs, "--slo-ms", objective, "--plot", svg).returncode == 0
+        assert (">objective<" in svg.read_text()) == drawn
+
+
 def lines_of(svg):
     """Of a picture of distributions: names, and of each line the greatest share that it reaches (y of its last point)."""
     root = ET.parse(svg).getroot()

@@ -657,7 +657,8 @@ def test_serve_and_load_by_the_command_line(tmp_path):
 
 
 @pytest.mark.parametrize("args, rc, text", [
-    (["serve", "--repository", "/dev/null/none"], 1, "/dev/null/none"),
+    (["serve", "--repository", "/dev/null/none"], 2, "/dev/null/none"),
+    (["serve", "--repository", "/none"], 2, "--repository: /none: No such file or directory"),
     (["serve", "--repository", str(MODELS), "--worker", "gpu"], 2, "there are cpu and sim"),
     (["load", "--url", "grpc://127.0.0.1:1", "--model", "m"], 1, "127.0.0.1:1"),
     (["load", "--url", "http://127.0.0.1:1", "--model", "m"], 2, "grpc://HOST:PORT"),

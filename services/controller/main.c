@@ -36,8 +36,10 @@ static int start(struct ac_svc *svc, struct ac_err *err)
     ctl_stats_start(s);
     struct ctl_scan scan;
     rc = ctl_scan_run(s->repository, &scan, err);
-    if (rc)
-        return ac_err_wrap(err, "--repository");
+    if (rc) {
+        (void)ac_err_wrap(err, "--repository");
+        return err->code = AC_EINVAL;
+    }
     for (size_t i = 0; i < scan.n_errors; i++)
         AC_LOGW("repository", "model_unavailable", AC_KS("error", scan.errors[i]));
     ctl_catalog_merge(s->catalog, scan.found, scan.n);

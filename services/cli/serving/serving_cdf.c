@@ -14,8 +14,8 @@
 #define HEIGHT 280
 #define NINES  5
 
-/* Four colours, solid and then dashed. */
-static const char *const styles[] = {"s", "bad", "call", "x"};
+/* Four colours, solid (the third dashed) and then dotted. */
+static const char *const styles[] = {"s", "bad", "x", "call"};
 
 void cli_cdf_add(struct cli_cdf *c, int64_t ns)
 {

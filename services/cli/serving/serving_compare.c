@@ -90,8 +90,8 @@ static bool picture(const struct compared *all, int n, const char *title, struct
         ac_buf_printf(
             b, "</text><rect class=\"own\" x=\"16\" y=\"40\" width=\"12\" "
                "height=\"12\"/><text class=\"d m\" x=\"34\" y=\"50\">requests answered "
-               "in time, worst class</text><rect class=\"e r\" x=\"216\" y=\"40\" width=\"12\" "
-               "height=\"12\"/><text class=\"d m\" x=\"234\" y=\"50\">answers in time a "
+               "in time, worst class</text><rect class=\"e r\" x=\"276\" y=\"40\" width=\"12\" "
+               "height=\"12\"/><text class=\"d m\" x=\"294\" y=\"50\">answers in time a "
                "second, of the best policy's</text>\n") &&
         grid(b, bottom);
     for (int i = 0; ok && i < n; i++)

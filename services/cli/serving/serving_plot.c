@@ -19,7 +19,7 @@
 #define TICKS_X 8
 
 /* The lines' style classes, in turn. */
-static const char *const styles[LINES] = {"s", "bad", "call", "x"};
+static const char *const styles[LINES] = {"s", "bad", "x", "call"};
 
 struct line {
     const char *css, *name;
@@ -145,8 +145,8 @@ static void rates(const struct timeline *t, uint32_t classes, struct panel *p)
 static void latencies(const struct cli_sim_watch *w, struct panel *p)
 {
     const struct timeline *t = &w->timeline;
-    struct line *objective = add(p, "x", "objective"), *p99 = add(p, "bad", "p99"),
-                *p50 = add(p, "s", "p50");
+    struct line *p99 = add(p, "bad", "p99"), *p50 = add(p, "s", "p50");
+    struct line *objective = add(p, "x", "objective"); /* the last: it may go again */
     for (uint32_t i = 0; i < t->n_slices; i++) {
         int64_t at = (int64_t)i * t->slice_ns;
         const struct workload_class *c = &w->workload->classes[0];
@@ -157,9 +157,20 @@ static void latencies(const struct cli_sim_watch *w, struct panel *p)
         p99->v[i] = timeline_quantile_ms(t, i, 0.99);
         p50->v[i] = timeline_quantile_ms(t, i, 0.5);
     }
-    /* A growing objective would press the latencies to the floor. */
-    for (uint32_t i = 0; i < t->n_slices; i++)
-        p->most = AC_MAX(p->most, isnan(p99->v[i]) ? 0 : p99->v[i] * 1.1);
+    /* An objective far above would press the latencies to the floor: it is not drawn there. */
+    double highest = 0, aim = 0;
+    bool seen = false;
+    for (uint32_t i = 0; i < t->n_slices; i++) {
+        highest = AC_MAX(highest, isnan(p99->v[i]) ? 0 : p99->v[i]);
+        aim = AC_MAX(aim, isnan(objective->v[i]) ? 0 : objective->v[i]);
+    }
+    p->most = highest == 0 ? 0 : AC_MAX(highest * 1.1, aim < highest * 3 ? aim * 1.05 : 0);
+    for (uint32_t i = 0; i < t->n_slices; i++) {
+        if (p->most > 0 && objective->v[i] > p->most)
+            objective->v[i] = NAN;
+        seen |= !isnan(objective->v[i]);
+    }
+    p->n -= !seen;
 }
 
 static void shares(const struct timeline *t, uint32_t classes, struct panel *p)

@@ -281,11 +281,12 @@ void cli_sim_fini(struct cli_sim *s)
 void cli_sim_title(const struct cli_sim_args *a, const struct cli_sim *s, char *ret, size_t size)
 {
     const char *name = a->workload ? a->workload : "fig5", *slash = strrchr(name, '/');
-    (void)snprintf(ret, size, "%.60s on %u simulated device%s, objective %.20s%s, seed %lu",
+    (void)snprintf(ret, size, "%.60s on %u simulated device%s%s%.20s%s, seed %lu",
                    slash ? slash + 1 : name, s->config.gpus, s->config.gpus == 1 ? "" : "s",
+                   a->slo || a->slo_x ? ", objective " : "",
                    a->slo     ? a->slo
                    : a->slo_x ? a->slo_x
-                              : "the workload's own",
+                              : "",
                    a->slo     ? " ms"
                    : a->slo_x ? " executions"
                               : "",

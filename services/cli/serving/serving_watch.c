@@ -89,7 +89,7 @@ int cli_sim_watch_start(struct cli_sim_watch *w, const struct workload *load,
     static const char *const errors[CLI_ERRORS] = {"infer, longer", "infer, shorter",
                                                    "load, longer", "load, shorter"};
     for (int i = 0; i < WORKLOAD_CLASSES; i++)
-        w->latency[i].name = classes[i];
+        w->latency[i].name = load->n_classes > 1 ? classes[i] : "requests";
     for (int i = 0; i < CLI_ERRORS; i++)
         w->errors[i].name = errors[i];
     timeline_init(&w->timeline, load->duration_ns);
