@@ -261,20 +261,32 @@ static int on_hello(struct link *l, struct ac_rpc_call *c, const Aceso__V1__Work
     int rc = check_hello(h, err);
     if (rc)
         return rc;
+    int64_t now = ac_now_ns();
+    uint32_t kind;
+    bool other;
+    rc = ctl_kinds_take(&s->kinds, ac_str_empty(h->kind) ? h->executor : h->kind, &kind, &other,
+                        err);
+    if (rc)
+        return rc;
+    /* Who is refused takes no place: it comes last. */
     struct ctl_worker *w = worker_named(s, h->worker);
     if (!w)
-        return ac_err_set(err, AC_EAGAIN, "there are %d workers already", CTL_WORKERS_MAX);
-    int64_t now = ac_now_ns();
+        rc = ac_err_set(err, AC_EAGAIN, "there are %d workers already", CTL_WORKERS_MAX);
     /* Two of one name would push each other out for ever. */
-    if (w->call && !ac_streq(w->instance, h->instance) && now - w->heard_ns < s->conf->lease_ns / 2)
-        return ac_err_set(err, AC_EEXISTS, "another worker named %s is connected", w->name);
+    else if (w->call && !ac_streq(w->instance, h->instance) &&
+             now - w->heard_ns < s->conf->lease_ns / 2)
+        rc = ac_err_set(err, AC_EEXISTS, "another worker named %s is connected", w->name);
+    if (rc) {
+        ctl_kinds_release(&s->kinds, kind);
+        return rc;
+    }
     if (w->call) {
         drop(w, AC_EABORTED, "the worker has connected anew");
         ctl_dispatch_settle(s);
     }
-    rc = ctl_kinds_take(&s->kinds, ac_str_empty(h->kind) ? h->executor : h->kind, &w->kind, err);
-    if (rc)
-        return rc;
+    if (other)
+        sched_kind_forget(s->sched, kind);
+    w->kind = kind;
     (void)ac_str_copy(w->executor, sizeof(w->executor), h->executor);
     (void)ac_str_copy(w->instance, sizeof(w->instance), h->instance);
     w->memory_bytes = h->memory_bytes;

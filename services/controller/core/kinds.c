@@ -3,7 +3,8 @@
 #include <aceso/base.h>
 #include <aceso/str.h>
 
-int ctl_kinds_take(struct ctl_kinds *k, const char *name, uint32_t *ret_kind, struct ac_err *err)
+int ctl_kinds_take(struct ctl_kinds *k, const char *name, uint32_t *ret_kind, bool *ret_other,
+                   struct ac_err *err)
 {
     uint32_t at = POLICY_KINDS;
     if (!ctl_name_ok(name))
@@ -17,6 +18,7 @@ int ctl_kinds_take(struct ctl_kinds *k, const char *name, uint32_t *ret_kind, st
     if (at == POLICY_KINDS)
         return ac_err_set(err, AC_EAGAIN, "kind %s: workers of %d other kinds are here", name,
                           POLICY_KINDS);
+    *ret_other = !ac_str_empty(k->name[at]) && !ac_streq(k->name[at], name);
     (void)ac_str_copy(k->name[at], sizeof(k->name[at]), name);
     k->users[at]++;
     *ret_kind = at;

@@ -130,15 +130,33 @@ uint32_t sched_device_add(struct sched *s)
     return id;
 }
 
+/* Of models from so many on nothing is known of that kind. */
+static void kind_reset(struct sched *s, uint32_t kind, size_t from)
+{
+    for (size_t i = from; i < s->n_models; i++)
+        sched_plan_init(sched_plan_mut(s, &s->models[i], kind));
+    sched_learn_models(s, kind, from);
+}
+
 /* Room in what each kind has of each model; those from so many on are new. */
 static void kind_room(struct sched *s, uint32_t kind, size_t from)
 {
     if (kind)
         s->plans[kind] =
             ac_xrealloc(s->plans[kind], ac_mul_size(s->cap_models, sizeof(struct plan)));
-    for (size_t i = from; i < s->n_models; i++)
-        sched_plan_init(sched_plan_mut(s, &s->models[i], kind));
-    sched_learn_models(s, kind, from);
+    kind_reset(s, kind, from);
+}
+
+/* A kind of which no device is left that can run the model says nothing of when it can be run; the
+ * last one does, for it may come back. */
+static void kinds_here(const struct sched *s, struct model *m)
+{
+    uint32_t here = 0;
+    for (uint32_t k = m->kinds; k; k &= k - 1)
+        if (m->able & s->cells[m->cell].of_kind[__builtin_ctz(k)])
+            here |= k & -k;
+    if (here)
+        m->kinds &= (uint8_t)here;
 }
 
 void sched_model_init(struct model *m, uint32_t cell)
@@ -177,6 +195,15 @@ static uint32_t model_new(struct sched *s, uint32_t cell)
     ac_grow(&s->heap, &s->cap_heap, s->n_models + s->n_devices, sizeof(*s->heap));
     cell_room(s, &s->cells[cell]);
     return id;
+}
+
+void sched_kind_forget(struct sched *s, uint32_t kind)
+{
+    if (kind >= s->n_kinds)
+        return;
+    for (size_t i = 0; i < s->n_models; i++)
+        s->models[i].kinds &= (uint8_t) ~(1u << kind);
+    kind_reset(s, kind, 0);
 }
 
 uint32_t sched_model_add(struct sched *s)
@@ -269,6 +296,7 @@ static void model_able(struct sched *s, int64_t now, uint32_t model, uint32_t de
     m->able |= 1ull << d->bit;
     m->load_failures = 0;
     sched_model_plan(s, m, d->kind);
+    kinds_here(s, m);
     sched_queue_expire(s, now, model);
     if (m->queued) {
         sched_cold_add(s, model, false);
@@ -518,6 +546,7 @@ void sched_device_down(struct sched *s, int64_t now, uint32_t device)
         m->loading &= ~bit;
         if (!had)
             continue;
+        kinds_here(s, m);
         sched_queue_expire(s, now, c->models[i]);
         if (m->queued && !m->loaded && !m->loading)
             sched_cold_add(s, c->models[i], false);

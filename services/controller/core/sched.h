@@ -80,6 +80,8 @@ uint32_t sched_model_add(struct sched *s);
 /** Of a device that is not up. What model_able says of it holds for all of its kind, the slowest of
  * them deciding. */
 void sched_device_kind(struct sched *s, uint32_t device, uint32_t kind);
+/** No device of the kind is up, and those to come are of another that has its number. */
+void sched_kind_forget(struct sched *s, uint32_t kind);
 void sched_device_up(struct sched *s, int64_t now, uint32_t device, uint32_t pages);
 /** Its outstanding work is given to others or waits; what was resident on it is gone. */
 void sched_device_down(struct sched *s, int64_t now, uint32_t device);

@@ -150,6 +150,78 @@ static void test_a_device_may_change_its_kind(void **state)
     sched_destroy(s);
 }
 
+/* What the quick kind could do is no hope when its last device has gone. */
+static void test_who_has_gone_is_no_hope(void **state)
+{
+    (void)state;
+    struct seen w = {0};
+    struct sched *s = two_kinds(&w);
+    int64_t now = AC_NS_PER_MS;
+    sched_device_down(s, now, 1);
+    sched_arrive(s, now, &(struct policy_request){.rows = 1, .deadline_ns = now + 20000000});
+    assert_int_equal(w.loads[0], 1); /* which takes long */
+    sched_wake(s, now + 9500000);
+    assert_int_equal(w.replies, 0);
+    sched_wake(s, now + 10500000); /* too late for the slow one */
+    assert_int_equal(w.replies, 1);
+    sched_destroy(s);
+}
+
+/* Latest start of an execution on device 1, before the deadline. */
+static int64_t slack(struct sched *s, const struct seen *w, int64_t now, uint32_t model)
+{
+    int64_t due = now + 8000000;
+    sched_arrive(s, now, &(struct policy_request){.model = model, .rows = 1, .deadline_ns = due});
+    return due - w->last[1].latest_ns;
+}
+
+/* Answers what device 1 was given last, which took so long. */
+static int64_t answer(struct sched *s, const struct seen *w, int64_t now, int64_t took)
+{
+    now += took + 200000;
+    sched_result(s, now,
+                 &(struct policy_result){
+                     .id = w->last[1].id, .begin_ns = now - 100000 - took, .end_ns = now - 100000});
+    return now;
+}
+
+static void test_a_number_that_another_kind_gets_is_new(void **state)
+{
+    (void)state;
+    struct sched_config cfg = SCHED_CONFIG_INIT;
+    cfg.learn = true;
+    struct seen w = {0};
+    struct sched *s =
+        sched_create(&cfg, &(struct policy_ports){.self = &w, .act = on_act, .reply = on_reply});
+    (void)sched_device_add(s);
+    (void)sched_device_add(s);
+    (void)sched_model_add(s);
+    (void)sched_model_add(s);
+    sched_device_kind(s, 1, 1);
+    int64_t now = AC_NS_PER_MS, margins[3];
+    for (int life = 0; life < 3; life++) {
+        sched_device_up(s, now, 1, 100);
+        for (uint32_t m = 0; m < 2; m++) {
+            sched_model_able(s, now, m, 1, &quick);
+            (void)slack(s, &w, now, m);
+            now = answer(s, &w, now, quick.load_ns);
+            now = answer(s, &w, now, quick.exec_ns[0]);
+        }
+        margins[life] = slack(s, &w, now, 0);
+        now = answer(s, &w, now, quick.exec_ns[0]);
+        /* Of model 0 one in three takes half as long again; of all, few do. */
+        for (int i = 0; i < 30000 && life == 0; i++) {
+            (void)slack(s, &w, now, i >= 300);
+            now = answer(s, &w, now, quick.exec_ns[0] * (i >= 300 || i % 3 ? 2 : 3) / 2);
+        }
+        sched_device_down(s, now, 1);
+        if (life == 1)
+            sched_kind_forget(s, 1);
+    }
+    assert_true(margins[1] > margins[2] + quick.exec_ns[0] / 4); /* it was the same kind */
+    sched_destroy(s);
+}
+
 /* ---- names ---- */
 
 static void test_names_of_kinds_come_and_go(void **state)
@@ -158,24 +230,27 @@ static void test_names_of_kinds_come_and_go(void **state)
     struct ctl_kinds k = {0};
     struct ac_err err = AC_ERR_INIT;
     uint32_t a, b, again, n;
-    assert_int_equal(ctl_kinds_take(&k, "v100", &a, &err), 0);
-    assert_int_equal(ctl_kinds_take(&k, "cpu", &b, &err), 0);
-    assert_int_equal(ctl_kinds_take(&k, "v100", &again, &err), 0);
+    bool other;
+    assert_int_equal(ctl_kinds_take(&k, "v100", &a, &other, &err), 0);
+    assert_int_equal(ctl_kinds_take(&k, "cpu", &b, &other, &err), 0);
+    assert_int_equal(ctl_kinds_take(&k, "v100", &again, &other, &err), 0);
     assert_true(a != b && again == a);
     ctl_kinds_release(&k, b);
-    assert_int_equal(ctl_kinds_take(&k, "cpu", &n, &err), 0);
+    assert_int_equal(ctl_kinds_take(&k, "cpu", &n, &other, &err), 0);
     assert_int_equal(n, b);
+    assert_false(other);
     char name[8] = "k0";
     for (uint32_t i = 2; i < POLICY_KINDS; i++, name[1]++)
-        assert_int_equal(ctl_kinds_take(&k, name, &n, &err), 0);
-    assert_int_equal(ctl_kinds_take(&k, "more", &n, &err), AC_EAGAIN);
+        assert_int_equal(ctl_kinds_take(&k, name, &n, &other, &err), 0);
+    assert_int_equal(ctl_kinds_take(&k, "more", &n, &other, &err), AC_EAGAIN);
     ctl_kinds_release(&k, a); /* one v100 is left */
-    assert_int_equal(ctl_kinds_take(&k, "more", &n, &err), AC_EAGAIN);
+    assert_int_equal(ctl_kinds_take(&k, "more", &n, &other, &err), AC_EAGAIN);
     ctl_kinds_release(&k, b);
-    assert_int_equal(ctl_kinds_take(&k, "more", &n, &err), 0);
+    assert_int_equal(ctl_kinds_take(&k, "more", &n, &other, &err), 0);
     assert_int_equal(n, b);
-    assert_int_equal(ctl_kinds_take(&k, "", &n, &err), AC_EINVAL);
-    assert_int_equal(ctl_kinds_take(&k, "a b", &n, &err), AC_EINVAL);
+    assert_true(other); /* it was the cpu's */
+    assert_int_equal(ctl_kinds_take(&k, "", &n, &other, &err), AC_EINVAL);
+    assert_int_equal(ctl_kinds_take(&k, "a b", &n, &other, &err), AC_EINVAL);
 }
 
 static int kinds_setup(void **state)
@@ -195,6 +270,8 @@ int main(void)
         cmocka_unit_test(test_each_kind_is_planned_with_its_own_costs),
         cmocka_unit_test(test_only_the_quick_kind_can_do_it),
         cmocka_unit_test(test_a_device_may_change_its_kind),
+        cmocka_unit_test(test_who_has_gone_is_no_hope),
+        cmocka_unit_test(test_a_number_that_another_kind_gets_is_new),
         cmocka_unit_test(test_names_of_kinds_come_and_go),
     };
     return cmocka_run_group_tests(tests, kinds_setup, kinds_teardown);
