@@ -194,7 +194,8 @@ def test_what_is_known_of_calls_and_measurements_is_heard(docs, tmp_path):
     assert (mem["kind"], mem["unit"], mem["bad"]) == ("mem", "MiB", "low") and mem["before"] > 790 and mem["after"] < 110
     assert "mem of cart fell from " in mem["text"] and " MiB (" in mem["text"]
     for text, place in (("roots: [web]\n", ":1:8: unknown key roots"), ("measurements: {cart.mem: {bad: up}}\n", "expected high, low or both"),
-                        ("measurements: {cart.mem: {unti: s}}\n", "unknown key unti"), ("measurements: {cart: {unit: s}}\n", "no measurement cart")):
+                        ("measurements: {cart.mem: {unti: s}}\n", "unknown key unti"), ("measurements: {cart: {unit: s}}\n", "no measurement cart"), ("measurements: {cart.mem: {bad: [low]}}\n", "bad: expected a word"),
+                        ("root: [cart]\nrequire: [[web, cart]]\n", ":2:11: web to cart is required and forbidden")):
         k.write_text(text)
         assert place in rca("synthesise", "--docs", docs, "--knowledge", k, code=2)
 
@@ -240,6 +241,9 @@ def test_discovery(tmp_path):
     assert not [e for e in d["edges"] if {e["from"], e["to"]} == {"a", "c"}]
     (tmp_path / "k.yaml").write_text("root: [nobody]\n")
     assert "k.yaml:1:8: the data have no variable nobody" in rca(
+        "discover", "--method", "pc", "--data", tmp_path / "d.csv", "--knowledge", tmp_path / "k.yaml", code=2)
+    (tmp_path / "k.yaml").write_text("requires: [[a, c]]\n")
+    assert "k.yaml:1:11: unknown key requires" in rca(
         "discover", "--method", "pc", "--data", tmp_path / "d.csv", "--knowledge", tmp_path / "k.yaml", code=2)
     for m in ("fci", "ges", "lingam", "pcmci", "granger"):
         assert rca("discover", "--method", m, "--data", tmp_path / "d.csv")["nodes"] == ["a", "b", "c", "same", "flat"]

@@ -14,6 +14,7 @@
 #include <aceso/yaml.h>
 
 #include "discover/rca_discover.h"
+#include "rca/graph.h"
 
 int rca_load_matrix(const char *path, struct ac_rca_matrix *ret, struct ac_err *err)
 {
@@ -86,6 +87,8 @@ int rca_knowledge_read(const char *path, const struct ac_rca_matrix *m, struct a
     const struct ac_yaml *root = ac_yaml_documents(d) > 0 ? ac_yaml_root(d, 0) : NULL;
     if (!root || root->kind != AC_YAML_MAP)
         rc = ac_err_set(err, AC_EINVAL, "%s: expected keys root, leaf, require, forbid", path);
+    if (!rc)
+        rc = rca_knowledge_check(d, root, err);
     for (size_t i = 0; !rc && i < AC_ARRAY_LEN(keys); i++)
         rc = read_key(m, d, root, keys[i], k, err);
     for (size_t i = 0; !rc && i < m->p * m->p; i++)

@@ -29,6 +29,12 @@ int rca_docs_read(const char *dir, struct ac_rca_graph *g, struct ac_err *err) A
  * has no measurements yet, what names one is passed over; to be applied again when it has. */
 int rca_knowledge_apply(const char *path, struct ac_rca_graph *g, bool calls,
                         struct ac_err *err) AC_MUST_USE;
+struct ac_yaml;
+struct ac_yaml_doc;
+/** Whether all keys of such a file are known: one that is misspelt would be knowledge that nobody
+ * hears. */
+int rca_knowledge_check(const struct ac_yaml_doc *d, const struct ac_yaml *root,
+                        struct ac_err *err) AC_MUST_USE;
 /** Calls from a file into a case: a graph as synthesise writes it (.json; calls of confidence .5
  * and more, and what it was told of measurements), `caller,callee` rows or an adjacency matrix. */
 int rca_load_calls(const char *path, struct ac_rca_case *c, struct ac_err *err) AC_MUST_USE;

@@ -184,8 +184,12 @@ static enum ac_rca_edge_kind kind_between(const struct ac_rca_graph *g, int a, i
 static int require(const struct knowledge *k, const struct ac_yaml *n, int a, int b)
 {
     char text[600];
+    enum ac_rca_edge_kind kind = kind_between(k->g, a, b);
+    if (!ac_rca_graph_may(k->g, a, b, kind))
+        return ac_yaml_err(k->d, n, k->err, "%s to %s is required and forbidden", k->g->nodes[a].id,
+                           k->g->nodes[b].id);
     (void)snprintf(text, sizeof(text), "%.512s:%d: required", k->path, n->line);
-    int e = ac_rca_graph_edge(k->g, a, b, kind_between(k->g, a, b), 0.99, text);
+    int e = ac_rca_graph_edge(k->g, a, b, kind, 0.99, text);
     return e < 0 ? ac_yaml_err(k->d, n, k->err, "too many edges") : 0;
 }
 
@@ -238,10 +242,13 @@ static int apply_measurement(const struct knowledge *k, const char *id, const st
         return ac_yaml_err(k->d, m, k->err, "the graph has no measurement %s", id);
     if (m->kind != AC_YAML_MAP)
         return ac_yaml_err(k->d, m, k->err, "%s: expected {unit: U, bad: B}", id);
-    for (size_t i = 0; i < m->len; i++)
+    for (size_t i = 0; i < m->len; i++) {
         if (!ac_streq(m->keys[i], "unit") && !ac_streq(m->keys[i], "bad"))
             return ac_yaml_err(k->d, m->items[i], k->err, "unknown key %s: expected unit, bad",
                                m->keys[i]);
+        if (m->items[i]->kind != AC_YAML_SCALAR)
+            return ac_yaml_err(k->d, m->items[i], k->err, "%s: expected a word", m->keys[i]);
+    }
     struct ac_rca_gnode *n = &k->g->nodes[at];
     enum ac_rca_bad bad = n->bad;
     char unit[AC_RCA_UNIT_SIZE];
@@ -263,8 +270,7 @@ static int apply_measurements(const struct knowledge *k, const struct ac_yaml *m
     return rc;
 }
 
-/* A key that is misspelt would be knowledge that nobody hears. */
-static int check_keys(const struct knowledge *k, const struct ac_yaml *root)
+int rca_knowledge_check(const struct ac_yaml_doc *d, const struct ac_yaml *root, struct ac_err *err)
 {
     static const char *const known[] = {"root", "leaf", "require", "forbid", "measurements"};
     for (size_t i = 0; i < root->len; i++) {
@@ -272,10 +278,10 @@ static int check_keys(const struct knowledge *k, const struct ac_yaml *root)
         while (at < AC_ARRAY_LEN(known) && !ac_streq(known[at], root->keys[i]))
             at++;
         if (at == AC_ARRAY_LEN(known))
-            return ac_yaml_err(k->d, root->items[i], k->err,
-                               "unknown key %s: expected root, leaf, require, forbid or "
-                               "measurements",
-                               root->keys[i]);
+            return ac_yaml_err(
+                d, root->items[i], err,
+                "unknown key %s: expected root, leaf, require, forbid or measurements",
+                root->keys[i]);
     }
     return 0;
 }
@@ -286,7 +292,7 @@ static int apply(const struct knowledge *k)
     if (!root || root->kind != AC_YAML_MAP)
         return ac_err_set(k->err, AC_EINVAL,
                           "%s: expected keys root, leaf, require, forbid, measurements", k->path);
-    int rc = check_keys(k, root);
+    int rc = rca_knowledge_check(k->d, root, k->err);
     if (!rc)
         rc = apply_measurements(k, ac_yaml_get(root, "measurements"));
     if (!rc)

@@ -18,9 +18,10 @@ static void on_a_graph(const char *path)
     int c = ac_rca_graph_node(g, "c", AC_RCA_OTHER);
     AC_ASSERT(ac_rca_graph_edge(g, a, b, AC_RCA_CALLS, 0.5, "") >= 0);
     AC_ASSERT(ac_rca_graph_edge(g, b, c, AC_RCA_CALLS, 0.5, "") >= 0);
+    AC_ASSERT(ac_rca_graph_node(g, "a", AC_RCA_MEM) >= 0);
     if (rca_knowledge_apply(path, g, false, &err))
         AC_ASSERT(strstr(err.msg, path));
-    AC_ASSERT(g->nnodes == 3);
+    AC_ASSERT(g->nnodes == 4);
     for (size_t i = 0; i < g->nedges; i++)
         AC_ASSERT(g->edges[i].from != g->edges[i].to);
     ac_rca_graph_destroy(g);
