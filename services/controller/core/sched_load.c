@@ -214,18 +214,6 @@ static bool load(struct sched *s, int64_t now, uint32_t device, uint32_t model)
     return true;
 }
 
-/* On its kind the first waiting request would be too late even if nothing else ran, and on another
- * it would not. */
-static bool too_slow(const struct sched *s, const struct model *m, const struct plan *p)
-{
-    if (s->n_kinds == 1 || !m->queued)
-        return false;
-    const struct request *r = &s->requests[m->head];
-    int64_t most = r->objective - 2 * s->learnt.net_ns;
-    return p->eh[sched_batch_for_rows(p, r->rows)] > most &&
-           sched_least_exec(s, m, r->rows) <= most;
-}
-
 /* The device that should get a copy: lightly used and with little of value to lose; for a model at
  * risk the one that can run it first. NIL when no load engine is free in time. */
 static uint32_t place(struct sched *s, int64_t now, const struct model *m)
@@ -238,7 +226,7 @@ static uint32_t place(struct sched *s, int64_t now, const struct model *m)
         const struct device *d = &s->devices[id];
         const struct plan *p = sched_plan(s, m, d->kind);
         if (d->pipe_free > now + SCHED_PIPE_AHEAD || d->n_loads == SCHED_OUTSTANDING ||
-            p->cost.pages > d->pages || too_slow(s, m, p))
+            p->cost.pages > d->pages)
             continue;
         int64_t busy = AC_MAX(d->free_at - now, 0);
         double lose = 0;

@@ -406,19 +406,8 @@ void sched_pick(struct sched *s, int64_t now, uint32_t device)
     }
 }
 
-/* Would the first waiting request be answered in time there? */
-static bool in_time(const struct sched *s, const struct model *m, const struct device *d,
-                    int64_t now)
-{
-    const struct plan *p = sched_plan(s, m, d->kind);
-    const struct request *r = &s->requests[m->head];
-    int64_t end = sched_device_start(s, d, now) + s->learnt.net_ns +
-                  sched_device_exec(d, p->eh[sched_batch_for_rows(p, r->rows)]);
-    return end <= r->deadline;
-}
-
-/** Offers a newly waiting model to its least used device that is free or about to be; among those
- * of several kinds to one that is quick enough. */
+/** Offers a newly waiting model to its least used device that is free or about to be; of several
+ * kinds to one of the quickest. */
 void sched_pick_for(struct sched *s, int64_t now, uint32_t model)
 {
     struct model *m = &s->models[model];
@@ -437,8 +426,6 @@ void sched_pick_for(struct sched *s, int64_t now, uint32_t model)
             best = id;
             break;
         }
-        if (s->n_kinds > 1 && !in_time(s, m, d, now))
-            continue;
         /* Its use has faded to 1 - age at least: where even that is more, why ask? */
         double busy = (d->n_infers ? 1e6 : 0) + sched_kind_cost(s, m, d),
                age = (double)AC_MAX(now - d->util.at, 0) * 1e-9;

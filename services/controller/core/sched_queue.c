@@ -66,22 +66,10 @@ static int64_t work_of(const struct model *m, const struct plan *p)
     return (int64_t)full * p->best[POLICY_MAX_BATCH] + p->best[rest];
 }
 
-/* What each of the devices is taken to have of the waiting work. Of different kinds each does as
- * much as it can while the others are at it. */
-static int64_t share_of(const struct sched *s, const struct model *m, const struct cell *c,
-                        uint64_t mask)
+/* What each of the devices is taken to have of the waiting work. */
+static int64_t share_of(const struct sched *s, const struct model *m, uint64_t mask)
 {
-    if (!mask)
-        return 0;
-    if (s->n_kinds == 1)
-        return work_of(m, &m->plan) / __builtin_popcountll(mask);
-    double speed = 0;
-    for (uint32_t k = m->kinds; k; k &= k - 1) {
-        uint32_t kind = (uint32_t)__builtin_ctz(k);
-        int n = __builtin_popcountll(mask & c->of_kind[kind]);
-        speed += n / (double)AC_MAX(work_of(m, sched_plan(s, m, kind)), 1);
-    }
-    return speed > 0 ? (int64_t)(1 / speed) : 0;
+    return mask ? work_of(m, sched_plan_any(s, m)) / __builtin_popcountll(mask) : 0;
 }
 
 static void share_apply(struct sched *s, struct cell *c, uint64_t mask, int64_t v)
@@ -256,7 +244,7 @@ void sched_model_touch(struct sched *s, uint32_t id)
     struct model *m = &s->models[id];
     struct cell *c = &s->cells[m->cell];
     uint64_t mask = m->queued ? m->loaded : 0;
-    int64_t share = share_of(s, m, c, mask);
+    int64_t share = share_of(s, m, mask);
     if (mask != m->share_mask || share != m->share) {
         share_apply(s, c, m->share_mask, -m->share);
         share_apply(s, c, mask, share);
