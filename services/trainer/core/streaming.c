@@ -1,5 +1,7 @@
 #include "streaming.h"
 
+/* clang-format off */
+
 /* The greatest (least) of the last 3,000 points, of as many as there are while the series is
  * young: a window is known when half of it is there. */
 #define LATELY(op, x)                                                                              \
@@ -17,7 +19,6 @@
 #define LEFT(name, x)  NEW(name, x, "abs(outside(" x ", " name "_low, " name "_high))")
 #define BELOW(name, x) NEW(name, x, "greatest(" name "_low - " x ", 0)")
 
-/* clang-format off */
 const char streaming_rule[] =
     "language 1\n"
     "\n"
