@@ -1,5 +1,6 @@
 #include "graph/rca_graph_write.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <aceso/base.h>
@@ -231,6 +232,7 @@ void ac_rca_graph_matrix(const struct ac_rca_graph *g, struct ac_buf *out)
 #define BOX_H    AC_RCA_BOX_H
 #define COLUMN_W 230
 #define GAP_H    14
+#define LEGEND_H 24
 
 /* Layer of each component: how many calls it is away from an entry, cycles cut. */
 static void layers(const struct ac_rca_graph *g, int *layer)
@@ -350,15 +352,24 @@ void ac_rca_graph_svg(const struct ac_rca_graph *g, struct ac_buf *out)
     struct ac_rca_place *at = ac_xcalloc(g->nnodes + 1, sizeof(*at));
     int w, h;
     put_in_place(g, at, &w, &h);
-    ac_svg_open(out, AC_MAX(w, 100), AC_MAX(h, 60), "causal graph");
+    ac_svg_open(out, AC_MAX(w, 830), AC_MAX(h, 60) + LEGEND_H, "causal graph");
     ac_rca_svg_tip(out);
+    ac_buf_printf(
+        out,
+        "<text class=\"d m\" x=\"20\" y=\"%d\">Lines: solid supported by data, dashed "
+        "untested, dotted proposed by data, red contradicted; thin and grey calls. Boxes: "
+        "dashed not measured.</text>\n",
+        AC_MAX(h, 60) + 4);
     for (size_t i = 0; i < g->nedges; i++)
         put_edge_svg(g, &g->edges[i], at, out);
     for (size_t i = 0; i < g->nnodes; i++) {
-        bool own = g->nodes[i].kind == AC_RCA_OTHER;
-        put_title(&g->nodes[i], out);
-        ac_rca_svg_box(out, at[i], own ? "own" : "box", g->nodes[i].hidden,
-                       own ? g->nodes[i].id : ac_rca_kind_name(g->nodes[i].kind));
+        const struct ac_rca_gnode *n = &g->nodes[i];
+        char label[48];
+        bool own = n->kind == AC_RCA_OTHER;
+        (void)snprintf(label, sizeof(label), "%s%s%s", ac_rca_kind_name(n->kind),
+                       *n->unit ? ", " : "", n->unit);
+        put_title(n, out);
+        ac_rca_svg_box(out, at[i], own ? "own" : "box", n->hidden, own ? n->id : label);
         ac_buf_puts(out, "</g>\n");
     }
     ac_svg_close(out);

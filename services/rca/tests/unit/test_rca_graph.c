@@ -466,6 +466,7 @@ static void measurements_are_written(void **state)
     ac_rca_graph_svg(g, &b);
     assert_non_null(
         strstr(ac_buf_str(&b), "cart.mem: memory use in MiB, bad when low; not measured</title>"));
+    assert_non_null(strstr(ac_buf_str(&b), ">mem, MiB</text>"));
     ac_buf_fini(&b);
     ac_rca_graph_destroy(g);
 }
