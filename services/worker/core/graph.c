@@ -270,7 +270,7 @@ static const struct {
     {"Transpose", gb_transpose, 1},
     {"Slice", gb_slice, 1},
     {"Concat", gb_concat, 1},
-    {"Pad", gb_pad, 1},
+    {"Pad", gb_pad, WK_ONNX_MAX_RANK + 1},
 };
 
 /* Most nodes that an operator becomes. */

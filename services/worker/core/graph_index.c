@@ -188,6 +188,71 @@ int gb_gather(struct builder *b, const struct wk_onnx_node *n)
     return b->rc ? b->rc : indices_fit(b, n, in[0], in[1], x->axis);
 }
 
+/* ---- pads made of what is there ---- */
+
+/* Where the element comes from that lies at this place, which may be before or behind all n; false:
+ * a reflection does not reach so far. */
+static bool pad_source(const char *mode, int64_t at, int64_t n, int64_t *ret_from)
+{
+    if (strcmp(mode, "edge") == 0)
+        *ret_from = AC_MIN(AC_MAX(at, (int64_t)0), n - 1);
+    else if (strcmp(mode, "wrap") == 0)
+        *ret_from = (at % n + n) % n;
+    else
+        *ret_from = at < 0 ? -at : at < n ? at : 2 * (n - 1) - at;
+    return *ret_from >= 0 && *ret_from < n;
+}
+
+static uint32_t pad_axis(struct builder *b, const struct wk_onnx_node *n, const char *mode,
+                         uint32_t v, int64_t axis, const int64_t pads[2], const char *out)
+{
+    int64_t size = ge_shape(b, v)->dims[axis], count = size + pads[0] + pads[1], *from = NULL;
+    void *data = NULL;
+    if (count < 1 || count > 1 << 24) {
+        ge_fail(b, n, AC_ENOTSUP, "the result is empty or too large");
+        return 0;
+    }
+    const uint32_t in[2] = {v, ge_constant(b, "", WK_I64, &count, 1, &data)};
+    from = data;
+    for (int64_t i = 0; from && i < count; i++)
+        if (!pad_source(mode, i - pads[0], size, &from[i])) {
+            ge_fail(b, n, AC_EINVAL, "a pad is larger than what it reflects");
+            return 0;
+        }
+    struct wk_node *x = ge_node(b, n, WK_GATHER, ge_dtype(b, v), in, 2, out);
+    if (!x)
+        return 0;
+    x->axis = axis;
+    b->rc = gb_settle(b);
+    return x->out;
+}
+
+int gb_pad_inside(struct builder *b, const struct wk_onnx_node *n, const char *mode)
+{
+    int64_t pads[2 * WK_ONNX_MAX_RANK];
+    uint32_t v = ge_input(b, n, 0), count = 0, last = 0, rank = b->rc ? 0 : ge_shape(b, v)->rank;
+    if (strcmp(mode, "edge") != 0 && strcmp(mode, "reflect") != 0 && strcmp(mode, "wrap") != 0)
+        return ge_fail(b, n, AC_ENOTSUP, "this mode is not supported");
+    if (ge_has_input(n, 3))
+        return ge_fail(b, n, AC_ENOTSUP, "axes are not supported");
+    if (b->rc == 0)
+        b->rc = gb_int_list(b, n, "pads", 1, 2 * WK_ONNX_MAX_RANK, pads, &count);
+    if (b->rc == 0 && count != 2 * rank)
+        return gb_fail(b, n, AC_EINVAL, "pads must be given for both sides of every dimension");
+    for (uint32_t i = 0; b->rc == 0 && i < count; i++) {
+        if (pads[i] < -INT32_MAX || pads[i] > INT32_MAX)
+            return gb_fail(b, n, AC_ENOTSUP, "a pad is too large");
+        last = pads[i] ? AC_MAX(last, i % rank + 1) : last;
+    }
+    if (b->rc == 0 && last == 0)
+        (void)ge_same(b, n, v, n->outputs[0]);
+    for (uint32_t i = 0; b->rc == 0 && i < last; i++)
+        if (pads[i] || pads[rank + i])
+            v = pad_axis(b, n, mode, v, i, (const int64_t[]){pads[i], pads[rank + i]},
+                         i + 1 == last ? n->outputs[0] : "");
+    return b->rc;
+}
+
 int gb_where(struct builder *b, const struct wk_onnx_node *n)
 {
     uint32_t in[3] = {ge_input(b, n, 0), ge_input(b, n, 1), ge_input(b, n, 2)};

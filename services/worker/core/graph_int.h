@@ -76,6 +76,8 @@ int gb_transpose(struct builder *b, const struct wk_onnx_node *n);
 int gb_slice(struct builder *b, const struct wk_onnx_node *n);
 int gb_concat(struct builder *b, const struct wk_onnx_node *n);
 int gb_pad(struct builder *b, const struct wk_onnx_node *n);
+/** Pad with elements of the input: edge, reflect or wrap. */
+int gb_pad_inside(struct builder *b, const struct wk_onnx_node *n, const char *mode);
 
 /** Shapes of the nodes made since the last call; those of constants become constants. */
 int gb_settle(struct builder *b);

@@ -272,7 +272,7 @@ int gb_pad(struct builder *b, const struct wk_onnx_node *n)
     uint32_t count;
     struct wk_node *x;
     if (mode && strcmp(mode->s, "constant") != 0)
-        return gb_fail(b, n, AC_ENOTSUP, "only the mode constant is supported");
+        return gb_pad_inside(b, n, mode->s);
     if (n->n_inputs > 3 && n->inputs[3][0])
         return gb_fail(b, n, AC_ENOTSUP, "axes are not supported");
     int rc = gb_one_input(b, n, WK_PAD, &x);

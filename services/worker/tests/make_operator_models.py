@@ -547,10 +547,27 @@ def tied(folder):
     c.write(folder, Array(y.dims, lambda i: y.v[i] * t.v[i[1:]]))
 
 
+def edges(folder):
+    """Pads that repeat the edge, turn back at it, or go on at the other end; one of them cuts."""
+    c = Case("edges", [2, 4, 5])
+    x = c.x
+    modes = {"edge": ([0, 0, 2, 1, 0, 0, 0, 7], lambda at, n: min(max(at, 0), n - 1)),
+             "reflect": ([0, 0, 3, 4, 0, 1, 2, -1], lambda at, n: n - 1 - abs(n - 1 - abs(at))),
+             "wrap": ([0, 1, 0, 6, 0, 0, 9, 0], lambda at, n: at % n)}
+    out = {}
+    for mode, (pads, source) in modes.items():
+        c.ints("p" + mode, pads)
+        c.node("Pad", ["x", "p" + mode], "o" + mode, mode=mode)
+        dims = [n + a + z for n, a, z in zip(x.dims, pads, pads[4:])]
+        out["o" + mode] = Array(dims, lambda i, pads=pads, source=source: x.v[
+            tuple(source(at - a, n) for at, a, n in zip(i, pads, x.dims))])
+    c.write(folder, out.pop("oedge"), opset=19, y="oedge", **out)
+
+
 def main():
     folder = pathlib.Path(__file__).resolve().parent / "data/operators"
     for case in (conv_fused, conv_residual, conv_line, conv_tiles, pools, moves, windows, apart, maths,
-                 shapes, larger, tied):
+                 shapes, larger, tied, edges):
         case(folder)
     one_at_a_time(folder.parent)
     rows(folder.parent / "rows")

@@ -120,9 +120,9 @@ static void test_published_autoencoder(void **state)
 }
 
 /* Made by make_operator_models.py, which works out what each gives. */
-static const char *const cases[] = {"conv_fused", "conv_residual", "conv_line", "conv_tiles",
-                                    "pools",      "moves",         "windows",   "apart",
-                                    "maths",      "shapes",        "larger",    "tied"};
+static const char *const cases[] = {
+    "conv_fused", "conv_residual", "conv_line", "conv_tiles", "pools", "moves", "windows",
+    "apart",      "maths",         "shapes",    "larger",     "tied",  "edges"};
 
 static void test_operators(void **state)
 {
@@ -462,7 +462,7 @@ static void test_refusals_name_the_node(void **state)
         {"conv_residual", "SAME_UPPER", "SAME_OTHER",
          "node c (operator Conv): auto_pad is not one of NOTSET, VALID, SAME_UPPER, SAME_LOWER"},
         {"moves", "constant", "reflects",
-         "node p (operator Pad): only the mode constant is supported"},
+         "node p (operator Pad): this mode is not supported"},
         {"conv_tiles", "MaxPool", "LpPools",
          "node y (operator LpPools): this operator is not supported"},
     };
