@@ -515,6 +515,15 @@ def test_the_simulated_worker_keeps_time():
         assert "refused" in e.value.message()
 
 
+def test_a_first_answer_need_not_wait_for_all_weights(tmp_path):
+    folder = tmp_path / "hotel_recommend"
+    shutil.copytree(MODELS / "hotel_recommend", folder)
+    (folder / "config.pbtxt").write_text("max_batch_size: 1")
+    # .4 s of a load and as much of an execution: one after the other they are too late, together (.45 s) not.
+    with serving(tmp_path, worker_options=("--executor=sim", "--sim-base=400ms", "--sim-row=0ns", "--sim-load-rate=20KiB")) as s:
+        assert ask(s.wait_ready(), timeout=650_000).shape == (1, 1)
+
+
 def test_workers_of_two_kinds_are_planned_each_by_its_own_costs():
     with serving(workers=()) as s:
         s.worker("slow", "--executor=sim", "--kind=old", "--sim-base=300ms")
