@@ -65,10 +65,11 @@ struct model_spread {
 
 /* What a model costs on devices of one kind, and how its requests are best split there. */
 struct plan {
-    uint8_t smallest; /* index of the smallest compiled batch */
+    /* What requests ask of it is in its first line, what loads do in the second. */
+    int64_t eh[POLICY_BATCHES + 1];  /* exec with margin; 0: not compiled; last: for ever */
+    uint8_t first[POLICY_MAX_BATCH]; /* for n rows, at n - 1: index of the batch to start with */
+    uint8_t smallest;                /* index of the smallest compiled batch */
     struct policy_cost cost;
-    int64_t eh[POLICY_BATCHES + 1];     /* exec with margin; 0: not compiled; last: for ever */
-    uint8_t first[POLICY_MAX_BATCH];    /* for n rows, at n - 1: index of the batch to start with */
     int64_t best[POLICY_MAX_BATCH + 1]; /* least device time for n rows */
 };
 

@@ -122,7 +122,7 @@ static uint32_t victim(struct sched *s, int64_t now, const struct device *d, dou
         /* They lie all over memory: one waits for all of them at once. */
         const struct model *m = &s->models[d->resident[at]];
         __builtin_prefetch(m);
-        __builtin_prefetch(sched_plan(s, m, d->kind));
+        __builtin_prefetch(&sched_plan(s, m, d->kind)->smallest);
     }
     for (uint32_t i = 0; i < looks; i++) {
         at = places[i];
@@ -364,7 +364,7 @@ void sched_loads_tick(struct sched *s, int64_t now, uint32_t cell)
         const struct model *m = &s->models[c->models[c->hand]];
         const struct model *later = &s->models[c->models[(c->hand + HAND_AHEAD) % c->n_models]];
         __builtin_prefetch(later);
-        __builtin_prefetch(&later->plan);
+        __builtin_prefetch(&later->plan.smallest);
         uint64_t here = m->loaded | m->loading;
         if (!m->kinds || (m->able & c->up & ~here) == 0 || m->slow.at == 0)
             continue;
