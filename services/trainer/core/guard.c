@@ -4,6 +4,7 @@
 #include "evalrule.h"
 #include "evolve.h"
 #include "fuse.h"
+#include "kind.h"
 #include "practice.h"
 
 #include <stdio.h>
@@ -219,6 +220,31 @@ static int make_base(const struct train_part *seen, const char *rule, size_t tra
     return rc;
 }
 
+static int train_unlabelled(const struct train_part *part, const struct guard_options *o,
+                            struct train_result *ret, struct guard_report *rep, struct ac_err *err);
+
+/* As if nobody had labelled anything; what is known to be an event is not learnt from. */
+static int make_unlabelled(const struct train_part *seen, const char *rule, size_t track, void *arg,
+                           char **ret, struct ac_err *err)
+{
+    struct made *m = arg;
+    (void)rule;
+    struct guard_options o = {.train = m->o};
+    struct guard_report rep = {0};
+    struct train_part calm = *seen;
+    double *v = ac_xmalloc((seen->n + 1) * sizeof *v);
+    for (size_t i = 0; i < seen->n; i++)
+        v[i] = seen->labels[i] ? __builtin_nan("") : seen->values[i];
+    calm.values = v;
+    calm.labels = ac_xcalloc(seen->n + 1, 1);
+    int rc = train_unlabelled(&calm, &o, &m->r[track], &rep, err);
+    if (rc == 0)
+        *ret = ac_xstrdup(m->r[track].text);
+    free((void *)(uintptr_t)calm.labels);
+    free(v);
+    return rc;
+}
+
 static int join_parts(const struct train_part *seen, const char *rule, size_t track, void *arg,
                       char **ret, struct ac_err *err)
 {
@@ -277,13 +303,11 @@ static int try_catch(struct guard *g, struct made *m, struct guard_report *rep, 
     return rc;
 }
 
-static int learn(struct guard *g, struct made *m, const struct guard_options *o,
-                 struct guard_report *rep, struct ac_err *err)
+/* What joins the base detector, and changes of the whole. */
+static int join_all(struct guard *g, struct made *m, const struct guard_options *o,
+                    struct guard_report *rep, struct ac_err *err)
 {
-    m->o = (struct train_options){.delay = o->train.delay};
-    int rc = guard_start(g, make_base, m, err);
-    if (rc < 0)
-        return rc;
+    int rc = 0;
     rep->base_value = guard_value(g);
     rep->base = guard_counts(g);
     m->o = o->train;
@@ -295,8 +319,50 @@ static int learn(struct guard *g, struct made *m, const struct guard_options *o,
         rc = fuse_all(g, g->part->step_ns, rep, err);
     if (rc == 0)
         rc = evolve(g, &o->evolve, &rep->evolve, err);
+    return rc;
+}
+
+/* The rule of the labels, or of no labels where it is not better than that: an hourly series has
+ * few of them, and what is learnt without is good there. */
+static int labels_or_none(struct guard *g, struct made *m, struct guard_report *rep, bool *ret_kept,
+                          struct ac_err *err)
+{
+    struct made none = {.o = m->o};
+    struct guard_part *p = add_part(rep, "labels");
+    int rc = guard_start(g, make_unlabelled, &none, err);
+    if (rc == 0)
+        rc = guard_try(g, make_base, m, GUARD_BETTER, &p->kept, &p->gain, err);
+    if (rc == 0 && !p->kept) {
+        struct train_result *all = &m->r[GUARD_BLOCKS];
+        size_t events = all->events;
+        train_result_fini(all);
+        *all = none.r[GUARD_BLOCKS];
+        all->events = events;
+        none.r[GUARD_BLOCKS] = (struct train_result){0};
+    }
+    *ret_kept = p->kept;
+    made_fini(&none);
+    return rc;
+}
+
+static int learn(struct guard *g, struct made *m, const struct guard_options *o,
+                 struct guard_report *rep, struct ac_err *err)
+{
+    bool labels = true;
+    int rc;
+    m->o = (struct train_options){.delay = o->train.delay};
+    if (series_kind_of(g->part) == KIND_HOURLY && !g->part->injected)
+        rc = labels_or_none(g, m, rep, &labels, err);
+    else
+        rc = guard_start(g, make_base, m, err);
+    if (rc == 0 && labels)
+        rc = join_all(g, m, o, rep, err);
     rep->value = guard_value(g);
     rep->rule = guard_counts(g);
+    if (!labels) {
+        rep->base_value = rep->value;
+        rep->base = rep->rule;
+    }
     return rc;
 }
 

@@ -3,7 +3,6 @@
 #include "bank.h"
 #include "evalrule.h"
 #include "inject.h"
-#include "kind.h"
 #include "threshold.h"
 
 #include <math.h>
@@ -64,12 +63,22 @@ static int innovation(const struct train_part *p, double *ret, struct ac_err *er
     return rc;
 }
 
+static size_t every(enum series_kind k, size_t n)
+{
+    return AC_MAX(n / EVERY, kinds[k].least);
+}
+
+double practice_events(enum series_kind k, size_t n)
+{
+    return kinds[k].practised ? (double)n / (double)every(k, n) : 0;
+}
+
 int practice_make(const struct train_part *part, double *v, uint8_t *labels, size_t *ret,
                   struct ac_err *err)
 {
     enum series_kind kind = series_kind_of(part);
     struct inject_how how = {.kinds = 1u << INJECT_SPIKE,
-                             .every = AC_MAX(part->n / EVERY, kinds[kind].least),
+                             .every = every(kind, part->n),
                              .longest = kinds[kind].longest,
                              .even = kinds[kind].by_innovation};
     struct ac_rng rng;

@@ -3,6 +3,7 @@
  * that it has. Pure; deterministic. */
 #pragma once
 
+#include "kind.h"
 #include "train.h"
 
 #include <stddef.h>
@@ -10,6 +11,8 @@
 
 #include <aceso/err.h>
 
+/** How many events n points of such a series are taken to have; 0: it is not practised on. */
+double practice_events(enum series_kind k, size_t n);
 /** v, labels: room for part->n. *ret: events put in; 0 when the part has too little for that, where
  * its own events teach better (four and more, or any unless it is hourly), or the defaults alone do
  * (state-like series). */

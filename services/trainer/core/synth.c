@@ -3,6 +3,7 @@
 #include "bank.h"
 #include "defaults.h"
 #include "evalrule.h"
+#include "practice.h"
 #include "score.h"
 #include "threshold.h"
 #include "train.h"
@@ -21,8 +22,9 @@
 #define STEP_GAIN_MIN     0.02
 #define QUIET             7 /* points without it before a step atom fires again */
 /* The same for the base atom of an hourly series, where the way back from an event is as far as the
- * way into it. */
-#define QUIET_HOURLY 3
+ * way into it, and of a state-like one with few events: a level that is new and stays is one alarm.
+ */
+#define QUIET_BASE 3
 /* An atom's weight in a vote is exp(score / TAU), its say the logarithm of what it is of its own
  * limit, within 1.5; the alarm is told from a sum of VOTE_ALARM on. */
 #define TAU        0.02
@@ -444,9 +446,15 @@ static int synthesise(struct synth *s, size_t vote, struct train_result *ret)
         name_choice(&base.by[0], ret->base, sizeof ret->base);
     if (step.atom) {
         name_choice(&step, ret->step, sizeof ret->step);
-        ret->step_prior = step.atom->prior;
+        ret->step_prior = s->kind == KIND_MINUTE ? step.atom->prior : 0;
     }
     return 0;
+}
+
+/* Points without it before the base atom speaks again; 0: it speaks at every point. */
+static size_t quiet_of(enum series_kind k, size_t events)
+{
+    return k == KIND_HOURLY || (k == KIND_STATE && events < THRESHOLD_FEW) ? QUIET_BASE : 0;
 }
 
 int train_labelled(const struct train_part *p, const struct train_options *o,
@@ -458,7 +466,9 @@ int train_labelled(const struct train_part *p, const struct train_options *o,
     s.data = (struct threshold_data){.labels = p->labels, .n = p->n, .delay = o->delay};
     s.data.n_events = score_segments(p->labels, p->n, &events);
     s.kind = series_kind_of(p);
-    s.data.quiet = s.kind == KIND_HOURLY ? QUIET_HOURLY : 0;
+    s.data.quiet = quiet_of(s.kind, s.data.n_events);
+    if (s.kind == KIND_HOURLY)
+        s.data.stand = practice_events(s.kind, p->n);
     s.data.events = events;
     ret->events = s.data.n_events;
     int rc = s.data.n_events ? synthesise(&s, o->vote, ret) : AC_ENOTSUP;

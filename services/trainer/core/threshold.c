@@ -100,6 +100,7 @@ static bool search(const double *m, size_t n_m, struct top *neg, double hits, do
     double total = (double)d->n_events;
     if (!n_m)
         return false;
+    double weight = fmax(1, d->stand / total); /* of an event; a false alarm's is 1 */
     qsort(neg->v, neg->n, sizeof(double), descending);
     for (size_t i = 0; i < neg->n; i++)
         neg->v[i] = log(neg->v[i]);
@@ -126,7 +127,8 @@ static bool search(const double *m, size_t n_m, struct top *neg, double hits, do
                 break; /* sorted: the rest counts nothing */
             fp += phi(x);
         }
-        double f = 2 * tp / (tp + fp + total), z = f - strange(u, d->usual, total);
+        double f = 2 * weight * tp / (weight * tp + fp + weight * total),
+               z = f - strange(u, d->usual, total);
         if (z > best) {
             best = z;
             *ret = (struct threshold){exp(u), f};

@@ -33,7 +33,8 @@ struct train_result {
     double train_f; /* smoothed event F1 on the training part */
     size_t events;
     char base[64], step[64]; /* the atoms chosen; step is "" when none helped */
-    double step_prior;       /* its mean gain on blocks of other series (prior.def) */
+    double step_prior;       /* its mean gain on blocks of other minute series (prior.def); 0
+                                for other kinds */
 };
 void train_result_fini(struct train_result *r);
 

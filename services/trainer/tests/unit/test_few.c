@@ -193,6 +193,95 @@ static void test_few_events_do_not_take_the_place_of_practice(void **state)
     season_with(4);
 }
 
+/* An hourly series keeps the rule that nobody's labels made, unless that of the labels is better.
+ */
+static void test_hourly_labels_must_be_better_than_none(void **state)
+{
+    (void)state;
+    for (int misled = 0; misled <= 1; misled++) {
+        double v[N];
+        uint8_t labels[N] = {0};
+        struct ac_rng r;
+        ac_rng_seed(&r, 5);
+        for (size_t i = 0; i < N; i++)
+            v[i] = 100 + 20 * sin((double)i * 2 * M_PI / 24) + ac_rng_normal(&r);
+        for (size_t i = 217; i < N; i += 47) {
+            labels[i] = 1;
+            v[i] += misled ? 0 : 6; /* less than what is practised on */
+        }
+        struct train_part p = {
+            .name = "made", .values = v, .labels = labels, .n = N, .step_ns = 3600000000000};
+        struct guard_options o = {.train.delay = 3};
+        struct guard_report rep;
+        struct train_result t;
+        struct ac_err err = AC_ERR_INIT;
+        assert_int_equal(guard_train(&p, &o, &t, &rep, &err), 0);
+        assert_string_equal(rep.parts[0].name, "labels");
+        assert_int_equal(rep.parts[0].kept, !misled);
+        assert_true(misled ? rep.parts[0].gain <= 0 : rep.parts[0].gain > 0.1);
+        assert_int_equal(strstr(t.text, "put in to practise on") != NULL, misled);
+        assert_int_equal(t.events, (N - 217 + 46) / 47);
+        assert_true(rep.value >= rep.base_value);
+        assert_int_equal(rep.n_parts > 1, !misled); /* nothing joins the other */
+        train_result_fini(&t);
+    }
+}
+
+/* A level that was never used, and stays: with few events one alarm, not one at every point. */
+static void test_few_events_of_a_resting_series_are_told_once(void **state)
+{
+    (void)state;
+    for (size_t events = 1; events <= 4; events += 3) {
+        double v[N];
+        uint8_t labels[N] = {0}, flags[N];
+        struct ac_rng r;
+        ac_rng_seed(&r, 1);
+        for (size_t i = 0; i < N; i++)
+            v[i] = (i / 40 % 3 ? 10 : 20) + (ac_rng_below(&r, 10) ? 0 : 1) + (i >= 1200 ? 40 : 0);
+        for (size_t e = 0; e < events; e++) {
+            for (size_t i = 0; i < 5; i++) {
+                v[410 + 80 * e + i] += 40;
+                labels[410 + 80 * e + i] = 1;
+            }
+        }
+        struct train_part p = {
+            .name = "made", .values = v, .labels = labels, .n = TRAIN, .step_ns = 3600000000000};
+        struct train_result t;
+        struct ac_err err = AC_ERR_INIT;
+        assert_int_equal(series_kind_of(&p), KIND_STATE);
+        assert_int_equal(train_labelled(&p, &(struct train_options){.delay = 3}, &t, &err), 0);
+        assert_int_equal(evalrule_flags(t.base_text, v, N, flags, NULL, &err), 0);
+        assert_int_equal(strstr(t.base_text, "when edge(strength >= limit, 3)\n") != NULL,
+                         events < 4);
+        assert_true(flags[1200] || flags[1201]);
+        train_result_fini(&t);
+    }
+}
+
+/* What a step gained on other series was measured on minutes. */
+static void test_only_minutes_keep_a_step_for_what_it_gained_elsewhere(void **state)
+{
+    (void)state;
+    double v[N];
+    uint8_t labels[N] = {0};
+    struct ac_rng r;
+    ac_rng_seed(&r, 3);
+    for (size_t i = 0; i < N; i++) { /* spikes, and hills */
+        double at = (double)(i % 100), hill = 15 - fabs(at - 70);
+        labels[i] = i >= 250 && (hill > 0 || at == 20);
+        v[i] = 100 + ac_rng_normal(&r) + (at == 20 ? 40 : 0) + fmax(hill, 0);
+    }
+    struct train_part p = {.name = "made", .values = v, .labels = labels, .n = N};
+    for (int hourly = 0; hourly <= 1; hourly++) {
+        struct train_result t;
+        p.step_ns = hourly ? 3600000000000 : 60000000000;
+        assert_int_equal(train_labelled(&p, &(struct train_options){.delay = 7}, &t, NULL), 0);
+        assert_true(*t.step); /* a step joined */
+        assert_int_equal(t.step_prior > 0, !hourly);
+        train_result_fini(&t);
+    }
+}
+
 static void test_resting_series_are_not_practised_on(void **state)
 {
     (void)state;
@@ -217,6 +306,9 @@ int main(void)
         cmocka_unit_test(test_few_events_leave_the_limit_near_the_usual_one),
         cmocka_unit_test(test_no_event_is_enough_beside_a_season),
         cmocka_unit_test(test_few_events_do_not_take_the_place_of_practice),
+        cmocka_unit_test(test_hourly_labels_must_be_better_than_none),
+        cmocka_unit_test(test_few_events_of_a_resting_series_are_told_once),
+        cmocka_unit_test(test_only_minutes_keep_a_step_for_what_it_gained_elsewhere),
         cmocka_unit_test(test_resting_series_are_not_practised_on),
         cmocka_unit_test(test_hourly_rules_speak_again_after_three_quiet_points)};
     return cmocka_run_group_tests(tests, NULL, NULL);

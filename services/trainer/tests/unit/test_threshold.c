@@ -66,6 +66,31 @@ static void test_events_are_parted_from_the_rest(void **state)
     }
 }
 
+/* Half of the events are below what is nobody's. Few of them are not worth the false
+ * alarms that the lower half costs, but they are when each stands for more; what is many already is
+ * as it was. */
+static void test_few_events_stand_for_more(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct made *m = make(seed, 6, 4);
+        struct threshold alone, more, same;
+        for (size_t e = 0; e < 6; e += 2)
+            m->col[m->events[e].a] = 1.6;
+        for (size_t i = 100; i < N; i += N / 12) /* nobody's event */
+            m->col[i] = 1.8;
+        assert_true(threshold_fit(&m->data, m->col, 1, false, &alone));
+        m->data.stand = 200;
+        assert_true(threshold_fit(&m->data, m->col, 1, false, &more));
+        if (!(alone.theta > 1.8 && more.theta < 1.6))
+            fail_msg("seed %llu: %g alone, %g", (unsigned long long)seed, alone.theta, more.theta);
+        m->data.stand = 5;
+        assert_true(threshold_fit(&m->data, m->col, 1, false, &same));
+        assert_true(same.theta == alone.theta && same.f == alone.f);
+        drop(m);
+    }
+}
+
 /* The events lie at 20 to 24, other series' thresholds at 2: few events are believed less. */
 static void test_few_events_stay_near_the_usual_place(void **state)
 {
@@ -146,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events_are_parted_from_the_rest),
+        cmocka_unit_test(test_few_events_stand_for_more),
         cmocka_unit_test(test_few_events_stay_near_the_usual_place),
         cmocka_unit_test(test_few_events_leave_room_for_smaller_ones),
         cmocka_unit_test(test_the_way_back_from_an_event_is_quiet),
