@@ -25,6 +25,9 @@ struct policy_cost {
     /* From the end of the load to that of an execution which began while it was under way and had
      * to wait for its last weights; 0: executions begin when the load has ended. */
     int64_t tail_ns[POLICY_BATCHES];
+    /* For one row's input to come over the link, which no load uses at the time: ahead of the
+     * execution and beside the one before; 0: it is there with the action. */
+    int64_t input_ns;
 };
 
 struct policy_request {

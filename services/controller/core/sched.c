@@ -255,7 +255,8 @@ void sched_device_up(struct sched *s, int64_t now, uint32_t device, uint32_t pag
         sched_device_down(s, now, device);
     d->up = true;
     d->pages = d->pages_free = pages;
-    d->free_at = d->pipe_free = d->last_sent = d->heard_end = d->heard_load_end = now;
+    d->free_at = d->pipe_free = d->last_sent = d->inputs_end = d->heard_end = d->heard_load_end =
+        now;
     d->outstanding = 0;
     d->n_resident = 0;
     sched_learn_device_up(s, device);
@@ -291,6 +292,7 @@ static void model_able(struct sched *s, int64_t now, uint32_t model, uint32_t de
             both(&p->cost.exec_ns[b], cost->exec_ns[b]);
         for (uint32_t b = 0; b < POLICY_BATCHES; b++)
             both(&p->cost.tail_ns[b], cost->tail_ns[b]);
+        p->cost.input_ns = AC_MAX(p->cost.input_ns, cost->input_ns);
     }
     p->cost.pages = AC_MAX(p->cost.pages, 1u);
     m->able |= 1ull << d->bit;

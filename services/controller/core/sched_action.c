@@ -75,8 +75,10 @@ static void infer_result(struct sched *s, int64_t now, struct action *a,
     sched_guard_over(&s->cells[d->cell], d, a);
     m->inflight--;
     int64_t end = r->status == POLICY_DONE ? r->end_ns : now - sched_device_net(s, d);
-    d->free_at =
-        d->n_infers ? AC_MAX(end, d->last_sent + sched_device_net(s, d)) + d->outstanding : end;
+    d->free_at = d->n_infers
+                     ? AC_MAX(end, AC_MAX(d->last_sent + sched_device_net(s, d), d->inputs_end)) +
+                           d->outstanding
+                     : end;
     sched_twin_over(s, a, r->status == POLICY_DONE);
     uint32_t model = a->model, n = a->n;
     /* What came too late may be in time elsewhere; so may what failed with its load, whose result

@@ -166,6 +166,8 @@ struct device {
     int64_t delay_p99_ns;
     struct timer timer;                 /* when it should be given more */
     int64_t heard_end, heard_load_end;  /* of the last results */
+    int64_t inputs_end;                 /* expected, of what it was given */
+    int64_t input_ns;                   /* of one of its batches of late */
     uint32_t infers[SCHED_OUTSTANDING]; /* action places, in the order sent */
     uint32_t loads[SCHED_OUTSTANDING];
     uint32_t *resident; /* model numbers */

@@ -1,7 +1,8 @@
 /* The choice of what a device runs next. */
 #include "sched_int.h"
 
-#define FILL_SCAN 64 /* waiting requests looked at to fill a batch of another group */
+#define INPUT_FADE 8  /* batches over which the time for inputs falls */
+#define FILL_SCAN  64 /* waiting requests looked at to fill a batch of another group */
 
 int64_t sched_device_net(const struct sched *s, const struct device *d)
 {
@@ -13,10 +14,10 @@ int64_t sched_device_net(const struct sched *s, const struct device *d)
 int64_t sched_device_ahead(const struct sched *s, const struct device *d)
 {
     if (s->cfg.horizon_ns)
-        return s->cfg.horizon_ns;
+        return s->cfg.horizon_ns + d->input_ns;
     int64_t ahead = d->delays_known ? d->ahead_ns : s->learnt.ahead_ns;
     ahead = AC_MAX(AC_MIN(ahead, s->cells[d->cell].ahead_most_ns), SCHED_AHEAD_NS);
-    return 2 * sched_device_net(s, d) + ahead;
+    return 2 * sched_device_net(s, d) + ahead + d->input_ns;
 }
 
 /** Mean time at which the device will be idle. Work that overruns is taken to need as long again as
@@ -328,6 +329,22 @@ static void fill(const struct sched *s, const struct cell *c, const struct choic
         fill_with(s, c, k, false, &room, a);
 }
 
+/* When the action and its inputs will be there. Inputs come one batch after the other, at half the
+ * rate while a load moves. */
+static int64_t inputs_there(struct sched *s, struct device *d, int64_t now, const struct action *a,
+                            int64_t row_ns)
+{
+    int64_t there = now + sched_device_net(s, d), takes = 0;
+    if (row_ns == 0)
+        return there;
+    for (uint32_t i = 0; i < a->n; i++)
+        takes += s->requests[a->requests[i]].rows * row_ns;
+    there = AC_MAX(there, d->inputs_end);
+    takes += AC_MIN(AC_MAX(d->pipe_free - there, 0), takes);
+    d->input_ns += (takes - d->input_ns) / (takes > d->input_ns ? 1 : INPUT_FADE);
+    return d->inputs_end = there + takes;
+}
+
 void sched_infer_give(struct sched *s, int64_t now, struct action *a, int64_t first_due,
                       bool background)
 {
@@ -336,7 +353,8 @@ void sched_infer_give(struct sched *s, int64_t now, struct action *a, int64_t fi
     const struct plan *p = sched_plan(s, m, d->kind);
     a->expected = sched_device_exec(d, p->cost.exec_ns[a->batch]);
     a->sent = now;
-    a->begin_estimate = AC_MAX(now + sched_device_net(s, d), sched_device_free(s, d, now));
+    int64_t there = inputs_there(s, d, now, a, p->cost.input_ns);
+    a->begin_estimate = AC_MAX(there, sched_device_free(s, d, now));
     /* Latest useful start: after it the first request is lost whatever the device does. */
     int64_t need =
         sched_device_exec(d, p->eh[a->batch]) + s->learnt.net_ns + AC_MIN(d->behind_ns, 0);

@@ -273,7 +273,10 @@ void sim_at_device(struct sim *s, uint32_t at)
  * first piece alone. */
 static struct policy_cost cost_of(const struct sim *s, uint32_t device, uint32_t model)
 {
-    struct policy_cost c = sim_row(s, device, model)->cost;
+    const struct costs_row *r = sim_row(s, device, model);
+    struct policy_cost c = r->cost;
+    if (s->cfg->link_gbps > 0)
+        c.input_ns = (int64_t)(r->input_kb * 1e3 / s->cfg->link_gbps);
     for (uint32_t b = 0; b < POLICY_BATCHES && sim_overlaps(s); b++) {
         int64_t part = c.exec_ns[b] / c.pages, first = c.load_ns / c.pages;
         c.tail_ns[b] = AC_MAX(part, first + c.exec_ns[b] - c.load_ns);

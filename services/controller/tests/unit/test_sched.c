@@ -132,6 +132,22 @@ static void test_a_slower_device_is_noticed(void **state)
     }
 }
 
+/* Inputs that take a tenth as long as the executions come while those before run. */
+static void test_inputs_come_in_time(void **state)
+{
+    (void)state;
+    static const int64_t objectives[] = {25, 50};
+    struct sim_config c = SIM_CONFIG_INIT;
+    c.sched.without = 0;
+    for (c.seed = 1; c.seed <= 2; c.seed++)
+        for (size_t i = 0; i < AC_ARRAY_LEN(objectives); i++) {
+            c.link_gbps = 0;
+            double alone = run("fig5", (double)objectives[i], c).goodput_rps;
+            c.link_gbps = 6;
+            assert_true(run("fig5", (double)objectives[i], c).goodput_rps > 0.985 * alone);
+        }
+}
+
 /* What a faster device can still do is not left undone by what others would need. */
 static void test_a_faster_device_is_used(void **state)
 {
@@ -299,6 +315,7 @@ int main(void)
         cmocka_unit_test(test_drift_is_seen_soon_and_not_without_cause),
         cmocka_unit_test(test_what_may_succeed_is_tried),
         cmocka_unit_test(test_a_slower_device_is_noticed),
+        cmocka_unit_test(test_inputs_come_in_time),
         cmocka_unit_test(test_a_faster_device_is_used),
         cmocka_unit_test(test_steady_devices_do_not_drift),
         cmocka_unit_test(test_slower_delays_are_noticed),
