@@ -149,6 +149,8 @@ static int by_value(const void *a, const void *b)
 }
 
 #define ROUNDS       200
+#define ROUNDS_LEAST 20
+#define ROUNDS_NS    (10 * AC_NS_PER_S) /* no more begin after it */
 #define LOADS        21
 #define MODEL_MEMORY ((uint64_t)4 << 30)
 #define MODEL_PAGE   ((uint64_t)1 << 20)
@@ -157,6 +159,7 @@ struct cost {
     double median_us, p99_us;
     double first_load_us, load_us, copy_us; /* copy: memcpy of as many bytes, all of them warm */
     long faults;                            /* of pages, in all rounds but the first */
+    int rounds;
 };
 
 static int time_loads(const struct run *r, struct cost *c, struct ac_err *err)
@@ -201,15 +204,16 @@ static void print_cost(const struct run *r, const struct cost *c, uint32_t batch
     const struct wk_model_info *info = &r->m->info;
     double weights = (double)info->weights_bytes, workspace = (double)info->workspace_bytes;
     if (ctx->json) {
-        printf("{\"median_us\": %.2f, \"p99_us\": %.2f, \"max_abs_error\": %.9g, "
-               "\"page_faults\": %ld, \"first_load_us\": %.1f, \"load_us\": %.1f, "
-               "\"memcpy_us\": %.1f, \"weights_bytes\": %.0f, \"workspace_bytes\": %.0f}\n",
-               c->median_us, c->p99_us, isfinite(worst) ? worst : 1e300, c->faults,
-               c->first_load_us, c->load_us, c->copy_us, weights, workspace);
+        printf(
+            "{\"median_us\": %.2f, \"p99_us\": %.2f, \"max_abs_error\": %.9g, "
+            "\"executions\": %d, \"page_faults\": %ld, \"first_load_us\": %.1f, \"load_us\": %.1f, "
+            "\"memcpy_us\": %.1f, \"weights_bytes\": %.0f, \"workspace_bytes\": %.0f}\n",
+            c->median_us, c->p99_us, isfinite(worst) ? worst : 1e300, c->rounds, c->faults,
+            c->first_load_us, c->load_us, c->copy_us, weights, workspace);
         return;
     }
     printf("batch %u: median %.1f us, p99 %.1f us, %ld page faults in %d executions%s\n", batch,
-           c->median_us, c->p99_us, c->faults, ROUNDS - 1, check ? "" : "; not compared");
+           c->median_us, c->p99_us, c->faults, c->rounds - 1, check ? "" : "; not compared");
     printf("weights %.0f bytes, workspace %.0f; load %.1f us (the first %.1f), memcpy of as many "
            "%.1f us\n",
            weights, workspace, c->load_us, c->first_load_us, c->copy_us);
@@ -237,20 +241,23 @@ static int run_model(struct run *r, const char *check, uint32_t b, const struct 
                         "batch 1 is",
                         r->file, wk_batch_size[b]);
     struct wk_item item = {.rows = r->rows, .inputs = r->in, .outputs = r->out};
-    for (int i = 0; rc == 0 && i < ROUNDS; i++) {
+    int64_t begun = ac_now_ns();
+    for (int i = 0; rc == 0 && i < ROUNDS && (i < ROUNDS_LEAST || ac_now_ns() < begun + ROUNDS_NS);
+         i++) {
         rc = r->x->ops->infer(r->x, r->m, b, &item, 1, &ph, err);
         if (rc == 0 && item.error)
             rc = ac_err_set(err, AC_EINVAL, "%s: %s%s", check ? check : r->file, item.error,
                             check ? "" : ": of inputs that are zero; give others with --check");
         took[i] = ph.input_ns + ph.exec_ns + ph.output_ns;
         c.faults = i ? c.faults : page_faults();
+        c.rounds = i + 1;
     }
     if (rc)
         return rc;
     c.faults = page_faults() - c.faults;
-    qsort(took, ROUNDS, sizeof(took[0]), by_value);
-    c.median_us = (double)took[ROUNDS / 2] / 1e3;
-    c.p99_us = (double)took[ROUNDS * 99 / 100] / 1e3;
+    qsort(took, (size_t)c.rounds, sizeof(took[0]), by_value);
+    c.median_us = (double)took[c.rounds / 2] / 1e3;
+    c.p99_us = (double)took[c.rounds * 99 / 100] / 1e3;
     double worst = check ? worst_error(r) : 0;
     print_cost(r, &c, wk_batch_size[b], check, worst, ctx);
     if (check && !(worst <= 1e-3))
