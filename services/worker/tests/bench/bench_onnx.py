@@ -17,7 +17,6 @@ import time
 import numpy
 import onnxruntime
 
-ROUNDS = 200  # executions that `serve model` times
 ACESO = pathlib.Path(os.environ.get("ACESO_BUILD", "build")) / "bin/aceso"
 
 
@@ -65,13 +64,13 @@ def session(model):
     return onnxruntime.InferenceSession(str(model), o, providers=["CPUExecutionProvider"])
 
 
-def theirs(s, batch):
+def theirs(s, batch, executions):
     feed = {}
     for i in s.get_inputs():
         dims = [d if isinstance(d, int) else batch for d in i.shape]
         feed[i.name] = numpy.zeros(dims, numpy.float32 if i.type == "tensor(float)" else numpy.int64)
     took = []
-    for _ in range(ROUNDS):
+    for _ in range(executions):
         t = time.perf_counter_ns()
         s.run(None, feed)
         took.append((time.perf_counter_ns() - t) / 1e3)
@@ -88,7 +87,7 @@ def latency(model, batch, rounds):
     for _ in range(rounds):
         r = ours(model, "--batch", str(batch))
         a.append((r["median_us"], r["p99_us"]))
-        b.append(theirs(s, batch))
+        b.append(theirs(s, batch, r["executions"]))
     cells = [f(v[k] for v in side) for side in (a, b) for k, f in ((0, statistics.median), (1, min))]
     print("%-36s %5d %10.1f %10.1f %10.1f %10.1f %6.2f" %
           ("/".join(model.parts[-2:-1]), batch, *cells, cells[0] / cells[2]), flush=True)
