@@ -461,8 +461,7 @@ static void test_refusals_name_the_node(void **state)
     } refusals[] = {
         {"conv_residual", "SAME_UPPER", "SAME_OTHER",
          "node c (operator Conv): auto_pad is not one of NOTSET, VALID, SAME_UPPER, SAME_LOWER"},
-        {"moves", "constant", "reflects",
-         "node p (operator Pad): this mode is not supported"},
+        {"moves", "constant", "reflects", "node p (operator Pad): this mode is not supported"},
         {"conv_tiles", "MaxPool", "LpPools",
          "node y (operator LpPools): this operator is not supported"},
     };
