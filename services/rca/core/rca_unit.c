@@ -88,13 +88,24 @@ static const struct unit *spelled(const char *word)
     return NULL;
 }
 
+/* Whole characters, as many as there is room for; what is not UTF-8 ends it. */
+static void keep(const char *word, char ret[AC_RCA_UNIT_SIZE])
+{
+    size_t n = 0, more;
+    while (word[n] && (more = ac_utf8_len((const unsigned char *)word + n)) > 0 &&
+           n + more < AC_RCA_UNIT_SIZE)
+        n += more;
+    memcpy(ret, word, n);
+    ret[n] = '\0';
+}
+
 void ac_rca_unit_spell(const char *unit, char ret[AC_RCA_UNIT_SIZE])
 {
     const char *close = unit[0] == '{' ? strchr(unit, '}') : NULL; /* UCUM: {request}/s */
-    char rest[AC_RCA_UNIT_SIZE];
+    char rest[64];
     (void)snprintf(rest, sizeof(rest), "%s%s", close ? "1" : "", close ? close + 1 : unit);
     const struct unit *u = spelled(rest);
-    (void)snprintf(ret, AC_RCA_UNIT_SIZE, "%s", u ? u->name : ac_streq(rest, "1") ? "" : rest);
+    keep(u ? u->name : ac_streq(rest, "1") ? "" : rest, ret);
 }
 
 /* What may stand behind the unit: which statistic, or that it is a counter's total. */
@@ -131,7 +142,8 @@ void ac_rca_unit_of_name(const char *name, char ret[AC_RCA_UNIT_SIZE])
         cut = strrchr(s, '_');
     }
     for (char *at = strchr(s, '_'); at; at = strchr(at + 1, '_')) { /* the longest end */
-        const struct unit *u = ac_streq(at + 1, "m") ? NULL : spelled(at + 1);
+        bool per = at - s >= 4 && strncmp(at - 4, "_per", 4) == 0;  /* "jobs_per_sec": no time */
+        const struct unit *u = per || ac_streq(at + 1, "m") ? NULL : spelled(at + 1);
         if (u) {
             (void)snprintf(ret, AC_RCA_UNIT_SIZE, "%s", u->name);
             return;

@@ -31,6 +31,7 @@ static void names_and_metadata_are_spelled_alike(void **state)
                  {"PodSuccessRate(%)", "%"},
                  {"disk.read.bytes_per_second", "bytes/s"},
                  {"requests_per_second", "1/s"},
+                 {"jobs_per_sec", ""},
                  {"go_heap_bytes", "bytes"},
                  {"error_ratio", "ratio"},
                  {"lat_50", ""},
@@ -40,8 +41,18 @@ static void names_and_metadata_are_spelled_alike(void **state)
                  {"", ""}};
     static const struct {
         const char *given, *unit;
-    } units[] = {{"By", "bytes"},  {"{request}/s", "1/s"}, {"1", ""}, {"{fault}", ""},
-                 {"percent", "%"}, {"parsec", "parsec"},   {"", ""}};
+    } units[] = {{"By", "bytes"},
+                 {"{request}/s", "1/s"},
+                 {"1", ""},
+                 {"{fault}", ""},
+                 {"percent", "%"},
+                 {"parsec", "parsec"},
+                 {"", ""},
+                 /* longer than there is room for; cut where a character ends */
+                 {"bytes_per_second", "bytes/s"},
+                 {"abcdefghijklmn\xc2\xb5s", "abcdefghijklmn"},
+                 {"{request}/abcdefghijklmnopqrst", "1/abcdefghijklm"},
+                 {"a\xc2", "a"}};
     char got[AC_RCA_UNIT_SIZE];
     for (size_t i = 0; i < AC_ARRAY_LEN(names); i++) {
         ac_rca_unit_of_name(names[i].name, got);
