@@ -128,6 +128,12 @@ def test_a_file_of_a_spreadsheet_is_read(tmp_path):
     (tmp_path / "m.csv").write_bytes(b"\xef\xbb\xbftime,a_cpu\n" + b"".join(b"%d,%d\n" % (1_700_000_000 + i, i % 3) for i in range(50)))
     rc, out, err = aceso("localise", "--metrics", tmp_path / "m.csv")
     assert rc == 0, err
+    (tmp_path / "traces.csv").write_bytes(b"\xef\xbb\xbftraceID,spanID,parentID,service,startTime,duration\nt,a,,front,1,2\nt,b,a,cart,1,1\n")
+    rc, out, err = aceso("synthesise", "--traces", tmp_path / "traces.csv")
+    assert rc == 0 and "front calls cart" in out, err
+    (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfx,y\n" + b"".join(b"%d,%d\n" % (i, i * i % 17) for i in range(50)))
+    rc, out, err = aceso("discover", "--method", "pc", "--data", tmp_path / "x.csv")
+    assert rc == 0 and "\ufeff" not in out, err
 
 
 def test_constants_alone_are_no_answer_and_no_complaint(tmp_path):

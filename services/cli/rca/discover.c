@@ -8,24 +8,21 @@
 #include <aceso/base.h>
 #include <aceso/buf.h>
 #include <aceso/clock.h>
-#include <aceso/series.h>
 #include <aceso/str.h>
 #include <aceso/team.h>
 #include <aceso/yaml.h>
 
 #include "discover/rca_discover.h"
 #include "rca/graph.h"
+#include "readers/rca_dataset.h"
 
 int rca_load_matrix(const char *path, struct ac_rca_matrix *ret, struct ac_err *err)
 {
     char *text;
     size_t len;
-    int rc = ac_gz_read(path, (size_t)512 << 20, &text, &len, err);
-    if (rc) {
-        if (err)
-            err->code = AC_EINVAL; /* a wrong argument, not a failed task */
-        return AC_EINVAL;
-    }
+    int rc = ac_rca_text_read(path, (size_t)512 << 20, &text, &len, err);
+    if (rc)
+        return rc;
     rc = ac_rca_matrix_parse(path, text, len, ret, err);
     free(text);
     return rc;

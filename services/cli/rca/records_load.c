@@ -8,7 +8,6 @@
 
 #include <aceso/base.h>
 #include <aceso/file.h>
-#include <aceso/series.h>
 #include <aceso/str.h>
 
 #include "rca/records.h"
@@ -41,12 +40,9 @@ static int read_file(struct loading *k, const char *path, enum what what)
 {
     char *text;
     size_t len;
-    int rc = ac_gz_read(path, FILE_MAX_BYTES, &text, &len, k->err);
-    if (rc) {
-        if (k->err)
-            k->err->code = AC_EINVAL; /* a wrong argument, not a failed task */
-        return AC_EINVAL;
-    }
+    int rc = ac_rca_text_read(path, FILE_MAX_BYTES, &text, &len, k->err);
+    if (rc)
+        return rc;
     rc = read_text(k, path, text, len, what);
     free(text);
     return rc;
@@ -106,9 +102,7 @@ int rca_calls_load(const char *path, struct ac_rca_case *c, struct ac_err *err)
     struct loading k = {.s = ac_rca_spans_create(), .err = err};
     char *text;
     size_t len;
-    int rc = ac_gz_read(path, FILE_MAX_BYTES, &text, &len, err);
-    if (rc && err)
-        err->code = AC_EINVAL; /* a wrong argument, not a failed task */
+    int rc = ac_rca_text_read(path, FILE_MAX_BYTES, &text, &len, err);
     if (!rc && is_traces(text, len)) {
         rc = read_text(&k, path, text, len, SPANS);
         if (!rc)

@@ -48,10 +48,9 @@ static void free_names(char **names, size_t n)
     free(names);
 }
 
-/* A file that cannot be read is a wrong argument, not a failed task. */
-static int read_text(const char *path, char **ret, size_t *ret_len, struct ac_err *err)
+int ac_rca_text_read(const char *path, size_t max, char **ret, size_t *ret_len, struct ac_err *err)
 {
-    int rc = ac_gz_read(path, FILE_MAX_BYTES, ret, ret_len, err);
+    int rc = ac_gz_read(path, max, ret, ret_len, err);
     if (rc && err)
         err->code = AC_EINVAL;
     if (!rc && *ret_len >= 3 && memcmp(*ret, "\xef\xbb\xbf", 3) == 0) { /* of spreadsheets */
@@ -65,7 +64,7 @@ int ac_rca_table_load(const char *path, struct ac_rca_table *ret, struct ac_err 
 {
     char *text;
     size_t len;
-    int rc = read_text(path, &text, &len, err);
+    int rc = ac_rca_text_read(path, FILE_MAX_BYTES, &text, &len, err);
     if (rc)
         return rc;
     rc = ac_rca_table_parse(path, text, len, ret, err);
@@ -172,7 +171,7 @@ static int read_time(const char *path, int64_t *ret_ns, struct ac_err *err)
     *ret_ns = INT64_MIN;
     if (!ac_path_exists(path))
         return 0;
-    int rc = read_text(path, &text, &len, err);
+    int rc = ac_rca_text_read(path, FILE_MAX_BYTES, &text, &len, err);
     if (rc)
         return rc;
     while (len > 0 && (unsigned char)text[len - 1] <= ' ')
@@ -263,7 +262,7 @@ int ac_rca_edges_load(const char *path, struct ac_rca_case *c, struct ac_err *er
 {
     char *text;
     size_t len;
-    int rc = read_text(path, &text, &len, err);
+    int rc = ac_rca_text_read(path, FILE_MAX_BYTES, &text, &len, err);
     if (rc)
         return rc;
     /* An adjacency matrix begins with an empty cell. */
@@ -286,7 +285,7 @@ static int load_pods(const char *dir, int64_t shift_ns, struct ac_rca_case *c, s
         char *text;
         size_t len;
         ac_cleanup(ac_free_p) char *path = ac_xasprintf("%s/%s", dir, names[i]);
-        rc = read_text(path, &text, &len, err);
+        rc = ac_rca_text_read(path, FILE_MAX_BYTES, &text, &len, err);
         if (!rc) {
             rc = ac_rca_nezha_parse(path, text, len, shift_ns, c, err);
             free(text);
@@ -305,7 +304,7 @@ static int load_edge_table(const char *dir, const char *name, struct ac_rca_tabl
     char *text;
     size_t len;
     ac_cleanup(ac_free_p) char *path = ac_xasprintf("%s/%s", dir, name);
-    int rc = read_text(path, &text, &len, err);
+    int rc = ac_rca_text_read(path, FILE_MAX_BYTES, &text, &len, err);
     if (rc)
         return rc;
     rc = ac_rca_nezha_edges_parse(path, text, len, ret, err);

@@ -18,6 +18,12 @@ struct ac_rca_dataset {
     size_t n, cap;
 };
 
+/** The text of a file of up to max bytes, perhaps in gzip, without the mark that spreadsheets begin
+ * theirs with, a NUL behind it; caller frees. AC_EINVAL: one that cannot be read is a wrong
+ * argument, not a failed task. */
+int ac_rca_text_read(const char *path, size_t max, char **ret, size_t *ret_len,
+                     struct ac_err *err) AC_MUST_USE;
+
 /** Sock Shop: DIR/<service>-<fault>/<repetition>/{normal,anomalous}.csv, sorted by name. AC_EINVAL
  * when DIR holds no such case. */
 int ac_rca_sockshop_list(const char *dir, struct ac_rca_dataset *ret,
