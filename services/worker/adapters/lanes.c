@@ -186,12 +186,14 @@ void wk_lanes_model_set(struct wk_lanes *l, uint32_t slot, struct wk_model *m)
     pthread_mutex_unlock(&l->mu);
 }
 
-void wk_lanes_model_clear(struct wk_lanes *l, uint32_t slot)
+bool wk_lanes_model_clear(struct wk_lanes *l, uint32_t slot)
 {
     pthread_mutex_lock(&l->mu);
-    wk_engine_model_clear(l->engine, ac_now_ns(), slot);
-    l->models[slot] = NULL;
+    bool cleared = wk_engine_model_clear(l->engine, ac_now_ns(), slot);
+    if (cleared)
+        l->models[slot] = NULL;
     pthread_mutex_unlock(&l->mu);
+    return cleared;
 }
 
 void wk_lanes_submit(struct wk_lanes *l, struct wk_job *job)

@@ -128,7 +128,10 @@ static void left(void *arg)
         free(job);
         return;
     }
-    wk_lanes_model_clear(s->lanes, slot->slot);
+    if (!wk_lanes_model_clear(s->lanes, slot->slot)) {
+        wk_lanes_submit(s->lanes, job); /* a load that waited has begun since */
+        return;
+    }
     s->executor->ops->forget(s->executor, slot->model);
     slot_free(slot);
     free(job);
@@ -191,7 +194,7 @@ static void profiled(void *arg)
     } else {
         (void)ac_err_set(&err, AC_EINTERNAL, "trial run: %s: %.200s",
                          wk_status_text(job->outcome.status), job->message);
-        wk_lanes_model_clear(s->lanes, slot->slot);
+        AC_ASSERT(wk_lanes_model_clear(s->lanes, slot->slot)); /* none but us knew of it */
         s->executor->ops->forget(s->executor, slot->model);
         slot->model = NULL;
         failed(slot, &err);

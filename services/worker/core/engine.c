@@ -107,10 +107,13 @@ static void refuse(struct wk_engine *e, const struct wk_action *a, int status, i
     e->ports.done(e->ports.self, a, &o);
 }
 
-void wk_engine_model_clear(struct wk_engine *e, int64_t now, uint32_t slot)
+bool wk_engine_model_clear(struct wk_engine *e, int64_t now, uint32_t slot)
 {
-    AC_ASSERT(slot < e->max_models && !e->slots[slot].resident && !e->slots[slot].in_use);
-    e->slots[slot].known = false;
+    AC_ASSERT(slot < e->max_models);
+    struct slot *s = &e->slots[slot];
+    if (s->resident || s->loading || s->in_use)
+        return false;
+    s->known = false;
     for (int i = 0; i < WK_LANES; i++) {
         struct lane *l = &e->lanes[i];
         uint32_t kept = 0;
@@ -124,6 +127,7 @@ void wk_engine_model_clear(struct wk_engine *e, int64_t now, uint32_t slot)
         }
         l->n = kept;
     }
+    return true;
 }
 
 static enum wk_lane lane_of(enum wk_kind kind)
@@ -194,6 +198,8 @@ static int obstacle(const struct wk_engine *e, const struct wk_action *a, int64_
     case WK_UNLOAD:
         if (late)
             return WK_ST_UNLOAD_LATE;
+        if (s->held)
+            return -1;
         return !s->resident ? WK_ST_NOT_LOADED : s->in_use ? -1 : 0;
     case WK_INFER:
         if (late)

@@ -85,8 +85,9 @@ void wk_engine_overlap(struct wk_engine *e);
 /** Makes a slot known: prepared, not resident. compiled: bit per batch index. */
 void wk_engine_model_set(struct wk_engine *e, uint32_t slot, uint64_t weights_bytes,
                          uint32_t compiled);
-/** Makes it unknown again; what waits for it is refused. It must be neither resident nor in use. */
-void wk_engine_model_clear(struct wk_engine *e, int64_t now, uint32_t slot);
+/** Makes it unknown again; what waits for it is refused. False, and nothing is different, while its
+ * weights are or come there, or are in use: a load may have begun after the unload. */
+bool wk_engine_model_clear(struct wk_engine *e, int64_t now, uint32_t slot);
 void wk_engine_submit(struct wk_engine *e, int64_t now, const struct wk_action *a);
 /** The next action of the lane, to be run now; false when none may start, with the time to ask
  * again (INT64_MAX: when something is submitted or finished). */

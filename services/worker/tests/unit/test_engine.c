@@ -199,7 +199,7 @@ static void test_a_cleared_slot_refuses_what_waited(void **state)
     assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
     end(e, WK_LANE_LOAD, WK_ST_OK);
     logged.n = 0;
-    wk_engine_model_clear(e, 0, 0);
+    assert_true(wk_engine_model_clear(e, 0, 0));
     assert_int_equal(logged.n, 2);
     assert_int_equal(logged.status[0], WK_ST_UNKNOWN_MODEL);
     assert_int_equal(logged.id[0] + logged.id[1], 2 + 4);
@@ -207,6 +207,40 @@ static void test_a_cleared_slot_refuses_what_waited(void **state)
     load(e, 6, 0);
     assert_false(wk_engine_start(e, WK_LANE_EXEC, 150, &a, &wake)); /* 3: model 1 is not there */
     assert_int_equal(logged.id[3], 3);
+    wk_engine_destroy(e);
+}
+
+/* A model leaves once nothing reads or writes its weights: not while an execution ends whose load has
+ * failed, nor when a load that waited has begun after the unload. */
+static void test_a_slot_is_cleared_when_nothing_runs(void **state)
+{
+    (void)state;
+    struct wk_engine *e = make(6);
+    struct wk_action a;
+    int64_t wake;
+    wk_engine_overlap(e);
+    ask(e, 0, 1, WK_LOAD, 0, 0, 1000);
+    ask(e, 0, 2, WK_INFER, 0, 0, 1000);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    assert_true(wk_engine_start(e, WK_LANE_EXEC, 0, &a, &wake));
+    end(e, WK_LANE_LOAD, WK_ST_LOAD_FAILED);
+    assert_false(wk_engine_model_clear(e, 0, 0));
+    ask(e, 0, 0, WK_UNLOAD, 0, 0, 1000);
+    assert_false(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake)); /* it waits */
+    assert_int_equal(logged.n, 1);
+    end(e, WK_LANE_EXEC, WK_ST_WEIGHTS_LOST);
+    assert_false(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    assert_int_equal(logged.status[2], WK_ST_NOT_LOADED);
+    ask(e, 0, 3, WK_LOAD, 0, 0, 1000);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    assert_false(wk_engine_model_clear(e, 0, 0));
+    end(e, WK_LANE_LOAD, WK_ST_OK);
+    assert_false(wk_engine_model_clear(e, 0, 0));
+    ask(e, 0, 0, WK_UNLOAD, 0, 0, 1000);
+    assert_true(wk_engine_start(e, WK_LANE_LOAD, 0, &a, &wake));
+    end(e, WK_LANE_LOAD, WK_ST_OK);
+    assert_true(wk_engine_model_clear(e, 0, 0));
+    assert_int_equal(wk_engine_pages_free(e), 6);
     wk_engine_destroy(e);
 }
 
@@ -325,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_executions_begin_beside_their_load),
         cmocka_unit_test(test_pages_of_a_failed_load_are_kept_for_its_execution),
         cmocka_unit_test(test_a_cleared_slot_refuses_what_waited),
+        cmocka_unit_test(test_a_slot_is_cleared_when_nothing_runs),
         cmocka_unit_test(test_reset_unloads_any_number),
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_unload_waits_for_the_execution),
