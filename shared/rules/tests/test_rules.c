@@ -508,6 +508,25 @@ static const char *repeated(struct ac_buf *b, const char *begin, const char *bef
 }
 
 /* Each limit that docs/rules.md states: what reaches it passes, what goes beyond is told. */
+static void the_names_of_a_largest_are_counted(void **st)
+{
+    (void)st;
+    for (int n = 64; n <= 65; n++) {
+        struct ac_buf b;
+        struct ac_diags d;
+        struct ac_ruleset *s = NULL;
+        ac_buf_init(&b, 4096);
+        ac_buf_puts(&b, "language 1 rule \"a\" { when value > 3 reason \"{largest 1 of value");
+        for (int i = 1; i < n; i++)
+            ac_buf_puts(&b, ", value");
+        ac_buf_puts(&b, "}\" }");
+        assert_int_equal(ac_ruleset_parse(b.data, b.len, &s, &d), n > 64 ? AC_EINVAL : 0);
+        assert_true(n <= 64 || strstr(d.v[0].message, "at most 64 names"));
+        ac_ruleset_destroy(s);
+        ac_buf_fini(&b);
+    }
+}
+
 static void limits_hold(void **st)
 {
     (void)st;
@@ -604,6 +623,7 @@ int main(void)
         cmocka_unit_test(selectors_match_metric_and_labels),
         cmocka_unit_test(cost_is_bounded_and_equal_terms_are_shared),
         cmocka_unit_test(text_that_explodes_when_expanded_is_cheap),
+        cmocka_unit_test(the_names_of_a_largest_are_counted),
         cmocka_unit_test(limits_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
