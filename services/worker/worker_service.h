@@ -59,8 +59,8 @@ void wk_lanes_stop(struct wk_lanes *l);
 void wk_lanes_destroy(struct wk_lanes *l);
 /** A prepared model gets a slot, which must be free. */
 void wk_lanes_model_set(struct wk_lanes *l, uint32_t slot, struct wk_model *m);
-/** The slot is free again; what waits for its model is refused. False: its weights are or come there,
- * or are in use; they must be unloaded (again). */
+/** The slot is free again; what waits for its model is refused. False: its weights are or come
+ * there, or are in use; they must be unloaded (again). */
 bool wk_lanes_model_clear(struct wk_lanes *l, uint32_t slot);
 void wk_lanes_submit(struct wk_lanes *l, struct wk_job *job);
 /** The controller is gone. */

@@ -573,13 +573,13 @@ void sched_wake(struct sched *s, int64_t now)
     sched_hot_tick(s, now);
     s->idle_ticks = s->arrivals_since_tick ? 0 : s->idle_ticks + 1;
     s->arrivals_since_tick = 0;
-    /* Nothing came for a second and nothing waits: sleep until the next arrival. */
-    s->tick_at = s->idle_ticks > 200 && s->n_heap == 0 ? POLICY_NEVER : now + SCHED_TICK_NS;
+    bool watching = false;
     for (uint32_t i = 0; i < s->cfg.cells; i++) {
         struct cell *c = &s->cells[i];
         sched_guard_tick(&c->guard, c->n_devices);
         if (now >= c->watch_at)
             sched_silent_look(s, now, i);
+        watching = watching || c->watch_at != POLICY_NEVER;
         int64_t slack = sched_guard_slack(&c->guard);
         c->ahead_most_ns = slack == POLICY_NEVER ? slack : slack / 4;
         /* A device whose work overruns gets no result that would call pick: look again. */
@@ -595,6 +595,10 @@ void sched_wake(struct sched *s, int64_t now)
             sched_loads_tick(s, now, i);
         }
     }
+    /* Nothing came for a second, nothing waits and no answer is awaited: sleep until the next
+     * arrival. */
+    bool idle = s->idle_ticks > 200 && s->n_heap == 0 && !watching;
+    s->tick_at = idle ? POLICY_NEVER : now + SCHED_TICK_NS;
 }
 
 void sched_device_view(const struct sched *s, uint32_t device, struct sched_device_view *ret_v)

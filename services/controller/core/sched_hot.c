@@ -46,7 +46,7 @@ uint32_t sched_hot_deal(const struct sched *s, uint32_t home)
     for (uint32_t i = home; i != NIL; i = s->models[i].guests) {
         const struct model *m = &s->models[i];
         const struct cell *c = &s->cells[m->cell];
-        if (!(m->loaded & c->up))
+        if (!sched_copies(c, m))
             continue;
         int64_t ahead = ahead_of(c, m);
         if (ahead < least) {

@@ -432,7 +432,7 @@ void sched_pick_for(struct sched *s, int64_t now, uint32_t model)
     const struct cell *c = &s->cells[m->cell];
     uint32_t best = NIL;
     double best_score = 0;
-    uint64_t copies = m->record == NIL ? 0 : c->masks[m->record] & c->up;
+    uint64_t copies = m->record == NIL ? 0 : c->masks[m->record] & c->up & ~c->silent;
     bool several = (copies & (copies - 1)) != 0;
     for (uint64_t k = copies; k; k &= k - 1) {
         uint32_t id = c->devices[__builtin_ctzll(k)];

@@ -45,6 +45,8 @@ void sched_silent_heard(struct sched *s, const struct device *d)
 {
     struct cell *c = &s->cells[d->cell];
     uint64_t bit = 1ull << d->bit;
+    if (c->silent & bit) /* what else it has is watched again */
+        c->watch_at = AC_MIN(c->watch_at, s->now);
     c->silent &= ~bit;
     if (d->n_infers + d->n_loads == 0)
         c->busy &= ~bit;

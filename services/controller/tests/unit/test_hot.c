@@ -93,10 +93,12 @@ struct bed {
     struct {
         uint64_t id;
         int64_t begin, end;
+        uint32_t device;
         bool live;
     } doing[MOST];
     int64_t engine[DEVICES][2]; /* when each is free */
     bool holds[DEVICES];        /* model 0 */
+    bool mute[DEVICES];
     uint64_t cookies, outcomes[POLICY_OUTCOME_END];
     uint32_t strange; /* models that an action named beside 0 */
 };
@@ -121,6 +123,7 @@ static void on_act(void *self, const struct policy_action *a)
     int64_t begin = AC_MAX(*engine, AC_MAX(b->now, a->earliest_ns));
     *engine = begin + a->expected_ns;
     b->doing[i].id = a->id;
+    b->doing[i].device = a->device;
     b->doing[i].begin = begin;
     b->doing[i].end = *engine;
     b->doing[i].live = true;
@@ -155,7 +158,8 @@ static void ask(struct bed *b, uint32_t n, int64_t objective)
                          .cookie = b->cookies++, .rows = 1, .deadline_ns = b->now + objective});
 }
 
-#define CALM  1 /* requests each 4 ms: .5 devices' worth */
+#define CALM  1  /* requests each 4 ms: .5 devices' worth */
+#define MUCH  20 /* for one cell, yet not too much */
 #define FLOOD 32
 
 /** Time passes, with so many requests each 4 ms. */
@@ -163,7 +167,7 @@ static void run(struct bed *b, int64_t ms, uint32_t each)
 {
     for (int64_t end = b->now + ms * AC_NS_PER_MS; b->now < end; b->now += AC_NS_PER_MS / 4) {
         for (uint32_t i = 0; i < MOST; i++) {
-            if (!b->doing[i].live || b->doing[i].end > b->now)
+            if (!b->doing[i].live || b->doing[i].end > b->now || b->mute[b->doing[i].device])
                 continue;
             b->doing[i].live = false;
             sched_result(b->s, b->now,
@@ -237,6 +241,22 @@ static void test_a_model_that_retires_takes_its_guests_along(void **state)
     sched_destroy(b.s);
 }
 
+/* A cell whose copies are all on silent devices has none. */
+static void test_nothing_is_dealt_to_silent_devices(void **state)
+{
+    (void)state;
+    struct bed b;
+    bed_start(&b);
+    run(&b, 2500, FLOOD);
+    assert_int_equal(copies(&b), 4);
+    b.mute[0] = b.mute[2] = true;
+    run(&b, 200, MUCH);
+    uint64_t before = b.outcomes[POLICY_ON_TIME], asked = b.cookies;
+    run(&b, 500, MUCH);
+    assert_true(b.outcomes[POLICY_ON_TIME] - before >= (b.cookies - asked) * 99 / 100);
+    sched_destroy(b.s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_a_guest_serves_while_the_home_is_away),
         cmocka_unit_test(test_a_guest_comes_and_goes),
         cmocka_unit_test(test_a_model_that_retires_takes_its_guests_along),
+        cmocka_unit_test(test_nothing_is_dealt_to_silent_devices),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

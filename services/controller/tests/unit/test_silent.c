@@ -305,6 +305,86 @@ static void test_a_copy_on_a_silent_device_is_none(void **state)
     sched_destroy(s);
 }
 
+/* Nothing else comes or waits, so there is no other reason to wake up. */
+static void test_a_long_silence_is_noticed_while_all_else_is_idle(void **state)
+{
+    (void)state;
+    struct seen w;
+    int64_t now;
+    struct sched *s = two_devices(&w, &now);
+    ask(s, now, 0, 6 * AC_NS_PER_S);
+    assert_int_equal(w.n_infers, 1);
+    now = pass(s, now, 3500);
+    assert_int_equal(w.n_infers, 2);
+    for (uint32_t i = 0; i < 2; i++)
+        say(s, now + 2 * MS, &w.infers[i], POLICY_DONE);
+    (void)pass(s, now + 2 * MS, 2000);
+    assert_true(sched_next_wake(s) == POLICY_NEVER); /* and then it sleeps */
+    sched_destroy(s);
+}
+
+/* A device that holds the model and executes nothing, but whose load is overdue, gets no work that
+ * another can do, nor is that kept waiting. */
+static void test_work_goes_past_a_silent_device(void **state)
+{
+    (void)state;
+    for (uint32_t silent = 0; silent < 2; silent++) {
+        struct seen w;
+        int64_t now;
+        struct sched *s = two_devices(&w, &now);
+        uint32_t m = sched_model_add(s);
+        sched_model_able(s, now, m, silent, &cost);
+        ask(s, now, m, 40 * MS);
+        assert_int_equal(w.n_loads, 1);
+        now = pass(s, now, 20);
+        for (uint32_t i = 0; i < 3; i++) {
+            ask(s, now, 0, 40 * MS);
+            assert_int_equal(w.n_infers, i + 1);
+            assert_int_equal(w.infers[i].device, 1 - silent);
+            now = pass(s, now, 4);
+            say(s, now, &w.infers[i], POLICY_DONE);
+            now = pass(s, now, 4);
+        }
+        sched_destroy(s);
+    }
+}
+
+/* It says something, and falls silent with what is left in hand. */
+static void test_a_device_may_fall_silent_again(void **state)
+{
+    (void)state;
+    struct seen w = {0};
+    struct sched_config cfg = SCHED_CONFIG_INIT;
+    struct sched *s =
+        sched_create(&cfg, &(struct policy_ports){.self = &w, .act = on_act, .reply = on_reply});
+    int64_t now = MS;
+    for (uint32_t d = 0; d < 2; d++) {
+        (void)sched_device_add(s);
+        sched_device_up(s, now, d, 8);
+    }
+    for (uint32_t m = 0; m < 2; m++) {
+        (void)sched_model_add(s);
+        sched_model_able(s, now, m, 0, &cost);
+    }
+    sched_model_able(s, now, 1, 1, &cost);
+    ask(s, now, 0, 60 * MS);
+    now += 2 * MS;
+    sched_device_down(s, now, 1);
+    ask(s, now, 1, 60 * MS); /* its load waits for the other one */
+    assert_int_equal(w.n_loads, 2);
+    assert_int_equal(w.loads[1].device, 0);
+    sched_device_up(s, now, 1, 8);
+    now = pass(s, now, 12); /* nobody else can run either model */
+    assert_true(sched_cancel(s, 0, 7));
+    say(s, now, &w.loads[0], POLICY_DONE);
+    sched_model_able(s, now, 1, 1, &cost);
+    assert_int_equal(w.n_loads, 2); /* the device has been heard of */
+    (void)pass(s, now, 15);
+    assert_int_equal(w.n_loads, 3);
+    assert_int_equal(w.loads[2].device, 1);
+    sched_destroy(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +395,9 @@ int main(void)
         cmocka_unit_test(test_one_hand_may_fail),
         cmocka_unit_test(test_it_takes_nothing_from_others),
         cmocka_unit_test(test_a_copy_on_a_silent_device_is_none),
+        cmocka_unit_test(test_a_long_silence_is_noticed_while_all_else_is_idle),
+        cmocka_unit_test(test_work_goes_past_a_silent_device),
+        cmocka_unit_test(test_a_device_may_fall_silent_again),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -210,8 +210,8 @@ static void test_a_cleared_slot_refuses_what_waited(void **state)
     wk_engine_destroy(e);
 }
 
-/* A model leaves once nothing reads or writes its weights: not while an execution ends whose load has
- * failed, nor when a load that waited has begun after the unload. */
+/* A model leaves once nothing reads or writes its weights: not while an execution ends whose load
+ * has failed, nor when a load that waited has begun after the unload. */
 static void test_a_slot_is_cleared_when_nothing_runs(void **state)
 {
     (void)state;
