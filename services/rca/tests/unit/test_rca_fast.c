@@ -211,6 +211,28 @@ static uint64_t search(const bool *dag, size_t q, const int *seen, size_t p, boo
     return tests;
 }
 
+/* One cause of four: it separates each pair of them, and every pair remembers it. */
+static void all_sets_are_kept_for_each_pair(void **state)
+{
+    (void)state;
+    enum {
+        P = 5
+    };
+    bool dag[P * P] = {[1] = true, [2] = true, [3] = true, [4] = true};
+    const int seen[P] = {0, 1, 2, 3, 4};
+    struct ac_rca_pdag g;
+    struct ac_rca_ci *t = ac_rca_ci_oracle(dag, P, seen, P);
+    struct ac_rca_sepsets *s = ac_rca_sepsets_create(P);
+    ac_rca_pdag_init(&g, P);
+    ac_rca_skeleton(t, &(struct ac_rca_skeleton_params){.max_given = -1, .all_sets = true}, &g, s);
+    for (int x = 1; x < P; x++)
+        for (int y = x + 1; y < P; y++)
+            assert_true(ac_rca_sepsets_has(s, x, y, 0) && ac_rca_sepsets_size(s, x, y) == 1);
+    ac_rca_pdag_fini(&g);
+    ac_rca_sepsets_destroy(s);
+    ac_rca_ci_destroy(t);
+}
+
 /* Half of the nodes are hidden, so that FCI's second search takes edges out; the graph, and what is
  * counted as a test, are the same whoever shares the work. */
 static void hidden_causes_are_found_by_any_threads(void **state)
@@ -458,6 +480,7 @@ int main(void)
         cmocka_unit_test(wide_loops_are_the_plain_ones),
         cmocka_unit_test(results_do_not_depend_on_threads),
         cmocka_unit_test(lingam_takes_the_order_of_all_pairs),
+        cmocka_unit_test(all_sets_are_kept_for_each_pair),
         cmocka_unit_test(hidden_causes_are_found_by_any_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,7 +109,15 @@ static void readiness_and_resources(void **state)
     add(s, "user", "container.memory.limit", "By", AC_RCA_GAUGE, 1, 0, NULL, 0);
     add(s, "user", "k8s.container.restarts", "{restart}", AC_RCA_CUMULATIVE, 0, 1, NULL, 0);
     add(s, "", "k8s.pod.ready", "1", AC_RCA_GAUGE, 1, 0, NULL, 0);
+    add(s, "geo", "process.cpu.time", "s", AC_RCA_CUMULATIVE, 0, 0.5, NULL, 0);
+    add(s, "geo", "container.memory.usage", "MiBy", AC_RCA_GAUGE, 3, 0, NULL, 0);
     assert_int_equal(ac_rca_signals_build(s, c, NULL), 0);
+    const struct ac_rca_metric *cpu = find(c, "geo", NULL, AC_RCA_CPU),
+                               *mem = find(c, "geo", NULL, AC_RCA_MEM);
+    assert_string_equal(cpu->unit, "cores"); /* seconds a second */
+    assert_float_equal(cpu->v[4], 0.5, 1e-9);
+    assert_string_equal(mem->unit, "MiB");
+    assert_float_equal(mem->v[4], 3 * 1048576, 0); /* held in bytes */
     assert_float_equal(find(c, "user", NULL, AC_RCA_UNREADY)->v[0], 0, 0);
     assert_non_null(find(c, "user", NULL, AC_RCA_CPU));
     assert_null(find(c, "user", NULL, AC_RCA_MEM));
