@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -184,6 +185,25 @@ static void assert_says(const struct ac_rca_case *c, const struct ac_rca_result 
     ac_buf_fini(&b);
 }
 
+/* By how much the line of a measurement ends lower in a picture than it begins. */
+static double drawn_fall(const struct ac_rca_case *c, const struct ac_rca_result *r,
+                         const char *name)
+{
+    struct ac_buf svg;
+    ac_buf_init(&svg, 1 << 22);
+    assert_true(ac_rca_picture(c, r, &svg));
+    const char *at = strstr(ac_buf_str(&svg), name);
+    at = at ? strstr(at, "<path class=\"s\"") : NULL;
+    at = at ? strstr(at, " d=\"M") : NULL;
+    assert_non_null(at);
+    const char *first = strchr(at + 5, ' '), *end = strchr(at + 5, '"'), *last = end;
+    while (*last != ' ')
+        last--;
+    double fall = strtod(last, NULL) - strtod(first, NULL);
+    ac_buf_fini(&svg);
+    return fall;
+}
+
 static void an_answer_does_not_depend_on_how_it_was_written(void **state)
 {
     (void)state;
@@ -202,6 +222,8 @@ static void an_answer_does_not_depend_on_how_it_was_written(void **state)
     struct ac_rca_counter k = ac_rca_counterfactual(b, &y);
     assert_true(k.known && k.low <= k.would && k.would <= k.high);
     assert_true(k.normal > 30 && k.normal < 33 && k.seen > 100); /* milliseconds */
+    assert_true(drawn_fall(a, &x, "memory_used_percent") < -10);
+    assert_true(drawn_fall(b, &y, "memory_free_percent") > 10); /* as it was measured */
     struct ac_buf svg;
     ac_buf_init(&svg, 1 << 22);
     assert_true(ac_rca_picture(b, &y, &svg));
