@@ -566,6 +566,39 @@ static void what_is_forbidden_is_not_proposed(void **state)
     }
 }
 
+/* a is sampled every tenth second and seems to follow b by four: nobody says which moves first, and
+ * no edge is proposed between the two. */
+static void of_what_is_sampled_rarely_nobody_says_what_moves_first(void **state)
+{
+    (void)state;
+    for (int known = 0; known < 2; known++) {
+        struct world w;
+        double x[4] = {0};
+        world_init(&w, 6);
+        int a = add(&w, "a", AC_RCA_CPU), b = add(&w, "a", AC_RCA_LAT);
+        if (known)
+            causes(&w, a, b, .5);
+        struct ac_rca_metric *rare = &w.c->metrics[a], *dense = &w.c->metrics[b];
+        rare->n = dense->n = 0;
+        for (int t = 0; t < 3000; t++) {
+            int64_t at = (1700000000LL + t) * AC_NS_PER_S;
+            double now = .8 * x[(t + 3) % 4] + ac_rng_normal(&w.rng);
+            if (t % 10 == 0)
+                ac_rca_metric_push(rare, at, x[t % 4]);
+            ac_rca_metric_push(dense, at, now);
+            x[t % 4] = now;
+        }
+        struct ac_rca_validation v = validate(&w);
+        const struct ac_rca_gedge *e = edge(&w, a, b, AC_RCA_CAUSES);
+        assert_int_equal(e != NULL, known);
+        assert_int_equal(v.proposed, 0);
+        for (size_t i = 0; e && i < e->nevidence; i++)
+            assert_null(strstr(e->evidence[i], "moves first"));
+        ac_rca_validation_fini(&v);
+        world_fini(&w);
+    }
+}
+
 /* a is sampled every fifth second: it is compared, as fewer samples, and why others are not is
  * said.
  */
@@ -627,6 +660,7 @@ int main(void)
         cmocka_unit_test(the_second_opinion_keeps_its_level),
         cmocka_unit_test(second_opinions_have_a_limit),
         cmocka_unit_test(what_is_forbidden_is_not_proposed),
+        cmocka_unit_test(of_what_is_sampled_rarely_nobody_says_what_moves_first),
         cmocka_unit_test(other_sampling_is_taken_into_account),
         cmocka_unit_test(many_lags_need_more_rows_for_a_second_opinion),
     };
