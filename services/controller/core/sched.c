@@ -63,8 +63,10 @@ void sched_destroy(struct sched *s)
     if (!s)
         return;
     for (uint32_t i = 0; i < s->cfg.cells; i++) {
-        for (uint32_t k = 0; k < POLICY_KINDS; k++)
+        for (uint32_t k = 0; k < POLICY_KINDS; k++) {
             free(s->cells[i].records[k]);
+            free(s->cells[i].bounds[k]);
+        }
         free(s->cells[i].masks);
         free(s->cells[i].models);
         free(s->cells[i].cold);
@@ -171,6 +173,15 @@ void sched_model_init(struct model *m, uint32_t cell)
                         .cell = cell};
 }
 
+static void records_room(struct cell *c, uint32_t kind)
+{
+    size_t blocks = c->cap_models / SCHED_BLOCK + 1;
+    c->records[kind] = ac_xrealloc(c->records[kind], c->cap_models * sizeof(struct record));
+    c->bounds[kind] = ac_xrealloc(c->bounds[kind], blocks * sizeof(struct bound));
+    for (size_t i = 0; i < blocks; i++)
+        c->bounds[kind][i].known = false;
+}
+
 /* Room for one model more in the cell, beside guests. */
 static void cell_room(struct sched *s, struct cell *c)
 {
@@ -181,7 +192,7 @@ static void cell_room(struct sched *s, struct cell *c)
     c->masks = ac_xrealloc(c->masks, c->cap_models * sizeof(*c->masks));
     c->cold = ac_xrealloc(c->cold, c->cap_models * sizeof(*c->cold));
     for (uint32_t k = 0; k < s->n_kinds; k++)
-        c->records[k] = ac_xrealloc(c->records[k], c->cap_models * sizeof(struct record));
+        records_room(c, k);
 }
 
 static uint32_t model_new(struct sched *s, uint32_t cell)
@@ -232,10 +243,9 @@ void sched_device_kind(struct sched *s, uint32_t device, uint32_t kind)
     for (; s->n_kinds <= kind; s->n_kinds++) {
         kind_room(s, s->n_kinds, 0);
         for (uint32_t i = 0; i < s->cfg.cells; i++) {
-            size_t bytes = s->cells[i].cap_models * sizeof(struct record);
-            if (bytes == 0)
+            if (s->cells[i].cap_models == 0)
                 continue;
-            s->cells[i].records[s->n_kinds] = ac_xcalloc(1, bytes);
+            records_room(&s->cells[i], s->n_kinds);
             memcpy(s->cells[i].records[s->n_kinds], s->cells[i].records[0],
                    s->cells[i].n_records * sizeof(struct record));
         }

@@ -54,6 +54,7 @@ struct sched_config {
     X(PRIORITIES, "priorities")                                                                    \
     X(KINDS, "kinds of devices")                                                                   \
     X(HOT, "cells that share")                                                                     \
+    X(BOUNDS, "bounds of waiting models")                                                          \
     X(OVERLAP, "executions that overlap loads")                                                    \
     X(SILENCE, "work taken from silence")
 

@@ -21,6 +21,8 @@
 #define SCHED_LOOK_NS       (50 * 1000000LL) /* ... at the latest after this */
 #define SCHED_PIPE_AHEAD    400000LL         /* a pipe free within this may get a load */
 #define SCHED_SHED_SCAN     32
+#define SCHED_BLOCK         64     /* records under one bound */
+#define SCHED_BOUNDS_FROM   4096   /* records in a cell */
 #define SCHED_AHEAD_NS      100000 /* before its end of work a device is given more, at least */
 #define SCHED_BACKGROUND_NS (10 * AC_NS_PER_S) /* who has longer than this has all day */
 #define SCHED_CHANCES       32
@@ -129,6 +131,13 @@ struct record {
     int64_t begin; /* 0, or the weights are on their way: a start that need not wait for them */
 };
 
+/* Of SCHED_BLOCK records that follow each other. */
+struct bound {
+    int64_t least, most; /* lfull */
+    int64_t most_ns;     /* full_ns */
+    bool known;          /* else it is made anew when it is asked for */
+};
+
 struct action {
     uint64_t id;
     enum policy_action_kind kind;
@@ -199,6 +208,7 @@ struct cell {
     uint64_t busy, silent; /* devices with work in flight; those whose answer is overdue */
     int64_t watch_at;      /* nothing becomes overdue before */
     struct record *records[POLICY_KINDS]; /* the same models in the same order for each kind */
+    struct bound *bounds[POLICY_KINDS];   /* of the records, block by block */
     uint64_t *masks;                      /* beside the records: the devices that hold the model */
     uint32_t n_records;
     uint64_t of_kind[POLICY_KINDS]; /* devices */

@@ -262,6 +262,34 @@ static bool is_better(const struct sched *s, const struct choice *k, int64_t fh,
     return better;
 }
 
+/* Batches with a latest start from least to most come behind what was found; what has all day is
+ * looked at for itself. */
+static bool come_later(const struct choices *found, int64_t least, int64_t most, int64_t fh)
+{
+    return !found->shedding && found->found && found->best.latest >= fh &&
+           least >= found->best.latest && most <= fh + SCHED_BACKGROUND_NS;
+}
+
+/* The same of a block of records. */
+static bool block_comes_later(const struct cell *c, uint32_t from, const struct device *d,
+                              int64_t fh, const struct choices *found)
+{
+    const struct record *rec = &c->records[d->kind][from];
+    struct bound *b = &c->bounds[d->kind][from / SCHED_BLOCK];
+    if (!found->found || found->shedding)
+        return false;
+    if (!b->known) {
+        *b = (struct bound){.least = INT64_MAX, .most = INT64_MIN, .known = true};
+        for (uint32_t i = 0, n = AC_MIN(c->n_records - from, SCHED_BLOCK); i < n; i++) {
+            b->least = AC_MIN(b->least, rec[i].lfull);
+            b->most = AC_MAX(b->most, rec[i].lfull);
+            b->most_ns = AC_MAX(b->most_ns, rec[i].full_ns);
+        }
+    }
+    int64_t more = longer(d, b->most_ns);
+    return come_later(found, b->least - AC_MAX(more, 0), b->most - AC_MIN(more, 0), fh);
+}
+
 static void choose(struct sched *s, int64_t now, struct cell *c, const struct device *d, int64_t fh,
                    struct choices *ret)
 {
@@ -271,7 +299,12 @@ static void choose(struct sched *s, int64_t now, struct cell *c, const struct de
     ret->ranked = ret->shedding && s->groups;
     if (ret->ranked)
         sched_share_compare(s, c, now);
+    bool blocks = c->n_records >= SCHED_BOUNDS_FROM && !(s->cfg.without & SCHED_WITHOUT_BOUNDS);
     for (uint32_t i = 0; i < c->n_records; i++) {
+        if (blocks && i % SCHED_BLOCK == 0 && block_comes_later(c, i, d, fh, ret)) {
+            i += SCHED_BLOCK - 1;
+            continue;
+        }
         if (!(c->masks[i] & bit))
             continue;
         const struct record *rec = &c->records[d->kind][i];
@@ -282,8 +315,7 @@ static void choose(struct sched *s, int64_t now, struct cell *c, const struct de
             continue;
         /* The head bounds how early any batch of this model must start. */
         int64_t full = rec->lfull - longer(d, rec->full_ns);
-        if (!ret->shedding && ret->found && ret->best.latest >= fh && full >= ret->best.latest &&
-            full <= fh + SCHED_BACKGROUND_NS)
+        if (come_later(ret, full, full, fh))
             continue;
         struct choice k = {.begin = rec->begin};
         if (!candidate_of(s, c, rec, d, start, ret, &k))

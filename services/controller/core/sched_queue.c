@@ -173,10 +173,17 @@ static uint32_t largest(const struct plan *p)
     return b ? policy_batch_size[b - 1] : 0;
 }
 
+static void record_changed(const struct sched *s, struct cell *c, uint32_t record)
+{
+    for (uint32_t k = 0; k < s->n_kinds; k++)
+        c->bounds[k][record / SCHED_BLOCK].known = false;
+}
+
 static void record_remove(struct sched *s, struct cell *c, struct model *m)
 {
     uint32_t last = --c->n_records;
     if (m->record != last) {
+        record_changed(s, c, m->record);
         for (uint32_t k = 0; k < s->n_kinds; k++)
             c->records[k][m->record] = c->records[k][last];
         c->masks[m->record] = c->masks[last];
@@ -223,6 +230,7 @@ void sched_record_update(struct sched *s, uint32_t id)
     if (m->record == NIL)
         m->record = c->n_records++;
     c->masks[m->record] = mask;
+    record_changed(s, c, m->record);
     for (uint32_t k = 0; k < s->n_kinds; k++) {
         struct record *rec = &c->records[k][m->record];
         record_of_kind(s, m, id, k, rec);

@@ -305,6 +305,52 @@ static void test_company_is_waited_for_as_long_as_allowed(void **state)
     sched_destroy(s);
 }
 
+/* Some ten thousand models wait in one cell, one device of which is slower: passing over blocks
+ * of them decides nothing else than looking at each. */
+static void test_bounds_change_no_decision(void **state)
+{
+    (void)state;
+    enum {
+        MODELS = 12000,
+        DEVICES = 6
+    };
+    struct workload w = {
+        .n_models = MODELS, .n_functions = MODELS, .n_classes = 1, .duration_ns = 4 * AC_NS_PER_S};
+    static const char text[] =
+        "model,input_kb,output_kb,weights_mb,load_ms,b1_ms,b2_ms,b4_ms,b8_ms,b16_ms\n"
+        "small,602,4,10,.5,2.5,4,7,13,25\n";
+    struct costs small;
+    struct sim_config c = SIM_CONFIG_INIT;
+    struct sim_stats st[2];
+    assert_int_equal(serving_costs_parse(text, strlen(text), &small, NULL), 0);
+    w.classes[0] = (struct workload_class){.n_models = MODELS};
+    w.own_ns = ac_xcalloc(MODELS, sizeof(*w.own_ns));
+    w.row = ac_xcalloc(MODELS, sizeof(*w.row));
+    w.functions = ac_xcalloc(MODELS, sizeof(*w.functions));
+    for (uint32_t m = 0; m < MODELS; m++) {
+        w.functions[m] = (struct workload_function){
+            .model = m, .kind = WORKLOAD_POISSON, .rate = 8000.0 / MODELS};
+        w.own_ns[m] = (6 + m % 4) * AC_NS_PER_S;
+    }
+    c.gpus = DEVICES;
+    c.pages = MODELS;
+    c.costs = &small;
+    c.workload = &w;
+    c.sched.learn = true;
+    c.change_at_ns = AC_NS_PER_S;
+    c.change_pace = 1.3;
+    for (uint32_t i = 0; i < 2; i++) {
+        c.sched.without = i ? SCHED_WITHOUT_BOUNDS : 0;
+        assert_int_equal(serving_sim_run(&c, &st[i], NULL), 0);
+    }
+    print_message("bounds: %lu requests, %.5f in time\n", (unsigned long)st[0].requests,
+                  st[0].attainment);
+    assert_true(st[0].requests > 5000);
+    assert_true(st[0].digest == st[1].digest);
+    serving_workload_free(&w);
+    serving_costs_free(&small);
+}
+
 int main(void)
 {
     noting = policy_aceso;
@@ -323,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_waiting_for_company_saves_device_time),
         cmocka_unit_test(test_company_is_waited_for_as_long_as_allowed),
         cmocka_unit_test(test_who_has_no_time_or_no_company_does_not_wait),
+        cmocka_unit_test(test_bounds_change_no_decision),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
