@@ -253,32 +253,44 @@ static void small_set(const struct step *s)
 
 /* ---- a window in order ---- */
 
+/* What one instruction takes: gcc breaks wider vectors, and without masks these loops, into single
+ * numbers. */
+#ifdef __AVX512F__
+#define FEW 8
+#else
+#define FEW 4
+#endif
+typedef double few __attribute__((vector_size(FEW * 8)));
+typedef long long which __attribute__((vector_size(FEW * 8)));
+
+/* Of each pair of numbers the first where the condition holds, else the second. */
+#define EACH(cond, a, b) ((few)(((cond) & (which)(a)) | (~(cond) & (which)(b))))
+
 /* Each number is told by its neighbours what comes into its place, so no place is looked for and no
  * branch depends on the numbers but one: in which direction those between the two places move. */
 static void replace(double *v, size_t n, double out, double in)
 {
-    size_t end = (n + EIGHT - 1) / EIGHT * EIGHT;
+    size_t end = (n + FEW - 1) / FEW * FEW;
+    few put = in + (few){0};
     if (in >= out) {
         v[n] = INFINITY;
-        for (size_t at = 0; at < end; at += EIGHT) {
-            double moved[EIGHT];
-            for (size_t i = 0; i < EIGHT; i++) {
-                double x = v[at + i], next = v[at + i + 1];
-                next = pick(next < in, next, in);
-                moved[i] = pick(x < out, x, pick(x < next, next, x));
-            }
-            memcpy(v + at, moved, sizeof moved);
+        for (size_t at = 0; at < end; at += FEW) {
+            few x, next;
+            memcpy(&x, v + at, sizeof x);
+            memcpy(&next, v + at + 1, sizeof next);
+            next = EACH(next < in, next, put);
+            x = EACH(x < out, x, EACH(x < next, next, x));
+            memcpy(v + at, &x, sizeof x);
         }
         return;
     }
     v[-1] = -INFINITY;
-    for (size_t at = end; at > 0; at -= EIGHT) {
-        double moved[EIGHT], *block = v + at - EIGHT;
-        for (size_t i = 0; i < EIGHT; i++) {
-            double x = block[i], before = block[(ptrdiff_t)i - 1];
-            before = pick(before > in, before, in);
-            moved[i] = pick(x > out, x, pick(x > before, before, x));
-        }
-        memcpy(block, moved, sizeof moved);
+    for (size_t at = end; at > 0; at -= FEW) {
+        few x, before;
+        memcpy(&x, v + at - FEW, sizeof x);
+        memcpy(&before, v + at - FEW - 1, sizeof before);
+        before = EACH(before > in, before, put);
+        x = EACH(x > out, x, EACH(x > before, before, x));
+        memcpy(v + at - FEW, &x, sizeof x);
     }
 }
