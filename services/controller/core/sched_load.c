@@ -265,7 +265,7 @@ static bool still_wanted(const struct sched *s, const struct model *m, int64_t n
             other = AC_MIN(other, AC_MAX(t, AC_MAX(now, d->pipe_free) + p->cost.load_ns + exec));
     }
     int64_t slack = s->requests[m->tail].deadline - now;
-    return soonest == POLICY_NEVER || (soonest > now + slack / 2 && other + 3000000 < soonest);
+    return soonest == POLICY_NEVER || (soonest > now + slack / 2 && other < soonest - 3000000);
 }
 
 /* Serves the cold list while load engines are free. */
