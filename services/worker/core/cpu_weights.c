@@ -239,5 +239,6 @@ int cpu_pack_kernel(struct layout *l, const struct wk_node *x, uint32_t node, si
     int rc = l->lib->pack(l->kernels[node], (const float *)(const void *)(plain.data + from),
                           l->blob.data + l->weights[node], err);
     free(plain.data);
+    free(plain.starts);
     return rc;
 }
