@@ -49,6 +49,11 @@ struct wk_job {
 /** Loads and runs the model, which is not resident, with every batch. The executing thread. */
 int wk_profile(struct wk_executor *x, struct wk_model *m, struct wk_cost *ret_c,
                struct ac_err *err) AC_MUST_USE;
+/** Loads the model, which is not resident, on a thread of its own, runs one item in the batch of
+ * that index, beside the load or after it, and unloads. ret_ns: from the load's begin to the
+ * answer. The executing thread; the executor has a gate. */
+int wk_first_answer(struct wk_executor *x, struct wk_model *m, uint32_t b, struct wk_item *item,
+                    bool beside, int64_t *ret_ns, struct ac_err *err) AC_MUST_USE;
 
 /* adapters/lanes.c */
 struct wk_lanes;

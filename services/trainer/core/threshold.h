@@ -18,8 +18,8 @@ struct threshold_data {
     const uint8_t *labels;
     size_t n, delay;
     double usual; /* where thresholds of such an atom lie on other series; 0: not known */
-    double
-        stand; /* the events stand for so many at least: few labels are few of those that happen */
+    /* The events stand for so many at least: few labels are few of those that happen. */
+    double stand;
     size_t quiet; /* the rule speaks up once, and again after so many points without it; 0: at every
                      point */
 };

@@ -106,9 +106,8 @@ static void *loader_main(void *arg)
     return NULL;
 }
 
-/* One load with the execution that waits for it; ret_ns: from the load's begin to the answer. */
-static int pair(struct wk_executor *x, struct wk_model *m, uint32_t b, struct wk_item *item,
-                int64_t *ret_ns, struct ac_err *err)
+int wk_first_answer(struct wk_executor *x, struct wk_model *m, uint32_t b, struct wk_item *item,
+                    bool beside, int64_t *ret_ns, struct ac_err *err)
 {
     struct loader l = {.x = x, .m = m};
     struct wk_phases ph;
@@ -118,7 +117,10 @@ static int pair(struct wk_executor *x, struct wk_model *m, uint32_t b, struct wk
         wk_weights_lost(x, m);
         return ac_err_set(err, AC_ENOMEM, "no thread to load beside an execution");
     }
-    int rc = x->ops->infer(x, m, b, item, 1, &ph, err);
+    /* A load that fails is told below. */
+    int rc = wk_weights_wait(x, m, beside ? 0 : WK_ALL_THERE)
+                 ? x->ops->infer(x, m, b, item, 1, &ph, err)
+                 : AC_ESTATE;
     int64_t end = ac_now_ns();
     (void)pthread_join(thread, NULL);
     if (l.rc)
@@ -135,7 +137,7 @@ static int profile_pairs(struct wk_executor *x, struct wk_model *m, uint32_t b, 
     uint32_t n = 0;
     int rc = 0;
     while (rc == 0 && n < WK_PROFILE_PAIRS && (n < 3 || ac_now_ns() - begun < WK_PROFILE_NS))
-        rc = pair(x, m, b, &t->item, &took[n++], err);
+        rc = wk_first_answer(x, m, b, &t->item, true, &took[n++], err);
     if (rc == 0)
         quantiles(took, n, &c->cold_ns[b], &c->cold_p99_ns[b]);
     return rc;

@@ -3,7 +3,6 @@
  * as in the worker. Usage: bench_cold MODEL.onnx... */
 #include "worker_service.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,43 +22,6 @@ static void fail(const struct ac_err *err)
 {
     fprintf(stderr, "bench_cold: %s\n", err->msg);
     exit(1);
-}
-
-struct loader {
-    struct wk_executor *x;
-    struct wk_model *m;
-    int64_t begin_ns;
-    int rc;
-    struct ac_err err;
-};
-
-static void *loader_main(void *arg)
-{
-    struct loader *l = arg;
-    l->begin_ns = ac_now_ns();
-    l->rc = l->x->ops->load(l->x, l->m, &l->err);
-    return NULL;
-}
-
-/* From the load's begin to the answer, ns. */
-static int64_t first_answer(struct wk_executor *x, struct wk_model *m, struct wk_item *item,
-                            bool together)
-{
-    struct loader l = {.x = x, .m = m};
-    struct ac_err err = AC_ERR_INIT;
-    struct wk_phases ph;
-    pthread_t thread;
-    wk_weights_begin(m);
-    AC_ASSERT(pthread_create(&thread, NULL, loader_main, &l) == 0);
-    AC_ASSERT(wk_weights_wait(x, m, together ? 0 : WK_ALL_THERE));
-    if (x->ops->infer(x, m, 0, item, 1, &ph, &err) != 0)
-        fail(&err);
-    int64_t end = ac_now_ns();
-    (void)pthread_join(thread, NULL);
-    if (l.rc)
-        fail(&l.err);
-    x->ops->unload(x, m);
-    return end - l.begin_ns;
 }
 
 static int by_value(const void *a, const void *b)
@@ -89,7 +51,8 @@ static void row(struct wk_executor *x, const char *path)
         out[i] = ac_xcalloc(1, AC_MAX(m->info.outputs[i].row_bytes, 1u));
     struct wk_item item = {.rows = 1, .inputs = inputs, .outputs = out};
     for (int i = 0; i < 2 * ROUNDS; i++)
-        took[i % 2][i / 2] = first_answer(x, m, &item, i % 2 == 1);
+        if (wk_first_answer(x, m, 0, &item, i % 2 == 1, &took[i % 2][i / 2], &err) != 0)
+            fail(&err);
     double p50[2], load = (double)c.load_ns * 1e-6, exec = (double)c.exec_ns[0] * 1e-6;
     for (int k = 0; k < 2; k++) {
         qsort(took[k], ROUNDS, sizeof(took[k][0]), by_value);
